@@ -1,0 +1,123 @@
+"""TOML into strict, frozen pydantic models; every complaint names file, key, value, rule and nearest key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from netsim import catalog
+from netsim.errors import NetsimError, SpecError, did_you_mean
+
+
+class Strict(BaseModel):
+    """A table of a spec: unknown keys and loose types are errors; instances are read-only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Preset(Strict):
+    """What every spec file carries besides its numbers."""
+
+    name: str
+    description: str = ""
+    sources: Mapping[str, str] = Field(default_factory=dict)
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The raw tables of a TOML file; a syntax error is one line with its position."""
+    place = catalog.display(path)
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise NetsimError(f"{place}: not valid TOML: {error}") from None
+    except UnicodeDecodeError:
+        raise NetsimError(f"{place}: not UTF-8 text") from None
+    except OSError as error:
+        raise NetsimError(f"{place}: cannot be read: {error.strerror}") from None
+
+
+def validate(model: type[S], data: Mapping[str, Any], place: str) -> S:
+    """Check raw tables against a spec model.
+
+    Raises SpecError for the first complaint, with the nearest key for an unknown one.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        complaint = error.errors(include_url=False)[0]
+        raise _explain(model, complaint, place, error.error_count()) from None
+
+
+def _explain(model: type[BaseModel], complaint: Any, place: str, count: int) -> SpecError:
+    # discriminated unions put their tag into the location; it is no key of the file
+    keys = [str(part) for part in complaint["loc"]]
+    key, value = ".".join(keys), complaint["input"]
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    match complaint["type"]:
+        case "extra_forbidden":
+            hint = did_you_mean(keys[-1], _keys_at(model, keys[:-1]))
+            return SpecError(place, key, value, f"unknown key: {hint}{more}")
+        case "missing":
+            return SpecError(place, "", None, f"{key} is missing{more}")
+        case _:
+            rule = complaint["msg"].removeprefix("Value error, ")
+            rule = rule[0].lower() + rule[1:]
+            if isinstance(value, dict) or (not keys):
+                return SpecError(place, "", None, f"{key + ': ' if key else ''}{rule}{more}")
+            return SpecError(place, key, value, f"{rule}{more}")
+
+
+def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
+    current: Any = model
+    for key in keys:
+        field = getattr(current, "model_fields", {}).get(key)
+        current = field.annotation if field else None
+    return list(getattr(current, "model_fields", {}))
+
+
+def load(model: type[S], kind: str, name: str, overrides: Mapping[str, Any] | None = None) -> S:
+    """A preset or a file, with `--set` overrides applied, as a checked spec."""
+    path = catalog.find(kind, name)
+    data = read_toml(path)
+    for key, value in (overrides or {}).items():
+        put(data, key, value)
+    place = catalog.display(path)
+    if overrides:
+        place += " with --set " + ", ".join(overrides)
+    return validate(model, data, place)
+
+
+def put(data: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set `a.b.c` in nested tables."""
+    *tables, last = dotted.split(".")
+    for table in tables:
+        inner = data.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise NetsimError(f"--set {dotted}: {table} is a value, not a table")
+        data = inner
+    data[last] = value
+
+
+def has_key(model: type[BaseModel], dotted: str) -> bool:
+    """Whether a spec model knows the key `a.b.c`."""
+    *tables, last = dotted.split(".")
+    return last in _keys_at(model, tables)
+
+
+def all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every dotted key of a spec model, for hints."""
+    found: list[str] = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found += all_keys(inner, f"{prefix}{name}.")
+        else:
+            found.append(prefix + name)
+    return found

@@ -1,0 +1,102 @@
+"""Quantities in text to SI floats: "400 Gb/s" is 50e9 bytes per second.
+
+Prefixes are decimal (k, M, G, T, P) or binary (Ki, Mi, Gi, Ti); `b` is a bit, `B` a byte. Bits exist only
+in text: everything inside is bytes, seconds, floating-point operations, watts, metres and dollars.
+A bare number is refused, because nobody can see its unit.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+_PREFIX = {"": 1.0, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
+           "P": 1e15, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}  # fmt: skip
+_BIG = ("", "k", "K", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti")
+_SMALL = ("", "n", "u", "µ", "m")
+
+#: dimension -> {unit: (factor to SI, prefixes it takes)}
+_UNITS: dict[str, dict[str, tuple[float, tuple[str, ...]]]] = {
+    "bytes": {"B": (1.0, _BIG), "b": (0.125, _BIG)},
+    "bytes/s": {"B/s": (1.0, _BIG), "b/s": (0.125, _BIG)},
+    "seconds": {"s": (1.0, _SMALL), "min": (60.0, ("",)), "h": (3600.0, ("",)), "day": (86400.0, ("",))},
+    "FLOP/s": {"FLOPS": (1.0, ("", "M", "G", "T", "P")), "FLOP/s": (1.0, ("", "M", "G", "T", "P"))},
+    "hertz": {"Hz": (1.0, ("", "k", "M", "G"))},
+    "watts": {"W": (1.0, ("", "m", "k", "M"))},
+    "metres": {"m": (1.0, ("", "k", "m"))},
+    "USD": {"USD": (1.0, ("", "k", "M")), "$": (1.0, ("", "k", "M"))},
+}
+_EXAMPLE = {"bytes": "80 GB", "bytes/s": "400 Gb/s", "seconds": "2.8 us", "FLOP/s": "989 TFLOPS", "hertz": "1.98 GHz",
+            "watts": "747 W", "metres": "30 m", "USD": "1090 USD"}  # fmt: skip
+_NUMBER = re.compile(r"^\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\s\d].*?)\s*$")
+
+
+def parse(text: object, dimension: str) -> float:
+    """A quantity written as text, in SI.
+
+    Raises ValueError when the text has no unit, a unit of another dimension, or no number.
+
+    >>> parse("400 Gb/s", "bytes/s"), parse("2.8 us", "seconds"), parse("128MiB", "bytes")
+    (50000000000.0, 2.8e-06, 134217728.0)
+    >>> parse("400", "bytes/s")
+    Traceback (most recent call last):
+    ...
+    ValueError: must be a quantity of bytes/s written with its unit, such as '400 Gb/s'
+    """
+    match = _NUMBER.match(text) if isinstance(text, str) else None
+    factor = _factor(match.group(2), dimension) if match else None
+    if match is None or factor is None:
+        raise ValueError(
+            f"must be a quantity of {dimension} written with its unit, such as {_EXAMPLE[dimension]!r}"
+        )
+    return float(match.group(1).replace("_", "")) * factor
+
+
+def _factor(unit: str, dimension: str) -> float | None:
+    for symbol, (scale, prefixes) in _UNITS[dimension].items():
+        head = unit.removesuffix(symbol)
+        if unit.endswith(symbol) and head in prefixes:
+            return _PREFIX[head] * scale
+    return None
+
+
+def size(text: str) -> float:
+    """Bytes from text; a bare integer is bytes, as the nccl-tests write it."""
+    return float(text) if text.isdigit() else parse(text, "bytes")
+
+
+def format_si(value: float, unit: str, digits: int = 3) -> str:
+    """A number a person can read: the prefix that leaves one to three digits before the point.
+
+    >>> format_si(44.8e9, "B/s"), format_si(0.00142, "s"), format_si(0.0, "B")
+    ('44.8 GB/s', '1.42 ms', '0 B')
+    """
+    if value == 0:
+        return f"0 {unit}"
+    scales = [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")]
+    scales += [(1e-3, "m"), (1e-6, "u"), (1e-9, "n")]
+    scale, prefix = next(((s, p) for s, p in scales if abs(value) >= s), scales[-1])
+    return f"{value / scale:.{digits}g} {prefix}{unit}"
+
+
+def _quantity(dimension: str) -> tuple[BeforeValidator, PlainSerializer]:
+    # a float is only ever seen when an already resolved spec is read back
+    def read(value: object) -> float:
+        return parse(value, dimension)
+
+    def write(value: float) -> str:
+        unit = next(iter(_UNITS[dimension]))
+        return f"{value!r} {unit}"
+
+    return BeforeValidator(read), PlainSerializer(write)
+
+
+Bytes = Annotated[float, *_quantity("bytes"), Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, *_quantity("bytes/s"), Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, *_quantity("seconds"), Field(ge=0, allow_inf_nan=False)]
+FlopRate = Annotated[float, *_quantity("FLOP/s"), Field(gt=0, allow_inf_nan=False)]
+Hertz = Annotated[float, *_quantity("hertz"), Field(gt=0, allow_inf_nan=False)]
+Watts = Annotated[float, *_quantity("watts"), Field(ge=0, allow_inf_nan=False)]
+Dollars = Annotated[float, *_quantity("USD"), Field(ge=0, allow_inf_nan=False)]
