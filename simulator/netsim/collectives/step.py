@@ -1,0 +1,95 @@
+"""Every collective of a training step, as batches of flows: who takes part, and how large its unit is.
+
+A batch is a set of flows that starts as one. Each stage group has one for its expert exchanges and one for
+each neighbour that it sends to; each stage has one for its gradients, shared by the ranks that hold the stage
+(under a bidirectional schedule two, since parameters are held twice). The units: bytes of a rank's tokens for
+expert exchanges, bytes of a rank's activations for sends, bytes per parameter for gradients.
+
+Dense parameters are reduced over all ranks that hold the stage, in two levels; an expert's over the ranks that hold
+the same experts, in rings. Source: ZeRO stage 1, Rajbhandari et al., SC 2020, arXiv 1910.02054.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netsim.collectives.transfers import (
+    Transfers,
+    expert_exchange,
+    join,
+    point_to_point,
+    rings,
+    scaled,
+    two_level_rings,
+)
+from netsim.workloads.moe import RoutingStatistics
+
+SENDER, RECEIVER, MEMBER = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Flows that start together. `key` is (kind, stage group or stage); `members` are (stage group, role) pairs."""
+
+    key: tuple[str, int]
+    rank: int
+    transfers: Transfers
+    members: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class StageParameters:
+    """Parameters that one rank holds of a stage: replicated over the group, and of its own experts."""
+
+    dense: float
+    expert: float
+
+
+def step_batches(
+    placement: NDArray[np.int64],
+    gpus_per_host: int,
+    routing: RoutingStatistics,
+    parameters: Sequence[StageParameters],
+    both_ways: bool,
+) -> list[Batch]:
+    """All batches of one step.
+
+    placement : (pipeline, groups, expert) GPUs; parameters : per stage; both_ways : every stage is held by two ranks.
+    """
+    pipeline, groups, _ = placement.shape
+    batches: list[Batch] = []
+    for rank in range(pipeline):
+        for group in range(groups):
+            actor, gpus = rank * groups + group, placement[rank, group]
+            exchange = expert_exchange(gpus, gpus_per_host, routing)
+            batches.append(Batch(("expert", actor), rank, exchange, ((actor, MEMBER),)))
+            for name, step in (("send_up", 1), ("send_down", -1)):
+                if 0 <= rank + step < pipeline:
+                    flows = point_to_point(gpus, placement[rank + step, group])
+                    ends = ((actor, SENDER), (actor + step * groups, RECEIVER))
+                    batches.append(Batch((name, actor), rank, flows, ends))
+    for stage in range(pipeline):
+        batches.append(_gradients(placement, gpus_per_host, stage, parameters[stage], both_ways))
+    return batches
+
+
+def holders(stage: int, pipeline: int, both_ways: bool) -> list[int]:
+    """The ranks that hold a stage."""
+    return sorted({stage, pipeline - 1 - stage}) if both_ways else [stage]
+
+
+def _gradients(
+    placement: NDArray[np.int64], gpus_per_host: int, stage: int, held: StageParameters, both_ways: bool
+) -> Batch:
+    pipeline, groups, expert = placement.shape
+    ranks = holders(stage, pipeline, both_ways)
+    gpus = placement[ranks]
+    width = min(gpus_per_host, groups * expert)
+    dense = scaled(two_level_rings(gpus.reshape(-1, width)), held.dense)
+    own_experts = scaled(rings(gpus.reshape(-1, expert)), held.expert)
+    members = tuple((rank * groups + group, MEMBER) for rank in ranks for group in range(groups))
+    return Batch(("gradient", stage), stage, join(dense, own_experts), members)

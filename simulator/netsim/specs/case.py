@@ -1,0 +1,124 @@
+"""One question to the simulator: fabric, job, host, compute profile and price book, resolved from names and `--set`.
+
+A key of `--set` may name its spec (`workload.parallelism.pipeline`, `hardware.nics_per_host`) or leave it out when
+only one spec knows it (`switch.radix`, `batch.microbatches`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from netsim.errors import NetsimError, did_you_mean
+from netsim.specs.base import all_keys, has_key, load
+from netsim.specs.hardware import HardwareSpec
+from netsim.specs.prices import PriceBook
+from netsim.specs.profile import ProfileSpec
+from netsim.specs.topology import TopologySpec
+from netsim.specs.workload import WorkloadSpec
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "topology": TopologySpec,
+    "workload": WorkloadSpec,
+    "hardware": HardwareSpec,
+    "profile": ProfileSpec,
+    "prices": PriceBook,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """The checked specs of one run."""
+
+    topology: TopologySpec
+    workload: WorkloadSpec
+    hardware: HardwareSpec
+    profile: ProfileSpec
+    prices: PriceBook
+
+    def as_tables(self) -> dict[str, Any]:
+        """Every value in use, quantities with their units, as nested tables."""
+        return {name: getattr(self, name).model_dump(mode="json", exclude_none=True) for name in SECTIONS}
+
+    def sha256(self) -> str:
+        """A fingerprint of every value in use."""
+        text = json.dumps(self.as_tables(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_case(
+    topology: str = "mpft",
+    workload: str = "deepseek-v3",
+    *,
+    hardware: str | None = None,
+    profile: str | None = None,
+    prices: str = "published",
+    overrides: Mapping[str, Any] | None = None,
+) -> Case:
+    """Find, override and check the specs. `hardware` and `profile` default to what the workload names.
+
+    Raises NetsimError (SpecError) for an unknown name, key or value.
+    """
+    by_section = sort_overrides(overrides or {})
+    job = load(WorkloadSpec, "workload", workload, by_section["workload"])
+    return Case(
+        topology=load(TopologySpec, "topology", topology, by_section["topology"]),
+        workload=job,
+        hardware=load(HardwareSpec, "hardware", hardware or job.hardware, by_section["hardware"]),
+        profile=load(ProfileSpec, "profile", profile or job.profile, by_section["profile"]),
+        prices=load(PriceBook, "prices", prices, by_section["prices"]),
+    )
+
+
+def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
+    """`a.b=c` texts to keys and values: JSON where it is JSON, else text.
+
+    >>> parse_overrides(["switch.radix=128", "nic.line_rate=800 Gb/s"])
+    {'switch.radix': 128, 'nic.line_rate': '800 Gb/s'}
+    """
+    parsed: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip() or not text.strip():
+            raise NetsimError(f"--set {item}: must be written key=value, such as switch.radix=128")
+        if key.strip() in parsed:
+            raise NetsimError(f"--set {key.strip()}: given twice")
+        try:
+            parsed[key.strip()] = json.loads(text)
+        except json.JSONDecodeError:
+            parsed[key.strip()] = text.strip()
+    return parsed
+
+
+def sort_overrides(overrides: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Overrides by the spec that they belong to."""
+    sorted_out: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    for key, value in overrides.items():
+        section, rest = _section_of(key)
+        sorted_out[section][rest] = value
+    return sorted_out
+
+
+def _section_of(key: str) -> tuple[str, str]:
+    head, _, rest = key.partition(".")
+    if head in SECTIONS and rest:
+        if not has_key(SECTIONS[head], rest):
+            raise NetsimError(
+                f"--set {key}: unknown key of {head}: {did_you_mean(rest, all_keys(SECTIONS[head]))}"
+            )
+        return head, rest
+    knowing = [name for name, model in SECTIONS.items() if has_key(model, key)]
+    if len(knowing) == 1:
+        return knowing[0], key
+    if knowing:
+        choices = ", ".join(f"{name}.{key}" for name in knowing)
+        raise NetsimError(f"--set {key}: known to several specs, write one of {choices}")
+    keys = [dotted for model in SECTIONS.values() for dotted in all_keys(model)]
+    near = did_you_mean(key, keys)
+    hint = near if near.startswith("did") else "netsim schema lists the keys"
+    raise NetsimError(f"--set {key}: unknown key: {hint}")

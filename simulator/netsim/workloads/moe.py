@@ -1,0 +1,101 @@
+"""Expert routing: how many hosts and devices a token visits, and how many bytes that moves.
+
+The gate is DeepSeek-V3's: sigmoid affinities; a group of experts (those of one host in training) scores the sum
+of its two best; the best `group_limit` groups stay; the token goes to the `top_k` best experts in them. The number
+of distinct hosts and devices has no closed form under the group limit, so it is counted once over sampled tokens
+with independent random affinities (balanced in the mean). With every group allowed (`group_limit = groups`) it
+has one, and the tests hold the sampling to it:
+
+    E[distinct hosts] = N (1 - C(E - E/N, k) / C(E, k))     for E experts on N hosts, k of them chosen evenly.
+
+A token crosses the NIC once for each *other* host that it visits, to the GPU of the sender's index, and is
+spread there over NVLink; the own host's devices are reached over NVLink directly. Copies to the arriving GPU itself
+pass through the same forwarding buffers and count as NVLink bytes, as in DeepEP's convention.
+
+Bytes of a token: a dispatch carries FP8 values with one 4-byte scale per 128 of them (or BF16), 16 bytes of
+source metadata, and expert indices and weights (4 + 4 bytes per chosen expert); a cached dispatch leaves out the
+indices and weights; a combine carries BF16, the metadata and the weights.
+
+Left out: skewed expert load, and the imbalance between ranks within one micro-batch.
+
+Sources: arXiv 2412.19437 section 2.1.2; github.com/deepseek-ai/DeepEP (message layout, tests/test_internode.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netsim.specs.workload import MoeSpec
+
+SAMPLED_TOKENS = 8192
+_VALUE_BYTES = {"fp8": 1, "bf16": 2, "fp32": 4}
+_SCALE_BLOCK, _SCALE_BYTES = 128, 4
+_SOURCE_BYTES = 16
+
+
+@dataclass(frozen=True)
+class RoutingStatistics:
+    """Means per token, over the devices of one expert-parallel group spread over `group_hosts` hosts."""
+
+    group_hosts: int
+    hosts: float
+    devices: float
+
+    @property
+    def remote_hosts(self) -> float:
+        """Distinct hosts other than the token's own: by symmetry (N - 1)/N of all.
+
+        >>> RoutingStatistics(8, 4.0, 7.5).remote_hosts
+        3.5
+        """
+        return self.hosts * (self.group_hosts - 1) / self.group_hosts
+
+
+@lru_cache(maxsize=64)
+def routing_statistics(
+    moe: MoeSpec, expert_parallel: int, gpus_per_host: int, seed: int = 0, tokens: int = SAMPLED_TOKENS
+) -> RoutingStatistics:
+    """Distinct hosts and devices of a token under the actual gate, from sampled tokens."""
+    chosen = choose_experts(moe, np.random.default_rng([seed, 0x6A7E]), tokens)
+    devices = chosen // (moe.experts // expert_parallel)
+    hosts = devices // gpus_per_host
+    group_hosts = max(1, -(-expert_parallel // gpus_per_host))
+    return RoutingStatistics(group_hosts, _mean_distinct(hosts), _mean_distinct(devices))
+
+
+def choose_experts(moe: MoeSpec, rng: np.random.Generator, tokens: int) -> NDArray[np.int64]:
+    """The experts of each token, (tokens, top_k), by group-limited top-k over random affinities."""
+    # the sigmoid is monotone, so it matters only for the sum of a group's two best
+    affinity = 1.0 / (1.0 + np.exp(-rng.standard_normal((tokens, moe.groups, moe.experts // moe.groups))))
+    best_two = np.partition(affinity, -2, axis=2)[:, :, -2:].sum(axis=2)
+    kept = np.argpartition(best_two, -moe.group_limit, axis=1)[:, -moe.group_limit :]
+    allowed = np.zeros((tokens, moe.groups, 1), dtype=bool)
+    np.put_along_axis(allowed[:, :, 0], kept, True, axis=1)
+    masked = np.where(allowed, affinity, -1.0).reshape(tokens, moe.experts)
+    return np.argpartition(masked, -moe.top_k, axis=1)[:, -moe.top_k :]
+
+
+def _mean_distinct(places: NDArray[np.int64]) -> float:
+    ordered = np.sort(places, axis=1)
+    return float(1.0 + (np.diff(ordered, axis=1) != 0).sum(axis=1).mean())
+
+
+def token_bytes(transfer: str, hidden: int, top_k: int, precision: str) -> float:
+    """Bytes of one token in a `dispatch`, `cached_dispatch`, `combine` or `combine_backward`.
+
+    >>> token_bytes("dispatch", 7168, 8, "fp8"), token_bytes("combine", 7168, 8, "bf16")
+    (7472.0, 14384.0)
+    """
+    values = hidden * _VALUE_BYTES[precision]
+    scales = hidden / _SCALE_BLOCK * _SCALE_BYTES if precision == "fp8" else 0
+    extra = {"dispatch": 8 * top_k, "cached_dispatch": 0, "combine": 4 * top_k, "combine_backward": 4 * top_k}
+    return float(values + scales + _SOURCE_BYTES + extra[transfer])
+
+
+def value_bytes(precision: str) -> int:
+    """Bytes of one element."""
+    return _VALUE_BYTES[precision]
