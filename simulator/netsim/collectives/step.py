@@ -33,12 +33,16 @@ SENDER, RECEIVER, MEMBER = 1, 2, 3
 
 @dataclass(frozen=True)
 class Batch:
-    """Flows that start together. `key` is (kind, stage group or stage); `members` are (stage group, role) pairs."""
+    """Flows that start together. `key` is (kind, stage group or stage); `members` are (stage group, role) pairs.
+
+    `steps` is how many times the path latency is paid one after the other (the steps of a ring).
+    """
 
     key: tuple[str, int]
     rank: int
     transfers: Transfers
     members: tuple[tuple[int, int], ...]
+    steps: int = 1
 
 
 @dataclass(frozen=True)
@@ -92,4 +96,5 @@ def _gradients(
     dense = scaled(two_level_rings(gpus.reshape(-1, width)), held.dense)
     own_experts = scaled(rings(gpus.reshape(-1, expert)), held.expert)
     members = tuple((rank * groups + group, MEMBER) for rank in ranks for group in range(groups))
-    return Batch(("gradient", stage), stage, join(dense, own_experts), members)
+    steps = max(1, gpus.size // width - 1)
+    return Batch(("gradient", stage), stage, join(dense, own_experts), members, steps)

@@ -52,10 +52,11 @@ class Work(NamedTuple):
 class TaskGraph:
     """The tasks of one pipeline, in columns; a task is an index, and tasks of a rank are in queue order.
 
-    `waits[t]` holds the tasks, other than its predecessor in the queue, that task t waits for.
+    `both_ways` says that every stage is held by two ranks. `waits[t]` holds the tasks, other than its predecessor in the queue, that task t waits for.
     """
 
     ranks: int
+    both_ways: bool
     works: list[Work] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
     rank: list[int] = field(default_factory=list)
@@ -76,7 +77,8 @@ def build_tasks(order: Order, stages: Sequence[Stage]) -> TaskGraph:
 
     order : chunks of each rank; stages : layers of each stage, one stage a rank.
     """
-    build = _Builder(len(order), stages, both_ways=any(c.forward and c.forward.direction for c in order[0]))
+    both_ways = any(chunk.forward and chunk.forward.direction for chunk in order[0])
+    build = _Builder(TaskGraph(len(order), both_ways), stages)
     for rank, chunks in enumerate(order):
         build.rank_tasks(rank, chunks)
     build.resolve_arrivals()
@@ -86,10 +88,10 @@ def build_tasks(order: Order, stages: Sequence[Stage]) -> TaskGraph:
 class _Builder:
     """Accumulates tasks; sends are linked to the chunks they feed once all ranks are known."""
 
-    def __init__(self, ranks: int, stages: Sequence[Stage], both_ways: bool) -> None:
-        self.graph = TaskGraph(ranks)
-        self.ranks, self.stages = ranks, stages
-        self.directions = (0, 1) if both_ways else (0,)
+    def __init__(self, graph: TaskGraph, stages: Sequence[Stage]) -> None:
+        self.graph = graph
+        self.ranks, self.stages = graph.ranks, stages
+        self.directions = (0, 1) if graph.both_ways else (0,)
         self.first_layer = [sum(len(s) for s in stages[:i]) for i in range(len(stages))]
         self.work_ids: dict[Work, int] = {}
         self.sent: dict[tuple[str, Unit, int], int] = {}

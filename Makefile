@@ -1,0 +1,26 @@
+PYTHON ?= python3
+VENV ?= .venv
+
+.PHONY: test lint types check wheel clean
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet -e '.[dev]'
+	touch $@
+
+test: $(VENV)/.installed  ## install what the tests need, then run them
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.installed
+	$(VENV)/bin/mypy
+
+check: lint types test
+
+wheel: $(VENV)/.installed
+	$(VENV)/bin/python -m build --wheel
+
+clean:
+	rm -rf $(VENV) dist build

@@ -1,0 +1,61 @@
+"""The typer application, and the one place where errors become a line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+from typer.main import get_command
+
+import netsim
+from netsim.errors import NetsimError
+
+app = typer.Typer(
+    name="netsim",
+    help="Which network, how much of it, and what does it cost in step time?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"netsim {netsim.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def run_app(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit status."""
+    from netsim.cli import run, schema, topology  # noqa: F401  (commands register themselves)
+
+    try:
+        status = get_command(app).main(args=list(arguments), prog_name="netsim", standalone_mode=False)
+        sys.stdout.flush()
+        return int(status or 0)
+    except NetsimError as error:
+        return _say(str(error), error.exit_code)
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("interrupted", 130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # click's own usage errors have one
+            raise
+        return _say(error.format_message(), getattr(error, "exit_code", 2))
+
+
+def _say(line: str, status: int) -> int:
+    print(f"netsim: {' '.join(line.split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,68 @@
+"""Options that several commands share, each spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from netsim.specs.case import Case
+
+TopologyName = Annotated[
+    str, typer.Option("--topology", "-t", help="Fabric: a preset (mpft, mrft, ft2, ft3) or a TOML file.")
+]
+Gpus = Annotated[int, typer.Option("--gpus", "-n", help="GPUs in the cluster.")]
+WorkloadName = Annotated[str, typer.Option("--workload", "-w", help="Job: a preset or a TOML file.")]
+Profile = Annotated[
+    str | None, typer.Option("--profile", help="Compute profile: a preset or a TOML file. [default: the workload's]")
+]
+Routing = Annotated[
+    str | None, typer.Option("--routing", help="ecmp, adaptive or static. [default: the fabric's]")
+]
+Schedule = Annotated[
+    str | None, typer.Option("--schedule", help="1f1b or dualpipe. [default: the workload's]")
+]
+Scaling = Annotated[
+    str,
+    typer.Option(
+        "--scaling", help="weak: micro-batches a pipeline stay; strong: the batch of the workload stays."
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a spec key, e.g. switch.radix=128. Repeatable."),
+]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Write result.json, spec.toml and tables into this folder.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite a result that is already there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No summary and no progress.")]
+
+
+def case_from(
+    topology: str,
+    workload: str,
+    profile: str | None,
+    routing: str | None,
+    schedule: str | None,
+    sets: list[str] | None,
+) -> Case:
+    """The specs that the options name; an option and a --set of the same key are a mistake."""
+    from netsim.errors import NetsimError
+    from netsim.specs.case import make_case, parse_overrides
+
+    overrides = parse_overrides(sets or [])
+    for option, key, value in (
+        ("--routing", "topology.routing", routing),
+        ("--schedule", "workload.schedule.name", schedule),
+    ):
+        if value is not None:
+            clash = {key, key.partition(".")[2]} & overrides.keys()
+            if clash:
+                raise NetsimError(f"{option} {value}: also given by --set {clash.pop()}")
+            overrides[key] = value
+    return make_case(topology, workload, profile=profile, overrides=overrides)

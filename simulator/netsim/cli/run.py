@@ -1,0 +1,85 @@
+"""`netsim run`: one training step, end to end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from netsim.cli.app import app
+from netsim.cli.options import (
+    Force,
+    Gpus,
+    Json,
+    Output,
+    Profile,
+    Quiet,
+    Routing,
+    Scaling,
+    Schedule,
+    Seed,
+    Sets,
+    TopologyName,
+    WorkloadName,
+    case_from,
+)
+
+
+@app.command()
+def run(
+    topology: TopologyName = "mpft",
+    gpus: Gpus = 2048,
+    workload: WorkloadName = "deepseek-v3",
+    profile: Profile = None,
+    routing: Routing = None,
+    schedule: Schedule = None,
+    scaling: Scaling = "weak",
+    seed: Seed = 0,
+    sets: Sets = None,
+    fold: Annotated[
+        bool, typer.Option("--fold/--no-fold", help="Share the execution of ranks that cannot be told apart.")
+    ] = True,
+    output: Output = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Write the tables as CSV too (with -o).")] = False,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate one training step and say how long it takes, what it waits for, and what the network costs."""
+    from netsim.errors import NetsimError
+    from netsim.reports import rundir
+
+    if csv and output is None:
+        raise NetsimError("--csv: writes tables into a run directory; add -o DIR")
+    case = case_from(topology, workload, profile, routing, schedule, sets)
+    if output is not None:
+        rundir.prepare(output, force)
+    began = time.perf_counter()
+    step, result = _simulate(case, gpus, scaling, seed, fold, quiet)
+    result["run"] = {"wall_s": time.perf_counter() - began}
+    if output is not None:
+        files = rundir.write_run(output, step, result, csv)
+        if not quiet:
+            print(f"wrote {', '.join(f.name for f in files)} to {output}", file=sys.stderr)
+    if json:
+        sys.stdout.write(rundir.to_json(result))
+    elif not quiet:
+        from netsim.cli.summary import print_summary
+
+        print_summary(result)
+
+
+def _simulate(
+    case: Any, gpus: int, scaling: Any, seed: int, fold: bool, quiet: bool
+) -> tuple[Any, dict[str, Any]]:
+    from netsim.cli.progress import progress_bar
+    from netsim.reports.contract import contract
+    from netsim.simulate import simulate
+
+    with progress_bar("simulating", quiet) as report:
+        step = simulate(case, gpus, scaling=scaling, seed=seed, folded=fold, progress=report)
+    return step, contract(step)
+
+

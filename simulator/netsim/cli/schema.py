@@ -1,0 +1,31 @@
+"""`netsim schema`: every key that a TOML or `--set` may hold."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from typing import Annotated
+
+import typer
+
+from netsim.cli.app import app
+
+
+@app.command()
+def schema(
+    spec: Annotated[str, typer.Argument(help="topology, workload, hardware, profile or prices.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON Schema of the spec.")] = False,
+) -> None:
+    """List the keys of a spec, for TOML files and --set."""
+    from netsim.errors import NetsimError, did_you_mean
+    from netsim.specs.base import all_keys
+    from netsim.specs.case import SECTIONS
+
+    if spec and spec not in SECTIONS:
+        raise NetsimError(f"no spec {spec!r}: {did_you_mean(spec, SECTIONS)}")
+    chosen = {spec: SECTIONS[spec]} if spec else SECTIONS
+    if json:
+        print(jsonlib.dumps({name: model.model_json_schema() for name, model in chosen.items()}, indent=1))
+        return
+    for name, model in chosen.items():
+        for key in all_keys(model):
+            print(f"{name}.{key}")

@@ -1,0 +1,97 @@
+"""The result for a person at a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_ORIGINS = {"table": "measured table", "model": "calibrated model", "extrapolated": "extrapolated"}
+
+
+def print_summary(result: dict[str, Any]) -> None:
+    """Step, phases, collectives, network and where the numbers come from."""
+    console = Console()
+    step, work, fabric = result["step"], result["workload"], result["topology"]
+    console.print(
+        f"[bold]{work['model']}[/bold] on {fabric['gpus']:,} GPUs over [bold]{fabric['name']}[/bold]: "
+        f"[bold]{step['time_s']:.3f} s[/bold] a step of {work['tokens_per_step']:,} tokens"
+    )
+    console.print(
+        f"{step['tokens_per_day'] / 1e9:.1f} B tokens/day, {step['tflops_per_gpu_causal']:.0f} TFLOPS/GPU causal "
+        f"({step['mfu_causal']:.1%} MFU), {step['gpu_hours_per_trillion_tokens'] / 1e3:.0f} K GPU-hours a trillion "
+        f"tokens"
+    )
+    console.print(
+        f"{work['parallelism']}, {work['schedule']}, {work['microbatches_per_pipeline']} micro-batches a pipeline; "
+        f"{step['hidden_comm_fraction']:.1%} of communication hidden, {step['exposed_comm_s']:.2f} s exposed\n"
+    )
+    console.print(_phases(step))
+    console.print(_collectives(result["collectives"]))
+    _print_network(console, result)
+    _print_provenance(console, result["provenance"])
+
+
+def _phases(step: dict[str, Any]) -> Table:
+    table = Table(title="Phases of a rank (s)", title_justify="left")
+    table.add_column("")
+    for phase in step["phases_s"]:
+        table.add_column(phase, justify="right")
+    table.add_row("mean", *(f"{seconds:.2f}" for seconds in step["phases_s"].values()))
+    table.add_row("range", *(f"{low:.2f}-{high:.2f}" for low, high in step["phases_range_s"].values()))
+    return table
+
+
+def _collectives(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="Collectives", title_justify="left")
+    for name in ("kind", "count", "mean ms", "p99 ms", "wire MB/GPU", "wire GB/s", "logical GB/s", "bound by"):
+        table.add_column(name, justify="left" if name in ("kind", "bound by") else "right")
+    for row in rows:
+        table.add_row(
+            row["kind"],
+            f"{row['count']:,}",
+            f"{row['mean_ms']:.2f}",
+            f"{row['p99_ms']:.2f}",
+            f"{row['wire_bytes_per_gpu'] / 1e6:.1f}",
+            f"{row['wire_GBps']:.1f}",
+            f"{row['logical_GBps']:.1f}",
+            row["bottleneck"],
+        )
+    return table
+
+
+def _print_network(console: Console, result: dict[str, Any]) -> None:
+    fabric, cost, latency = result["topology"], result["cost"], result["latency_us"]
+    console.print(
+        f"Network: {fabric['switches']} switches, {fabric['switch_links']:,} switch links, "
+        f"{fabric['planes']} plane{'s' if fabric['planes'] > 1 else ''} of {fabric['tiers']} tiers; "
+        f"{cost['network_usd'] / 1e6:.2f} M$ ({cost['usd_per_endpoint'] / 1e3:.2f} k$ an endpoint, "
+        f"{cost['price_book']} prices), {cost['power_kw']:.0f} kW"
+    )
+    shown = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in latency.items() if value is not None)
+    console.print(f"Latency (us, 64 B): {shown}")
+
+
+def _print_provenance(console: Console, provenance: dict[str, Any]) -> None:
+    origin = ", ".join(
+        f"{share:.1%} {_ORIGINS[name]}" for name, share in provenance["compute_origin"].items() if share
+    )
+    ran = provenance["execution"]
+    console.print(f"Compute ({provenance['compute_profile']}): {origin}")
+    if ran["folded"]:
+        console.print(
+            f"Shared: {ran['stage_groups']} stage groups ran as {ran['executed']}, {ran['flows']:,} flows as "
+            f"{ran['flow_classes']:,} (--no-fold runs each)"
+        )
+
+
+def print_record(record: dict[str, Any]) -> None:
+    """Nested tables of plain values, a section a table."""
+    console = Console()
+    for title, values in record.items():
+        table = Table(title=title, title_justify="left", show_header=False)
+        for name, value in values.items():
+            if not isinstance(value, dict | list):
+                table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value}")
+        console.print(table)

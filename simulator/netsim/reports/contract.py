@@ -1,0 +1,145 @@
+"""The JSON of `netsim run`: one nested record, the same bits for the same question.
+
+Everything that depends on the clock of the machine is under `run`; nothing else is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import netsim
+from netsim.reports.cost import network_cost
+from netsim.result import Phases, collective_statistics, phases, step_time_s
+from netsim.simulate import Step
+from netsim.topologies import latency_us, summary
+from netsim.workloads.model import flops_per_token
+
+SCHEMA = 1
+_DAY_S = 86400.0
+
+
+def contract(step: Step) -> dict[str, Any]:
+    """The result as the documented record; numbers in SI or as the key says."""
+    cost = network_cost(step.topology, step.case.prices)
+    return {
+        "schema": SCHEMA,
+        "topology": summary(step.topology),
+        "workload": _workload(step),
+        "step": _step(step, phases(step)),
+        "collectives": _collectives(step),
+        "latency_us": latency_us(step.topology),
+        "cost": cost,
+        "memory": {},
+        "provenance": _provenance(step),
+    }
+
+
+def _workload(step: Step) -> dict[str, Any]:
+    plan, batch = step.plan, step.case.workload.batch
+    return {
+        "name": step.case.workload.name,
+        "model": step.case.workload.model.name,
+        "parallelism": plan.describe(),
+        "stages": plan.pipeline,
+        "expert_parallel": plan.expert,
+        "data_parallel": plan.data,
+        "schedule": step.case.workload.schedule.name,
+        "microbatches_per_pipeline": plan.microbatches,
+        "microbatch_tokens": plan.microbatch_tokens,
+        "sequence_length": batch.sequence_length,
+        "tokens_per_step": plan.tokens_per_step,
+        "layers_per_stage": [sum(kind in ("dense", "moe") for kind in stage) for stage in step.stages],
+        "distinct_hosts_per_token": step.routing.hosts,
+        "remote_hosts_per_token": step.routing.remote_hosts,
+        "distinct_devices_per_token": step.routing.devices,
+    }
+
+
+def _step(step: Step, found: Phases) -> dict[str, Any]:
+    seconds, plan = step_time_s(step), step.plan
+    tokens_per_s = plan.tokens_per_step / seconds
+    peak = step.case.hardware.gpu.bf16_peak
+    model = step.case.workload.model
+    rates = {
+        name: flops_per_token(model, plan.sequence_length, causal=causal) * tokens_per_s / plan.gpus
+        for name, causal in (("causal", True), ("noncausal", False))
+    }
+    return {
+        "time_s": seconds,
+        "tokens_per_day": tokens_per_s * _DAY_S,
+        **{f"tflops_per_gpu_{name}": rate / 1e12 for name, rate in rates.items()},
+        **{f"mfu_{name}": rate / peak for name, rate in rates.items()},
+        "gpu_hours_per_trillion_tokens": plan.gpus * 1e12 / tokens_per_s / 3600.0,
+        "phases_s": found.mean_s,
+        "phases_range_s": {phase: list(pair) for phase, pair in found.range_s.items()},
+        "exposed_comm_s": found.exposed_s,
+        "hidden_comm_fraction": found.hidden_fraction,
+    }
+
+
+def _collectives(step: Step) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": c.kind,
+            "count": c.count,
+            "mean_ms": c.mean_s * 1e3,
+            "p99_ms": c.p99_s * 1e3,
+            "mean_alone_ms": None if c.mean_alone_s is None else c.mean_alone_s * 1e3,
+            "mean_overlapped_ms": None if c.mean_overlapped_s is None else c.mean_overlapped_s * 1e3,
+            "wire_bytes_per_gpu": c.wire_bytes_per_gpu,
+            "wire_GBps": c.wire_bytes_per_gpu / c.mean_s / 1e9,
+            "logical_GBps": c.logical_bytes_per_gpu / c.mean_s / 1e9,
+            "bottleneck": c.bottleneck,
+        }
+        for c in collective_statistics(step)
+    ]
+
+
+def _provenance(step: Step) -> dict[str, Any]:
+    case = step.case
+    return {
+        "version": netsim.__version__,
+        "seed": step.seed,
+        "spec_sha256": case.sha256(),
+        "compute_profile": case.profile.name,
+        "compute_origin": compute_origin(step),
+        "execution": {
+            "folded": step.folded,
+            "stage_groups": int(step.traffic.actor_class.size),
+            "executed": len(step.traffic.multiplicity),
+            "flows": step.traffic.flows,
+            "flow_classes": step.traffic.table.n_flows,
+            "tasks": len(step.program),
+        },
+        "evidence": {
+            name: dict(sorted(spec.sources.items()))
+            for name, spec in (
+                ("topology", case.topology),
+                ("workload", case.workload),
+                ("hardware", case.hardware),
+                ("profile", case.profile),
+                ("prices", case.prices),
+            )
+        },
+    }
+
+
+def compute_origin(step: Step) -> dict[str, float]:
+    """Share of the step's compute time that came from the table, the model, or beyond its domain."""
+    seconds = {"table": 0.0, "model": 0.0, "extrapolated": 0.0}
+    works, program = step.graph.works, step.program
+    uses = [0] * len(works)
+    for work, actor, is_transfer in zip(
+        (step.graph.work[t] for t in step.instances.task.tolist()),
+        step.instances.actor.tolist(),
+        (program.transfer >= 0).tolist(),
+        strict=True,
+    ):
+        if not is_transfer:
+            uses[work] += int(step.traffic.multiplicity[actor])
+    for work, count in zip(works, uses, strict=True):
+        if count:
+            for origin, part in step.timing.blocks[work].by_origin.items():
+                seconds[origin] += count * part
+    total = sum(seconds.values())
+    return {origin: part / total for origin, part in seconds.items()}

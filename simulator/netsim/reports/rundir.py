@@ -1,0 +1,64 @@
+"""A run directory: the result, the spec that made it, and its tables, each file written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from netsim.errors import NetsimError
+from netsim.simulate import Step
+
+
+def prepare(folder: Path, force: bool = False) -> None:
+    """Make sure that a run can be written here, before the work is done.
+
+    Raises NetsimError when the folder cannot be made or written, or already holds a result.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NetsimError(f"-o {folder}: cannot be created: {error.strerror}") from None
+    # the mode is checked too, because the superuser may write where nobody should
+    if not os.access(folder, os.W_OK) or not folder.stat().st_mode & 0o222:
+        raise NetsimError(f"-o {folder}: is read-only")
+    if (folder / "result.json").exists() and not force:
+        raise NetsimError(f"-o {folder}: already holds a result.json; choose another folder or add --force")
+
+
+def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = False) -> list[Path]:
+    """Write result.json, spec.toml and the tables; returns the files.
+
+    Raises NetsimError when a file cannot be written.
+    """
+    from netsim.tables import collectives_table, links_table, tasks_table
+
+    written = [
+        _write(folder / "result.json", lambda p: p.write_text(to_json(result), "utf-8")),
+        _write(folder / "spec.toml", lambda p: p.write_text(tomli_w.dumps(step.case.as_tables()), "utf-8")),
+    ]
+    tables = {"tasks": tasks_table(step), "collectives": collectives_table(step), "links": links_table(step)}
+    for name, table in tables.items():
+        written.append(_write(folder / f"{name}.parquet", lambda p, t=table: t.to_parquet(p, index=False)))  # type: ignore[misc]
+        if csv:
+            written.append(_write(folder / f"{name}.csv", lambda p, t=table: t.to_csv(p, index=False)))  # type: ignore[misc]
+    return written
+
+
+def to_json(result: dict[str, Any]) -> str:
+    """The record as text, keys in the order of the contract."""
+    return json.dumps(result, indent=1, allow_nan=False) + "\n"
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> Path:
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        write(partial)
+        partial.replace(path)
+    except OSError as error:
+        raise NetsimError(f"{path}: cannot be written: {error.strerror}") from None
+    return path

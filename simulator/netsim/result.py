@@ -1,0 +1,215 @@
+"""What a step comes to: phases, overlap, collectives, and tidy tables with units in their column names.
+
+Phases follow table 4 of arXiv 2505.09343. A rank's chunks do not overlap each other: a chunk lasts from its first
+task (compute or expert exchange), or the end of the chunk before if that is later, to its last, pipeline sends
+apart. `opt` is the tail of the step after the last chunk of the slowest rank; `bubble` is what is left of the step
+on a rank. The table gives means over ranks and the ranges beside them.
+
+Exposed communication is the time inside chunks in which a rank computes nothing; the hidden fraction is the share of
+the duration of expert exchanges and sends during which their rank computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netsim.simulate import Step
+from netsim.workloads.tasks import COMMUNICATION, COMPUTE, EXPERT_TRANSFERS, GRADIENT, SENDS
+
+RESOURCES = {"scale_up_tx": "nvlink", "scale_up_rx": "nvlink", "pcie_tx": "pcie", "pcie_rx": "pcie",
+             "port_tx": "nic", "port_rx": "nic"}  # fmt: skip
+PHASES = ("1F", "1B", "1W", "1F1B", "bubble", "opt")
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Seconds per phase: means over ranks, and (least, most)."""
+
+    mean_s: dict[str, float]
+    range_s: dict[str, tuple[float, float]]
+    exposed_s: float
+    hidden_fraction: float
+
+
+def step_time_s(step: Step) -> float:
+    """From the first task's start to the last task's end."""
+    return float(step.execution.end_s.max())
+
+
+class Columns:
+    """Columns of the task instances, gathered from the graph once.
+
+    `groups_in` : (actors,) stage groups that each actor class stands for; the others are per task instance.
+    """
+
+    def __init__(self, step: Step) -> None:
+        graph, task = step.graph, step.instances.task
+        self.actor = step.instances.actor
+        self.queue = step.program.queue
+        self.work = np.array(graph.work)[task]
+        self.chunk = np.array(graph.chunk)[task]
+        self.name = np.array([work.name for work in graph.works])[self.work]
+        self.start_s, self.end_s = step.execution.start_s, step.execution.end_s
+        self.groups_in = step.traffic.multiplicity
+
+
+def phases(step: Step) -> Phases:
+    """Phases, exposed communication and the hidden fraction, weighted over all ranks."""
+    columns, total = Columns(step), step_time_s(step)
+    timed = (columns.queue != GRADIENT) & ~np.isin(columns.name, [*SENDS, "optimizer"])
+    spans = [_chunk_spans(columns, timed & (columns.actor == a)) for a in range(len(columns.groups_in))]
+    last = max(float(end[-1]) for _, _, end in spans)
+    rows = {phase: np.zeros(len(spans)) for phase in PHASES}
+    exposed = np.zeros(len(spans))
+    for actor, (chunk, start, end) in enumerate(spans):
+        label = np.array([step.graph.chunks[c].phase for c in chunk])
+        for phase in ("1F", "1B", "1W", "1F1B"):
+            rows[phase][actor] = (end - start)[label == phase].sum()
+        mine = timed & (columns.actor == actor) & (columns.queue == COMPUTE)
+        busy = (columns.end_s - columns.start_s)[mine].sum()
+        exposed[actor] = (end - start).sum() - busy
+        rows["opt"][actor] = total - last
+        rows["bubble"][actor] = last - (end - start).sum()
+    weight = columns.groups_in
+    return Phases(
+        mean_s={phase: float(np.average(row, weights=weight)) for phase, row in rows.items()},
+        range_s={phase: (float(row.min()), float(row.max())) for phase, row in rows.items()},
+        exposed_s=float(np.average(exposed, weights=weight)),
+        hidden_fraction=_hidden_fraction(columns),
+    )
+
+
+def _chunk_spans(
+    columns: Columns, mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Chunk number, start and end of each chunk of one actor; a chunk never starts before the last one ended."""
+    chunk, group = np.unique(columns.chunk[mask], return_inverse=True)
+    start, end = np.full(len(chunk), np.inf), np.zeros(len(chunk))
+    np.minimum.at(start, group, columns.start_s[mask])
+    np.maximum.at(end, group, columns.end_s[mask])
+    end = np.maximum.accumulate(end)
+    start[1:] = np.maximum(start[1:], end[:-1])
+    return chunk, start, end
+
+
+def _hidden_fraction(columns: Columns) -> float:
+    """Share of communication time with compute running on the same rank, over all ranks."""
+    hidden = moved = 0.0
+    for actor, ranks in enumerate(columns.groups_in):
+        mine = columns.actor == actor
+        compute = mine & (columns.queue == COMPUTE)
+        transfer = mine & (columns.queue == COMMUNICATION)
+        start, end = columns.start_s[transfer], columns.end_s[transfer]
+        busy = _busy_before(columns.start_s[compute], columns.end_s[compute])
+        hidden += ranks * float((busy(end) - busy(start)).sum())
+        moved += ranks * float((end - start).sum())
+    return hidden / moved if moved else 1.0
+
+
+def _busy_before(
+    start: NDArray[np.float64], end: NDArray[np.float64]
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """A function of time: how long an in-order queue has been busy until then."""
+    edges = np.column_stack([start, end]).ravel()
+    busy = np.column_stack([np.zeros_like(start), end - start]).ravel().cumsum()
+    return lambda t: np.interp(t, edges, busy)
+
+
+@dataclass(frozen=True)
+class CollectiveStatistics:
+    """One kind of collective over the step; times over all its occurrences in the cluster."""
+
+    kind: str
+    count: int
+    mean_s: float
+    p99_s: float
+    mean_alone_s: float | None
+    mean_overlapped_s: float | None
+    wire_bytes_per_gpu: float
+    logical_bytes_per_gpu: float
+    bottleneck: str
+
+
+def collective_statistics(step: Step) -> list[CollectiveStatistics]:
+    """Dispatches, combines, sends and gradient exchanges of the step."""
+    columns = Columns(step)
+    wire, bottleneck = transfer_columns(step)
+    found = []
+    for kind in (*EXPERT_TRANSFERS, *SENDS, "reduce_scatter", "all_gather"):
+        mine = np.flatnonzero(columns.name == kind)
+        if mine.size:
+            found.append(_one_collective(step, columns, kind, mine, wire, bottleneck))
+    return found
+
+
+def _one_collective(
+    step: Step,
+    columns: Columns,
+    kind: str,
+    mine: NDArray[np.int64],
+    wire: NDArray[np.float64],
+    bottleneck: NDArray[np.str_],
+) -> CollectiveStatistics:
+    weight = columns.groups_in[columns.actor[mine]]
+    seconds = (columns.end_s - columns.start_s)[mine]
+    overlapped = np.array([w.overlapped for w in step.graph.works])[columns.work[mine]]
+    joint = kind in ("reduce_scatter", "all_gather")
+    if joint:  # the time of the exchange itself, not the wait for its last member
+        last = np.array([seconds[columns.work[mine] == w].min() for w in np.unique(columns.work[mine])])
+        seconds, weight, overlapped = last, np.ones(len(last), dtype=int), np.zeros(len(last), dtype=bool)
+    wire_mean = float(np.average(wire[mine], weights=columns.groups_in[columns.actor[mine]]))
+    hosts = step.routing.group_hosts
+    logical = wire_mean * hosts / (hosts - 1) if kind in EXPERT_TRANSFERS and hosts > 1 else wire_mean
+    words, counts = np.unique(bottleneck[mine], return_counts=True)
+    return CollectiveStatistics(
+        kind=kind,
+        count=int(weight.sum()),
+        mean_s=float(np.average(seconds, weights=weight)),
+        p99_s=float(np.percentile(np.repeat(seconds, weight), 99)),
+        mean_alone_s=_mean_where(seconds, weight, ~overlapped),
+        mean_overlapped_s=_mean_where(seconds, weight, overlapped),
+        wire_bytes_per_gpu=wire_mean,
+        logical_bytes_per_gpu=logical,
+        bottleneck=str(words[counts.argmax()]),
+    )
+
+
+def _mean_where(
+    seconds: NDArray[np.float64], weight: NDArray[np.int64], mask: NDArray[np.bool_]
+) -> float | None:
+    return float(np.average(seconds[mask], weights=weight[mask])) if mask.any() else None
+
+
+def transfer_columns(step: Step) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
+    """Per task instance: mean bytes a GPU sends over its NIC (NaN for compute), and the resource that bound it."""
+    program, index = step.program, step.program.transfer
+    moves = index >= 0
+    per_transfer = np.array([_wire_of(step, t.batch) * t.unit_bytes for t in program.transfers])
+    wire = np.full(len(index), np.nan)
+    wire[moves] = per_transfer[index[moves]]
+    words = np.array([*resource_of_link(step), "kernel"])  # -1 picks the last: no link, the sender's own rate
+    bound = words[step.execution.bottleneck]
+    batchless = np.array([t.batch < 0 for t in program.transfers])
+    bound[~moves] = ""
+    bound[moves] = np.where(batchless[index[moves]], "latency", bound[moves])
+    return wire, bound
+
+
+def _wire_of(step: Step, batch: int) -> float:
+    return step.traffic.wire_bytes_of[batch] if batch >= 0 else 0.0
+
+
+def resource_of_link(step: Step) -> list[str]:
+    """What each link (class) of the simulated network is a part of, for people: nic, nvlink, pcie or fabric."""
+    link_class = step.traffic.link_class
+    used = np.flatnonzero(link_class >= 0)
+    classes, first = np.unique(link_class[used], return_index=True)
+    kinds = step.traffic.link_kind[used[first]]
+    words = ["fabric"] * len(step.traffic.capacity)
+    for number, kind in zip(classes.tolist(), kinds.tolist(), strict=True):
+        words[number] = RESOURCES.get(kind, "fabric")
+    return words

@@ -1,0 +1,161 @@
+"""One training step, from specs to times: the only place where the floors meet.
+
+    specs -> plan, fabric, placement           what runs where
+          -> stages, schedule, tasks           in which order
+          -> batches of flows, folded          what crosses the network
+          -> operators to seconds              what the GPUs do meanwhile
+          -> executor on the fluid network     when
+
+Modelled: every forward, backward and weight gradient of every layer, stage and micro-batch; every dispatch and
+combine, pipeline send and gradient exchange as flows on the fabric; queues, waits and overlap. Left out: failures,
+stragglers and expert-load skew (all ranks of a stage group are equally fast and equally loaded), checkpoints, and
+data loading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from netsim.collectives.step import StageParameters, holders, step_batches
+from netsim.compute import BlockTime, ComputeModel
+from netsim.executor import Execution, Program, execute
+from netsim.network.fluid import FluidNetwork
+from netsim.placement import contiguous
+from netsim.program import Instances, TransferCost, make_program
+from netsim.specs.case import Case
+from netsim.topologies import Topology, build
+from netsim.traffic import Traffic, make_traffic
+from netsim.workloads.model import layer_parameters
+from netsim.workloads.moe import RoutingStatistics, routing_statistics, token_bytes, value_bytes
+from netsim.workloads.operators import block_operators, optimizer_operators
+from netsim.workloads.plan import Plan, Scaling, make_plan
+from netsim.workloads.schedules import schedule
+from netsim.workloads.stages import Stage, split_layers
+from netsim.workloads.tasks import EXPERT_TRANSFERS, SENDS, TaskGraph, Work, build_tasks
+
+
+@dataclass(frozen=True)
+class Step:
+    """A simulated step: what was asked, what it was made of, and when everything happened."""
+
+    case: Case
+    seed: int
+    plan: Plan
+    topology: Topology
+    stages: tuple[Stage, ...]
+    routing: RoutingStatistics
+    graph: TaskGraph
+    traffic: Traffic
+    program: Program
+    instances: Instances
+    execution: Execution
+    fluid: FluidNetwork
+    timing: Timing
+    folded: bool
+
+
+def simulate(
+    case: Case,
+    gpus: int,
+    *,
+    scaling: Scaling = "weak",
+    seed: int = 0,
+    folded: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Step:
+    """Simulate one step of the case's workload on its fabric with `gpus` GPUs.
+
+    Raises SpecError when the fabric, the plan or the schedule cannot be built, NetsimError when the step stalls.
+    """
+    workload, hardware = case.workload, case.hardware
+    topology = build(case.topology, hardware, gpus)
+    plan = make_plan(workload, gpus, scaling)
+    placement = contiguous(plan, hardware.gpus_per_host)
+
+    stages = split_layers(workload.model, plan.pipeline)
+    order = schedule(workload.schedule.name, plan.pipeline, plan.microbatches)
+    graph = build_tasks(order, stages)
+
+    routing = routing_statistics(workload.model.moe, plan.expert, hardware.gpus_per_host, seed)
+    held = [stage_parameters(case, stage, plan.expert) for stage in stages]
+    batches = step_batches(placement, hardware.gpus_per_host, routing, held, graph.both_ways)
+    shape = (plan.pipeline, plan.groups, plan.expert)
+    traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded)
+
+    timing = Timing(case, plan, held, graph.both_ways)
+    program, instances = make_program(
+        graph, traffic, timing.compute_s, timing.transfer_cost, graph.both_ways
+    )
+    fluid = FluidNetwork(traffic.capacity, traffic.table)
+    report = (lambda done: progress(done, len(program))) if progress else None
+    execution = execute(program, fluid, report)
+    return Step(
+        case, seed, plan, topology, stages, routing, graph, traffic, program, instances, execution, fluid,
+        timing, folded,
+    )  # fmt: skip
+
+
+def stage_parameters(case: Case, stage: Stage, expert_parallel: int) -> StageParameters:
+    """Parameters of a stage that one rank holds."""
+    parts = [layer_parameters(case.workload.model, kind) for kind in stage]
+    return StageParameters(sum(p.dense for p in parts), sum(p.expert for p in parts) / expert_parallel)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of compute and costs of transfers, by what a task does; remembers where each second came from."""
+
+    case: Case
+    plan: Plan
+    held: list[StageParameters]
+    both_ways: bool
+    blocks: dict[Work, BlockTime] = field(default_factory=dict)
+
+    @property
+    def model(self) -> ComputeModel:
+        return ComputeModel(self.case.profile, self.case.hardware)
+
+    def compute_s(self, work: Work) -> float:
+        """Time of a block of compute."""
+        if work not in self.blocks:
+            self.blocks[work] = self._block(work)
+        return self.blocks[work].seconds
+
+    def _block(self, work: Work) -> BlockTime:
+        model, plan = self.case.workload.model, self.plan
+        if work.name == "optimizer":
+            return self.model.block_time(optimizer_operators(self._own_parameters(work.stage)), False)
+        rows = plan.microbatch_tokens * model.moe.top_k  # balanced routing
+        operators = block_operators(
+            model, work.name, work.block, work.phase, plan.microbatch_tokens, plan.sequence_length,
+            rows, model.moe.experts // plan.expert,
+        )  # fmt: skip
+        return self.model.block_time(operators, work.overlapped)
+
+    def _own_parameters(self, stage: int) -> float:
+        """The share of a stage's parameters that a rank updates under ZeRO stage 1."""
+        copies = len(holders(stage, self.plan.pipeline, self.both_ways)) * self.plan.groups
+        held = self.held[stage]
+        return held.dense / (copies * self.plan.expert) + held.expert / copies
+
+    def transfer_cost(self, work: Work) -> TransferCost:
+        """Bytes of the unit, rate of the sender's communication kernel, and set-up of a transfer."""
+        spec, model = self.case.workload.communication, self.case.workload.model
+        tokens = self.plan.microbatch_tokens
+        if work.name in EXPERT_TRANSFERS:
+            precision = spec.dispatch if "dispatch" in work.name else spec.combine
+            size = tokens * token_bytes(work.name, model.hidden, model.moe.top_k, precision)
+            rate = self.model.transfer_rate(work.name, work.overlapped)
+            return TransferCost(size, rate, self.model.transfer_setup_s(work.name))
+        if work.name in SENDS:
+            return TransferCost(tokens * model.hidden * value_bytes(spec.pipeline), np.inf, 0.0)
+        if work.name == "grad_norm":
+            # a scalar up and down a binary tree over all ranks
+            hops = 2 * max(0, (self.plan.gpus - 1).bit_length())
+            latency = self.case.topology.latency
+            return TransferCost(0.0, np.inf, hops * (latency.endpoint + 3 * latency.switch_hop))
+        precision = spec.gradient if work.name == "reduce_scatter" else spec.parameter
+        return TransferCost(value_bytes(precision), np.inf, 0.0)

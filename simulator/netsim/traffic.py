@@ -1,0 +1,142 @@
+"""The flows of a step on a fabric: batches to paths, and stage groups that cannot be told apart to classes.
+
+Each batch of `netsim.collectives.step_batches` becomes flows over links. With folding, stage groups (and flows, and
+links) that no part of the network can tell apart share one execution; without, each is run. Both give
+the same rates (see `netsim.network.folding`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netsim.collectives.step import RECEIVER, Batch
+from netsim.network.flows import FlowTable
+from netsim.network.folding import fold
+from netsim.routing import PathTable, paths
+from netsim.specs import Routing
+from netsim.topologies import Topology
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Registered flows and the classes that run them.
+
+    table, capacity : what the fluid network is made of; batch_ids : batch key -> registered batch;
+    actor_class : (pipeline, groups) class of each stage group; representative : (classes, 2) its (rank, group);
+    multiplicity : (classes,) stage groups in it; link_class : (n_links,) class of each link, -1 for one that no flow
+    crosses; link_kind : (n_links,) its kind by name; latency_s : idle path latency by batch key; wire_bytes_of :
+    (registered batches,) mean bytes that a GPU sends over its NIC per byte of the batch's unit; flows : how many there
+    are without folding.
+    """
+
+    table: FlowTable
+    capacity: NDArray[np.float64]
+    batch_ids: dict[tuple[str, int], int]
+    actor_class: NDArray[np.int64]
+    representative: NDArray[np.int64]
+    multiplicity: NDArray[np.int64]
+    link_class: NDArray[np.int64]
+    link_kind: NDArray[np.str_]
+    latency_s: dict[tuple[str, int], float]
+    wire_bytes_of: NDArray[np.float64]
+    flows: int
+
+
+def make_traffic(
+    topology: Topology,
+    batches: Sequence[Batch],
+    placement_shape: tuple[int, int, int],
+    routing: Routing,
+    seed: int,
+    folded: bool,
+) -> Traffic:
+    """Route every batch and, when `folded`, merge what cannot be told apart."""
+    routed = _route(topology, batches, routing, seed)
+    table = _table(batches, routed)
+    pipeline, groups, expert = placement_shape
+    latency = _latencies(batches, routed, table)
+    if folded:
+        colours = {key: n for n, key in enumerate(sorted({(b.key[0], b.rank) for b in batches}))}
+        merged = fold(
+            routed.capacity,
+            table,
+            batch_colour=np.array([colours[b.key[0], b.rank] for b in batches]),
+            groups=_membership(batches),
+            group_colour=np.repeat(np.arange(pipeline), groups),
+        )
+        actor_class = merged.group_class.reshape(pipeline, groups)
+        ids = merged.batch_class
+        table, capacity, link_class = merged.table, merged.capacity, merged.link_class
+    else:
+        actor_class = np.arange(pipeline * groups).reshape(pipeline, groups)
+        ids, capacity, link_class = np.arange(len(batches)), routed.capacity, np.arange(routed.capacity.size)
+    _, first, count = np.unique(actor_class, return_index=True, return_counts=True)
+    wire = np.zeros(table.n_batches)
+    wire[ids] = _wire_bytes(topology, batches, expert)
+    return Traffic(
+        table=table,
+        capacity=capacity,
+        batch_ids={batch.key: int(ids[n]) for n, batch in enumerate(batches)},
+        actor_class=actor_class,
+        representative=np.column_stack(np.unravel_index(first, (pipeline, groups))),
+        multiplicity=count,
+        link_class=link_class,
+        link_kind=routed.link_kind,
+        latency_s=latency,
+        wire_bytes_of=wire,
+        flows=len(routed.ptr) - 1,
+    )
+
+
+def _route(topology: Topology, batches: Sequence[Batch], routing: Routing, seed: int) -> PathTable:
+    source = np.concatenate([b.transfers.source for b in batches])
+    target = np.concatenate([b.transfers.target for b in batches])
+    return paths(topology, routing, source, target, seed)
+
+
+def _table(batches: Sequence[Batch], routed: PathTable) -> FlowTable:
+    sizes = [len(b.transfers) for b in batches]
+    return FlowTable(
+        link_ptr=routed.ptr,
+        link_ids=routed.link_ids,
+        link_share=routed.share,
+        batch_ptr=np.concatenate([[0], np.cumsum(sizes)]),
+        size_bytes=np.concatenate([b.transfers.share for b in batches]),
+        # relative: a batch is started with its communication kernel's rate
+        rate_cap=np.concatenate([b.transfers.kernel_share for b in batches]),
+        weight=np.ones(sum(sizes)),
+    )
+
+
+def _latencies(
+    batches: Sequence[Batch], routed: PathTable, table: FlowTable
+) -> dict[tuple[str, int], float]:
+    """The longest idle path of each batch, once for each step of a ring."""
+    found = {}
+    for n, batch in enumerate(batches):
+        part = routed.latency_s[table.batch_ptr[n] : table.batch_ptr[n + 1]]
+        found[batch.key] = float(part.max()) * batch.steps if part.size else 0.0
+    return found
+
+
+def _wire_bytes(topology: Topology, batches: Sequence[Batch], expert: int) -> NDArray[np.float64]:
+    """Mean bytes that a sending GPU puts on its NIC, per byte of each batch's unit."""
+    per_host = topology.gpus_per_host
+    found = np.zeros(len(batches))
+    for n, batch in enumerate(batches):
+        flows = batch.transfers
+        crosses = flows.source // per_host != flows.target // per_host
+        senders = expert * sum(role != RECEIVER for _, role in batch.members)
+        found[n] = flows.share[crosses].sum() / senders
+    return found
+
+
+def _membership(batches: Sequence[Batch]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """CSR of batches over stage groups, with the role of each as its label."""
+    ptr = np.concatenate([[0], np.cumsum([len(b.members) for b in batches])])
+    members = np.array([m for b in batches for m in b.members], dtype=np.int64).reshape(-1, 2)
+    return ptr, members[:, 0], members[:, 1]
