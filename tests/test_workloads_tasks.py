@@ -1,0 +1,85 @@
+"""The task graph of a step: how many of everything, and who waits for whom."""
+
+from collections import Counter
+
+import pytest
+from netsim.specs import WorkloadSpec, load
+from netsim.workloads.schedules import dualpipe, one_f_one_b
+from netsim.workloads.stages import split_layers
+from netsim.workloads.tasks import COMMUNICATION, COMPUTE, EXPERT_TRANSFERS, GRADIENT, TaskGraph, build_tasks
+
+MODEL = load(WorkloadSpec, "workload", "deepseek-v3").model
+
+
+@pytest.fixture(scope="module")
+def deepseek() -> TaskGraph:
+    return build_tasks(dualpipe(16, 120), split_layers(MODEL, 16))
+
+
+def test_counts_of_a_deepseek_v3_pipeline(deepseek: TaskGraph) -> None:
+    names = Counter(deepseek.works[w].name for w in deepseek.work)
+    # 58 MoE layers and the one of the multi-token-prediction module, 120 micro-batches
+    assert all(names[kind] == 59 * 120 for kind in EXPERT_TRANSFERS)
+    # 15 boundaries, each crossed once forward and once backward by every micro-batch
+    assert names["send_forward"] == names["send_backward"] == 15 * 120
+    # 16 stages, each held by two ranks; two updates a rank
+    assert names["reduce_scatter"] == names["all_gather"] == names["optimizer"] == 32
+    assert names["grad_norm"] == 16
+    blocks = Counter((w.name, w.block, w.phase) for w in (deepseek.works[i] for i in deepseek.work))
+    for phase in "FBW":
+        assert blocks["moe", "attn", phase] == blocks["moe", "mlp", phase] == 59 * 120
+        assert blocks["dense", "attn", phase] == 3 * 120
+        assert blocks["head", "head", phase] == 2 * 120
+    assert blocks["embedding", "embedding", "F"] == blocks["embedding", "embedding", "W"] == 120
+    assert ("embedding", "embedding", "B") not in blocks
+
+
+def test_an_overlapped_pair_interleaves_as_in_the_public_trace(deepseek: TaskGraph) -> None:
+    # rank 3 holds only MoE layers: four of them forward, four backward
+    chunk = next(
+        c for c, t in zip(deepseek.chunk, range(len(deepseek)), strict=True)
+        if deepseek.rank[t] == 3 and deepseek.chunks[c].phase == "1F1B"
+    )  # fmt: skip
+    tasks = [t for t in range(len(deepseek)) if deepseek.chunk[t] == chunk]
+
+    def queue(number: int) -> list[str]:
+        works = [deepseek.works[deepseek.work[t]] for t in tasks if deepseek.queue[t] == number]
+        return [f"{w.block}({w.phase})" if number == COMPUTE else w.name for w in works]
+
+    layer = ["attn(F)", "mlp(B)", "mlp(W)", "mlp(F)", "attn(B)", "attn(W)"]
+    assert queue(COMPUTE) == layer * 4
+    exchanges = ["cached_dispatch", "dispatch", "combine_backward", "combine"]
+    assert queue(COMMUNICATION) == exchanges * 4 + ["send_forward", "send_backward"]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_graph_has_no_cycle(ranks: int) -> None:
+    order = one_f_one_b(ranks, 4) if ranks == 1 else dualpipe(ranks, 2 * ranks)
+    graph = build_tasks(order, split_layers(MODEL, ranks))
+    done, heads = [False] * len(graph), {}
+    queues: dict[tuple[int, int], list[int]] = {}
+    for task, key in enumerate(zip(graph.rank, graph.queue, strict=True)):
+        queues.setdefault(key, []).append(task)
+    moved = True
+    while moved:
+        moved = False
+        for key, tasks in queues.items():
+            at = heads.setdefault(key, 0)
+            while at < len(tasks) and all(done[w] for w in graph.waits[tasks[at]]):
+                done[tasks[at]] = moved = True
+                at += 1
+            heads[key] = at
+    assert all(done)
+
+
+def test_weight_gradients_wait_for_no_transfer(deepseek: TaskGraph) -> None:
+    for task, waits in enumerate(deepseek.waits):
+        if deepseek.works[deepseek.work[task]].phase == "W":
+            # but for the forward's last combine, which the compute stream joins before the next chunk
+            assert {deepseek.works[deepseek.work[w]].name for w in waits} <= {"combine"}
+
+
+def test_gradient_queue_reduces_before_it_gathers(deepseek: TaskGraph) -> None:
+    mine = [t for t in range(len(deepseek)) if deepseek.rank[t] == 5 and deepseek.queue[t] == GRADIENT]
+    names = [deepseek.works[deepseek.work[t]].name for t in mine]
+    assert names == ["reduce_scatter", "reduce_scatter", "grad_norm", "all_gather", "all_gather"]
