@@ -1,0 +1,1 @@
+"""The network in time: flows over links, exactly (fluid), folded by symmetry, and packet by packet for comparison."""

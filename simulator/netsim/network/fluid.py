@@ -1,0 +1,185 @@
+"""A network whose flows are fluid: a clock over the max-min rates.
+
+Flows share links by weighted max-min fairness, exactly, at every instant; rates change when flows start, end, or a
+capacity changes, and only what the event reaches is solved again (`netsim.network.kernels` says why that is exact).
+Starts, ends and changes at one instant cost one solve, because solving waits until the next time is asked for.
+
+Ends that differ by less than 2^-46 of the clock (64 ulp) are one instant; each flow is credited all its bytes.
+
+Left out: packets, queues and the transients of congestion control (`netsim.network.packet` shows what that costs);
+latency, which is paid outside.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from netsim.network import kernels, state
+from netsim.network.flows import FlowTable
+
+
+class FluidNetwork:
+    """State machine over the kernels: knows time, not SimPy.
+
+    Parameters
+    ----------
+    capacity_bytes_per_s : (n_links,)
+    table : every flow that may ever run
+
+    Examples
+    --------
+    Two flows of 10 bytes share a link of 5 bytes/s; one of them starts 2 s later.
+
+    >>> table = FlowTable.from_batches([([[0]], 10.0), ([[0]], 10.0)])
+    >>> net = FluidNetwork(np.array([5.0]), table)
+    >>> net.start(0.0, [0])
+    >>> net.next_completion_s()
+    2.0
+    >>> net.start(1.0, [1])
+    >>> net.next_completion_s(), net.advance(3.0).tolist()
+    (3.0, [0])
+    >>> net.next_completion_s(), net.advance(4.0).tolist()
+    (4.0, [1])
+    """
+
+    def __init__(self, capacity_bytes_per_s: NDArray[np.float64], table: FlowTable) -> None:
+        self._s = state.make_state(capacity_bytes_per_s, table)
+        self._n_links = len(capacity_bytes_per_s)
+        self._n_batches = table.n_batches
+
+    def start(self, now_s: float, batches: Sequence[int] | NDArray[np.int64], scale: float = 1.0) -> None:
+        """Begin `batches` at `now_s`, each flow with ``scale * size_bytes`` bytes.
+
+        Raises
+        ------
+        ValueError
+            when a batch is unknown or still running, time goes back or past an end not yet taken with `advance`, or
+            `scale` is negative or NaN.
+        """
+        which = np.ascontiguousarray(batches, np.int64)
+        if which.size and not (0 <= which.min() and which.max() < self._n_batches):
+            raise ValueError(f"batches {which.min()}..{which.max()}, must be in 0..{self._n_batches - 1}")
+        if not 0.0 <= scale < np.inf:
+            raise ValueError(f"scale = {scale}, must be >= 0 and finite")
+        self._check_time(now_s)
+        running = kernels.start(self._s, float(now_s), which, float(scale))
+        if running >= 0:
+            raise ValueError(f"batch {running} started at {now_s} s while it is still running (or twice at once)")
+
+    def next_completion_s(self) -> float:
+        """Absolute time at which the next flow ends; ``inf`` when nothing moves."""
+        due: float = kernels.next_end(self._s)
+        return due
+
+    def advance(self, now_s: float) -> NDArray[np.int64]:
+        """Let time pass to `now_s`; the batches whose last flow ended since the last call, ascending."""
+        kernels.advance(self._s, float(now_s))
+        count = self._s.count
+        done = np.sort(self._s.done[: count[state.N_DONE]]).astype(np.int64)
+        count[state.N_DONE] = 0
+        return done
+
+    def set_capacity(self, now_s: float, links: ArrayLike, capacity_bytes_per_s: ArrayLike) -> None:
+        """Change capacities in the middle of flows (faults, degraded links); bytes already sent are kept."""
+        which = np.atleast_1d(np.asarray(links, np.int64))
+        value = np.ascontiguousarray(np.broadcast_to(np.asarray(capacity_bytes_per_s, np.float64), which.shape))
+        if which.size and not (0 <= which.min() and which.max() < self._n_links):
+            raise ValueError(f"links {which.min()}..{which.max()}, must be in 0..{self._n_links - 1}")
+        if not (value >= 0).all():
+            raise ValueError(f"capacity {value.min()}, must be >= 0 bytes/s")
+        self._check_time(now_s)
+        kernels.set_capacity(self._s, float(now_s), which, np.minimum(value, state.UNBOUNDED))
+
+    def bottleneck_link(self, batch: int) -> int:
+        """The link that bound the batch's last-ending flow when it ended; -1 for its own cap or nothing."""
+        owner = int(self._s.batch["owner"][batch])
+        return owner if owner < self._n_links else -1
+
+    @property
+    def link_bytes(self) -> NDArray[np.float64]:
+        """(n_links,) bytes carried so far, up to the last event."""
+        total = self._s.link["bytes"][: self._n_links].copy()
+        self._solve()
+        flow = self._s.flow[:-1]
+        active = np.flatnonzero(flow["state"] != state.ABSENT)
+        row = flow[active]
+        moved = row["level"] * (self._s.clock[state.LAST] - row["since"])  # per unit of weight
+        sent = row["size"] * self._s.batch["scale"][row["batch"]] - row["left"]
+        per_part = moved + sent / row["weight"]
+        for f, amount in zip(active, per_part, strict=True):
+            hops = self._s.hop[self._s.flow["first"][f] : self._s.flow["first"][f + 1]]
+            hops = hops[hops["link"] < self._n_links]
+            np.add.at(total, hops["link"], hops["part"] * amount)
+        return total
+
+    @property
+    def link_busy_s(self) -> NDArray[np.float64]:
+        """(n_links,) time with at least one active flow, up to the last event."""
+        link = self._s.link[: self._n_links]
+        open_s = np.where(link["active"] > 0, self._s.clock[state.LAST] - link["busy_since"], 0.0)
+        busy: NDArray[np.float64] = link["busy"] + open_s
+        return busy
+
+    @property
+    def rates(self) -> NDArray[np.float64]:
+        """(n_flows,) bytes/s at the last event, 0 for a flow that is not active."""
+        self._solve()
+        flow = self._s.flow[:-1]
+        rate: NDArray[np.float64] = flow["level"] * flow["weight"]
+        return rate
+
+    @property
+    def events(self) -> int:
+        """Instants and calls handled so far."""
+        return int(self._s.count[state.N_EVENTS])
+
+    @property
+    def solves(self) -> int:
+        """Solves so far: at most one per instant."""
+        return int(self._s.count[state.N_SOLVES])
+
+    @property
+    def visits(self) -> int:
+        """Flows visited by all solves so far: the work done."""
+        return int(self._s.count[state.N_VISITS])
+
+    def _solve(self) -> None:
+        kernels.solve(self._s)
+
+    def _check_time(self, now_s: float) -> None:
+        last = self._s.clock[state.LAST]
+        if not now_s >= last:
+            raise ValueError(f"time {now_s} s is before the last event at {last} s")
+
+
+def drain(
+    capacity: NDArray[np.float64], table: FlowTable, start_s: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Finish times of all flows when every batch runs once, from scratch.
+
+    Parameters
+    ----------
+    capacity : (n_links,) bytes/s
+    table : flows and batches
+    start_s : (n_batches,) when each batch starts; default all at 0
+
+    Returns
+    -------
+    finish_s : (n_flows,) ``inf`` for a flow that can never end
+
+    Examples
+    --------
+    Three flows of 6 bytes over one link of 6 bytes/s end together; one more starts when they do.
+
+    >>> table = FlowTable.from_batches([([[0], [0], [0]], 6.0), ([[0]], 6.0)])
+    >>> drain(np.array([6.0]), table, np.array([0.0, 3.0])).tolist()
+    [3.0, 3.0, 3.0, 4.0]
+    """
+    begin = np.zeros(table.n_batches) if start_s is None else np.array(start_s, np.float64)
+    if begin.shape != (table.n_batches,) or np.isnan(begin).any():
+        raise ValueError(f"start_s must be ({table.n_batches},) numbers")
+    s = state.make_state(capacity, table)
+    kernels.run_to_end(s, np.argsort(begin, kind="stable"), begin)
+    flow = s.flow[:-1]
+    return np.where(flow["state"] == state.ABSENT, flow["since"], np.inf)

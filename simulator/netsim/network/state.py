@@ -1,0 +1,151 @@
+"""The arrays of a running fluid network: one table per noun, so that a kernel takes a handful of arguments.
+
+Rows are records (numpy structured dtypes), because a kernel that visits a flow wants its level, weight and bytes from
+one cache line. A finite rate cap is a private link of the flow behind the links of the caller, so kernels know one
+kind of constraint only. An infinite capacity becomes 1e300 bytes/s, which needs no special case.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from netsim.maxmin import check_capacity
+from netsim.network.flows import FlowTable
+
+UNBOUNDED = 1e300
+
+#: what a flow is doing
+ABSENT, CLEAN, OPEN, FROZEN = 0, 1, 2, 3
+#: what a link is doing in the solve under way
+QUIET, TOUCHED, FULL = 0, 1, 2
+
+FLOW = np.dtype(
+    [
+        ("level", "f8"),  # rate / weight, bytes/s
+        ("left", "f8"),  # bytes left at `since`
+        ("since", "f8"),  # s; when it ended, once it has
+        ("weight", "f8"),
+        ("size", "f8"),  # bytes at scale 1
+        ("first", "i8"),  # its hops: hop[first : next flow's first]
+        ("owner", "i4"),  # the link that bounds it
+        ("batch", "i4"),
+        ("state", "i4"),
+        ("pad", "i4"),
+    ]
+)
+HOP = np.dtype([("part", "f8"), ("link", "i4"), ("slot", "i4")])  # part = share x weight
+SLOT = np.dtype([("part", "f8"), ("flow", "i4"), ("hop", "i4")])  # an active flow in its link's list
+LINK = np.dtype(
+    [
+        ("capacity", "f8"),
+        ("used", "f8"),  # bytes/s taken by flows that are not open
+        ("open_weight", "f8"),
+        ("level", "f8"),  # the level at which it binds, inf when it does not
+        ("earliest", "f8"),  # s, the first end among the flows it bounds
+        ("bytes", "f8"),  # carried by flows that have ended
+        ("busy", "f8"),  # s, closed intervals
+        ("busy_since", "f8"),
+        ("first", "i8"),  # its slots: slot[first : first + active]
+        ("active", "i4"),
+        ("open", "i4"),
+        ("state", "i4"),
+        ("forced", "i4"),  # its capacity changed: open every flow on it
+    ]
+)
+BATCH = np.dtype([("scale", "f8"), ("first", "i8"), ("left", "i4"), ("owner", "i4")])
+
+# rows of State.ranks (int32, per link)
+FILL_HEAP, FILL_POS, END_HEAP, END_POS, TOUCHED_LIST, STACK = range(6)
+# rows of State.keys (float64, per link)
+FILL_KEY, END_KEY = range(2)
+# entries of State.count
+N_OPENED, N_TOUCHED, N_STACK, N_DONE, N_FILL, N_END, N_EVENTS, N_SOLVES, N_VISITS, PENDING = range(10)
+# entries of State.clock
+LAST = 0  # s, time of the last event; a pending solve belongs to it
+
+
+class State(NamedTuple):
+    """Arrays of one network; every kernel takes it whole."""
+
+    flow: NDArray[Any]  # (n_flows + 1,) FLOW; the last row closes `first`
+    hop: NDArray[Any]  # (nnz + n_caps,) HOP
+    slot: NDArray[Any]  # (nnz + n_caps,) SLOT
+    link: NDArray[Any]  # (n_links + n_caps,) LINK
+    batch: NDArray[Any]  # (n_batches + 1,) BATCH
+    opened: NDArray[np.int32]  # (n_flows,) flows open in the solve under way
+    done: NDArray[np.int32]  # (n_batches,) batches that ended, not yet reported
+    ranks: NDArray[np.int32]  # (6, n_links + n_caps) heaps and work lists of links
+    keys: NDArray[np.float64]  # (2, n_links + n_caps) heap keys
+    count: NDArray[np.int64]
+    clock: NDArray[np.float64]
+
+
+@njit(cache=True)
+def _lay_out(link_ptr, link_ids, link_share, batch_ptr, size, cap, weight, capacity, flow, hop, slot, link, batch):  # type: ignore[no-untyped-def]
+    at = 0
+    private = capacity.size
+    for c in range(capacity.size):
+        link[c].capacity = min(capacity[c], UNBOUNDED)
+    for f in range(size.size):
+        flow[f].first = at
+        flow[f].size = size[f]
+        flow[f].weight = weight[f]
+        flow[f].owner = -1
+        for k in range(link_ptr[f], link_ptr[f + 1]):
+            hop[at].link = link_ids[k]
+            hop[at].part = link_share[k] * weight[f]
+            link[link_ids[k]].first += 1
+            at += 1
+        if cap[f] < np.inf:
+            hop[at].link = private
+            hop[at].part = weight[f]
+            link[private].capacity = cap[f]
+            link[private].first = 1
+            private += 1
+            at += 1
+    flow[size.size].first = at
+    at = 0
+    for c in range(link.size):
+        at += link[c].first
+        link[c].first = at - link[c].first
+        link[c].level = np.inf
+        link[c].earliest = np.inf
+    for b in range(batch_ptr.size):
+        batch[b].first = batch_ptr[b]
+        batch[b].owner = -1
+        if b > 0:
+            for f in range(batch_ptr[b - 1], batch_ptr[b]):
+                flow[f].batch = b - 1
+
+
+def make_state(capacity: NDArray[np.float64], table: FlowTable) -> State:
+    """An idle network of `capacity` (n_links,) bytes/s with `table` registered.
+
+    Raises
+    ------
+    ValueError
+        when a capacity is negative or NaN, or a flow crosses a link that does not exist.
+    """
+    cap = np.array(capacity, np.float64)
+    check_capacity(cap)
+    if table.link_ids.size and table.link_ids.max() >= cap.size:
+        raise ValueError(f"link id {table.link_ids.max()} in the table, but there are {cap.size} links")
+    n_caps = int(np.count_nonzero(table.rate_cap < np.inf))
+    nnz, n_links = table.link_ids.size + n_caps, cap.size + n_caps
+    if nnz >= 2**31:
+        raise ValueError(f"{nnz} incidences, the limit is {2**31 - 1}: fold the table or split it")
+    flow = np.zeros(table.n_flows + 1, FLOW)
+    hop, slot = np.zeros(nnz, HOP), np.zeros(nnz, SLOT)
+    link, batch = np.zeros(n_links, LINK), np.zeros(table.n_batches + 1, BATCH)
+    _lay_out(
+        *(table.link_ptr, table.link_ids, table.link_share, table.batch_ptr),
+        *(table.size_bytes, table.rate_cap, table.weight, cap, flow, hop, slot, link, batch),
+    )
+    ranks = np.zeros((6, n_links), np.int32)
+    ranks[FILL_POS] = ranks[END_POS] = -1
+    return State(
+        *(flow, hop, slot, link, batch, np.zeros(table.n_flows, np.int32), np.zeros(table.n_batches, np.int32)),
+        *(ranks, np.zeros((2, n_links)), np.zeros(10, np.int64), np.full(1, -np.inf)),
+    )
