@@ -63,9 +63,13 @@ class FluidNetwork:
         if not 0.0 <= scale < np.inf:
             raise ValueError(f"scale = {scale}, must be >= 0 and finite")
         self._check_time(now_s)
-        running = kernels.start(self._s, float(now_s), which, float(scale))
-        if running >= 0:
-            raise ValueError(f"batch {running} started at {now_s} s while it is still running (or twice at once)")
+        refused = kernels.start(self._s, float(now_s), which, float(scale))
+        if refused == kernels.LATE:
+            raise self._late(now_s)
+        if refused >= 0:
+            raise ValueError(
+                f"batch {refused} started at {now_s} s, but it is still running (or its end not yet taken by advance)"
+            )
 
     def next_completion_s(self) -> float:
         """Absolute time at which the next flow ends; ``inf`` when nothing moves."""
@@ -75,9 +79,7 @@ class FluidNetwork:
     def advance(self, now_s: float) -> NDArray[np.int64]:
         """Let time pass to `now_s`; the batches whose last flow ended since the last call, ascending."""
         kernels.advance(self._s, float(now_s))
-        count = self._s.count
-        done = np.sort(self._s.done[: count[state.N_DONE]]).astype(np.int64)
-        count[state.N_DONE] = 0
+        done: NDArray[np.int64] = kernels.take_done(self._s)
         return done
 
     def set_capacity(self, now_s: float, links: ArrayLike, capacity_bytes_per_s: ArrayLike) -> None:
@@ -89,7 +91,9 @@ class FluidNetwork:
         if not (value >= 0).all():
             raise ValueError(f"capacity {value.min()}, must be >= 0 bytes/s")
         self._check_time(now_s)
-        kernels.set_capacity(self._s, float(now_s), which, np.minimum(value, state.UNBOUNDED))
+        value = np.minimum(value, state.UNBOUNDED)
+        if kernels.set_capacity(self._s, float(now_s), which, value) == kernels.LATE:
+            raise self._late(now_s)
 
     def bottleneck_link(self, batch: int) -> int:
         """The link that bound the batch's last-ending flow when it ended; -1 for its own cap or nothing."""
@@ -146,6 +150,9 @@ class FluidNetwork:
 
     def _solve(self) -> None:
         kernels.solve(self._s)
+
+    def _late(self, now_s: float) -> ValueError:
+        return ValueError(f"time {now_s} s is past an end at {self.next_completion_s()} s: advance to that first")
 
     def _check_time(self, now_s: float) -> None:
         last = self._s.clock[state.LAST]

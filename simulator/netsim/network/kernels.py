@@ -56,6 +56,10 @@ from netsim.network.state import (
 
 #: Ends closer than this times the clock are one instant (64 ulp): rounding of `left / rate` must not split ties.
 TIME_TOLERANCE = 2.0**-46
+#: `left` of a batch that has ended but was not reported yet
+UNREPORTED = -1
+#: answer of `start` and `set_capacity`: an end before that time was not taken
+LATE = -2
 
 
 @njit(cache=True)
@@ -88,6 +92,27 @@ def open_flow(s, f):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def recount(s, c):  # type: ignore[no-untyped-def]
+    """Sums of link c afresh (no drift), and the highest level that a flow on it kept."""
+    link = s.link[c]
+    used = 0.0
+    open_weight = 0.0
+    top = -1.0
+    for at in range(link.first, link.first + link.active):
+        slot = s.slot[at]
+        flow = s.flow[slot.flow]
+        if flow.state == OPEN:
+            open_weight += slot.part
+        else:
+            used += slot.part * flow.level
+            if flow.state == CLEAN and flow.level > top:
+                top = flow.level
+    link.used = used
+    link.open_weight = open_weight
+    return top
+
+
+@njit(cache=True)
 def open_bounded(s):  # type: ignore[no-untyped-def]
     """Rule 1, until nothing follows."""
     while s.count[N_STACK] > 0:
@@ -95,6 +120,8 @@ def open_bounded(s):  # type: ignore[no-untyped-def]
         c = s.ranks[STACK, s.count[N_STACK]]
         link = s.link[c]
         link.level = np.inf
+        if link.forced:
+            recount(s, c)  # sums over an unbounded link are no base for a bounded one
         for at in range(link.first, link.first + link.active):
             f = s.slot[at].flow
             flow = s.flow[f]
@@ -120,27 +147,6 @@ def fill_level(s, c, floor):  # type: ignore[no-untyped-def]
     if link.open_weight <= 0.0:
         return floor
     return max((link.capacity - link.used) / link.open_weight, floor)
-
-
-@njit(cache=True)
-def recount(s, c):  # type: ignore[no-untyped-def]
-    """Sums of link c afresh (no drift), and the highest level that a flow on it kept."""
-    link = s.link[c]
-    used = 0.0
-    open_weight = 0.0
-    top = -1.0
-    for at in range(link.first, link.first + link.active):
-        slot = s.slot[at]
-        flow = s.flow[slot.flow]
-        if flow.state == OPEN:
-            open_weight += slot.part
-        else:
-            used += slot.part * flow.level
-            if flow.state == CLEAN and flow.level > top:
-                top = flow.level
-    link.used = used
-    link.open_weight = open_weight
-    return top
 
 
 @njit(cache=True)
@@ -281,8 +287,20 @@ def move_clock(s, now):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def finish_batch(s, b):  # type: ignore[no-untyped-def]
+    """Batch b has ended; it may start again once that is reported."""
+    s.batch[b].left = UNREPORTED
     s.done[s.count[N_DONE]] = b
     s.count[N_DONE] += 1
+
+
+@njit(cache=True)
+def take_done(s):  # type: ignore[no-untyped-def]
+    """The batches that ended since the last call, ascending."""
+    done = np.sort(s.done[: s.count[N_DONE]]).astype(np.int64)
+    for b in done:
+        s.batch[b].left = 0
+    s.count[N_DONE] = 0
+    return done
 
 
 @njit(cache=True)
@@ -354,15 +372,27 @@ def advance(s, now):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def overdue(s, now):  # type: ignore[no-untyped-def]
+    """Whether a flow ends before `now`, so that time cannot pass to it in one move."""
+    if now > s.clock[LAST]:
+        solve(s)
+    return s.count[N_END] > 0 and s.keys[END_KEY, s.ranks[END_HEAP, 0]] < now - TIME_TOLERANCE * abs(now)
+
+
+@njit(cache=True)
 def start(s, now, batches, scale):  # type: ignore[no-untyped-def]
-    """Begin batches at `now`; returns -1, or the batch that is still running."""
+    """Begin batches at `now`; returns -1, or the batch that may not start, or LATE."""
+    if overdue(s, now):
+        return LATE
     for i in range(batches.size):
-        if s.batch[batches[i]].left > 0:
+        if s.batch[batches[i]].left != 0:
+            for j in range(i):
+                s.batch[batches[j]].left = 0
             return batches[i]
-        s.batch[batches[i]].left = 1
+        s.batch[batches[i]].left = UNREPORTED
+    move_clock(s, now)
     for i in range(batches.size):
         s.batch[batches[i]].left = 0
-    move_clock(s, now)
     for i in range(batches.size):
         b = batches[i]
         batch = s.batch[b]
@@ -411,7 +441,9 @@ def start_flow(s, f, now, scale):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def set_capacity(s, now, links, capacity):  # type: ignore[no-untyped-def]
-    """Links change their capacity at `now`; every flow on them is solved again."""
+    """Links change their capacity at `now`; every flow on them is solved again. Returns -1 or LATE."""
+    if overdue(s, now):
+        return LATE
     move_clock(s, now)
     for i in range(links.size):
         c = links[i]
@@ -425,6 +457,7 @@ def set_capacity(s, now, links, capacity):  # type: ignore[no-untyped-def]
             s.ranks[STACK, s.count[N_STACK]] = c
             s.count[N_STACK] += 1
         link.forced = 1
+    return -1
 
 
 @njit(cache=True)
@@ -434,7 +467,7 @@ def run_to_end(s, order, start_s):  # type: ignore[no-untyped-def]
     i = 0
     while True:
         due = next_end(s)
-        s.count[N_DONE] = 0
+        take_done(s)
         begin = start_s[order[i]] if i < order.size else np.inf
         now = min(due, begin)
         if now == np.inf:
