@@ -1,0 +1,5 @@
+"""An operator to seconds: measured table first, then a model of its kernel class, and every answer says which."""
+
+from netsim.compute.model import BlockTime, ComputeModel, OperatorTime, Origin
+
+__all__ = ["BlockTime", "ComputeModel", "OperatorTime", "Origin"]

@@ -1,0 +1,63 @@
+"""Times of kernels as they were measured, in two contexts, with a line through the rows that experts received.
+
+A row answers for an operator of its name and shape. Where the first dimension is the number of expert rows, the
+time is the least-squares line through the measured points inside their range; outside, the time at the nearest
+end in proportion to the rows.
+
+Contexts: *overlapped* is the mean over the profiled layers, each kernel as it met transfers or not. *Alone* is the
+mean over the runs without a transfer where there were any; else the time beside one divided by (1 + slow-down of the
+class); else the overlapped mean divided by (1 + slow-down x share of time with a transfer resident). A kernel is
+never slower alone than overlapped: where a few runs say so, it is noise.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from netsim.specs.profile import ClassModel, OperatorRow
+from netsim.workloads.operators import Operator
+
+
+class Lookup(NamedTuple):
+    """Seconds of one call, and whether they lie between measured points."""
+
+    seconds: float
+    inside: bool
+
+
+def lookup(
+    row: OperatorRow, op: Operator, model: ClassModel, share: float, overlapped: bool
+) -> Lookup | None:
+    """The measured time of an operator, or None when the row is of another shape."""
+    scale = 1.0 if overlapped else alone_s(row, model, share) / row.overlapped
+    if not row.rows:
+        return Lookup(row.overlapped * scale, True) if row.shape == op.shape else None
+    if row.shape[1:] != op.shape[1:]:
+        return None
+    seconds, inside = _line(row, op.shape[0])
+    return Lookup(seconds * scale, inside)
+
+
+def alone_s(row: OperatorRow, model: ClassModel, share: float) -> float:
+    """Time of one call of a measured kernel without a transfer resident."""
+    if row.alone is not None:
+        return min(row.alone, row.overlapped)
+    if row.beside is not None:
+        return min(row.beside / (1.0 + model.slowdown), row.overlapped)
+    return row.overlapped / overlap_factor(model, share)
+
+
+def overlap_factor(model: ClassModel, share: float) -> float:
+    """How much longer a kernel class takes on average when transfers come and go beside it."""
+    own = share if model.transport_share is None else model.transport_share
+    return 1.0 + model.slowdown * own
+
+
+def _line(row: OperatorRow, rows: int) -> tuple[float, bool]:
+    seen, times = np.array(row.rows, dtype=float), np.array(row.row_times)
+    slope = float(np.cov(seen, times, bias=True)[0, 1] / np.var(seen))
+    nearest = float(np.clip(rows, seen.min(), seen.max()))
+    seconds = float(times.mean()) + slope * (nearest - float(seen.mean()))
+    return seconds * rows / nearest, nearest == rows

@@ -1,0 +1,146 @@
+"""The spec of a compute profile: measured kernels of one GPU and job, a model per kernel class, communication kernels.
+
+Two contexts are told apart. *Overlapped* is the mean over all runs of a kernel inside an overlapped forward and
+backward chunk, where a transfer is resident part of the time; *alone* is without a transfer. A profile says
+what was measured; `netsim.compute` answers with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from netsim.specs.base import Preset, Strict
+from netsim.specs.hardware import Count, Fraction
+from netsim.units import FlopRate, Rate, Seconds
+
+#: Classes of kernels that share a model.
+Kind = Literal[
+    "gemm_fp8", "grouped_gemm_fp8", "gemm_bf16", "wgrad_fp8", "grouped_wgrad_fp8", "attention_fwd", "attention_bwd",
+    "quant", "cast_transpose", "norm", "rope", "copy", "act", "permute", "gather_transpose", "weight_transpose",
+    "elementwise", "optimizer", "small",
+]  # fmt: skip
+KINDS: tuple[str, ...] = get_args(Kind)
+Phase = Literal["F", "B", "W"]
+Split = Literal["cal", "val_op"]
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Counts = Annotated[tuple[Count, ...], BeforeValidator(_as_tuple)]
+Times = Annotated[tuple[Seconds, ...], BeforeValidator(_as_tuple)]
+Range = Annotated[
+    tuple[float, float], BeforeValidator(lambda v: tuple(map(float, v)) if isinstance(v, list) else v)
+]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class OperatorRow(Strict):
+    """A measured kernel: times are of one call. `split` says whether the class models were fitted to it.
+
+    `rows` and `row_times` are the measured points of a kernel whose first dimension is the number of expert
+    rows; `overlapped` is their mean. `alone` and `beside` are means over the runs without and with a transfer
+    resident, where the source has them.
+    """
+
+    name: str
+    role: str = ""
+    block: str
+    phase: Phase
+    kind: Kind
+    shape: Annotated[Counts, Field(min_length=1)]
+    calls: Count = 1
+    split: Split
+    overlapped: Annotated[Seconds, Field(gt=0)]
+    alone: Seconds | None = None
+    beside: Seconds | None = None
+    rows: Counts = ()
+    row_times: Times = ()
+
+    @model_validator(mode="after")
+    def _points(self) -> OperatorRow:
+        if len(self.rows) != len(self.row_times):
+            raise ValueError(f"operator {self.name}: rows and row_times must be equally long")
+        if self.rows and len(set(self.rows)) < 2:
+            raise ValueError(f"operator {self.name}: rows must hold two different values at least")
+        return self
+
+
+class ClassModel(Strict):
+    """The model of a kernel class, in the overlapped context. `netsim.compute.roofline` has the formula.
+
+    `efficiency` of the peak of the SMs in use, `hbm_efficiency` of the HBM rate; with `tile`, the output is cut
+    into tiles of that size that run in waves, each `tile_overhead` longer than its products; `call` is the fixed time
+    of a launch. `slowdown` is what a resident transfer adds, `transport_share` how often one was resident (where it is
+    not the profile's). `domain` gives, by dimension (m, n, k, groups, length, bytes),
+    the range that was seen.
+    """
+
+    efficiency: Fraction | None = None
+    hbm_efficiency: Fraction = 1.0
+    tile: Annotated[Counts, Field(min_length=2, max_length=2)] | None = None
+    tile_overhead: Seconds = 0.0
+    call: Seconds = 0.0
+    slowdown: Annotated[float, Field(ge=0.0)] = 0.0
+    transport_share: Share | None = None
+    domain: Mapping[str, Range] = Field(default_factory=dict)
+    source: str
+
+
+class Prework(Strict):
+    """A kernel that the communication stream runs before a transfer."""
+
+    name: str
+    role: str = ""
+    overlapped: Seconds
+    alone: Seconds | None = None
+
+
+class TransferKernel(Strict):
+    """The kernel of a dispatch or combine: wire bytes per second that a GPU achieves at most, and what runs before."""
+
+    alone: Rate
+    beside_compute: Rate
+    prework: Annotated[tuple[Prework, ...], BeforeValidator(_as_tuple)] = ()
+
+
+class ProfileSpec(Preset):
+    """A compute profile preset.
+
+    `sms` and the peaks are those of the measured GPU, and say what the efficiencies are fractions of. `gemm_sms` :
+    SMs that GEMM kernels launch on; `transport_share` : share of overlapped compute time with a
+    transfer resident; `gap` : idle time between two kernels of a stream.
+    """
+
+    device: str
+    sms: Count
+    gemm_sms: Count
+    bf16_peak: FlopRate
+    fp8_peak: FlopRate
+    hbm_rate: Rate
+    clock: str
+    transport_share: Share
+    gap: Seconds
+    transfers: Mapping[str, TransferKernel]
+    classes: Mapping[str, ClassModel]
+    operators: Annotated[tuple[OperatorRow, ...], BeforeValidator(_as_tuple)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ProfileSpec:
+        if self.gemm_sms > self.sms:
+            raise ValueError(f"gemm_sms = {self.gemm_sms}, must not exceed sms = {self.sms}")
+        if unknown := set(self.classes) - set(KINDS):
+            raise ValueError(f"classes.{min(unknown)}: no such kernel class")
+        if missing := set(KINDS) - set(self.classes):
+            raise ValueError(
+                f"classes.{min(missing)} is missing: an operator of this class could not be timed"
+            )
+        names = [row.name for row in self.operators]
+        if len(names) != len(set(names)):
+            twice = min(name for name in names if names.count(name) > 1)
+            raise ValueError(f"operator {twice}: appears twice")
+        return self

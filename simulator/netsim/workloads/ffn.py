@@ -1,0 +1,203 @@
+"""Operators of the feed-forward block of a layer: routed and shared experts of a MoE layer, or one dense FFN.
+
+Modelled: every kernel of the blocks mlp(F), mlp(B), mlp(W) of the public H800 trace, in its order: rows copied
+to their experts, grouped GEMMs, SwiGLU, the casts and transposes around them, rows summed back to tokens. The
+dense FFN has the kernels of the shared expert at `dense_width` (the trace holds no dense layer: their times
+come from the model). Left out: rows padded to 128 an expert, which add about one percent.
+
+Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 2.1.2 and 3.3.
+"""
+
+from __future__ import annotations
+
+from netsim.specs.workload import ModelSpec
+from netsim.workloads.kernels import (
+    BF16_BYTES,
+    FP32_BYTES,
+    Load,
+    Operator,
+    cast,
+    cast_transpose,
+    dequantise,
+    gemm_fp8,
+    grouped_gemm_fp8,
+    grouped_wgrad_fp8,
+    memory,
+    norm,
+    received_tokens,
+    small,
+    transpose,
+    wgrad_fp8,
+)
+
+#: SwiGLU reads gate and up (4 bytes for each of `width` values) and writes one FP8 value
+_SWIGLU_BYTES = 2 * BF16_BYTES + 1.0
+#: gate, up, the gradient behind them, and both gradients out
+_SWIGLU_BACKWARD_BYTES = 5 * BF16_BYTES
+
+
+def moe_block(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
+    """Operators of mlp(F), mlp(B) or mlp(W) of a MoE layer; shared experts are one FFN of their summed width."""
+    return {"F": _moe_forward, "B": _moe_backward, "W": _moe_weight_gradients}[phase](model, load)
+
+
+def dense_block(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
+    """Operators of mlp(F), mlp(B) or mlp(W) of a dense layer."""
+    return {"F": _dense_forward, "B": _dense_backward, "W": _dense_weight_gradients}[phase](
+        model, load.tokens
+    )
+
+
+def _reduce_rows(name: str, model: ModelSpec, load: Load) -> Operator:
+    moved = BF16_BYTES * model.hidden * (load.expert_rows + received_tokens(model, load))
+    return Operator(name, "permute", 0.0, moved, (load.expert_rows, model.hidden))
+
+
+def _scales(name: str, rows: int, columns: int, calls: int = 1) -> Operator:
+    """FP32 scales of 128-wide blocks made contiguous; `columns` of all calls together."""
+    return Operator(name, "copy", 0.0, 2 * FP32_BYTES * rows * columns / 128, (rows, columns // 128), calls)
+
+
+def _moe_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
+    t, h, rows, local = load.tokens, model.hidden, load.expert_rows, load.local_experts
+    w, shared = model.moe.width, model.moe.width * model.moe.shared
+    return (
+        small("scale_transpose_mlp_fwd", t, h // 128, calls=2),
+        *((gemm_fp8("shared_gateup_fwd", t, 2 * shared, h),) if shared else ()),
+        small("clean_and_count_expert", t, local),
+        small("get_fused_mapping", t, local),
+        memory("expand_x_rows", "permute", rows, h, 2.0),
+        transpose("routed_w13_transpose", 2 * w, h, groups=local),
+        _scales("scale_contiguous_fwd", rows, h + w, calls=2),
+        grouped_gemm_fp8("routed_gateup_fwd", rows, 2 * w, h, local),
+        small("topk_weight_scale", t, model.moe.top_k),
+        memory("routed_swiglu_fwd", "act", rows, w, _SWIGLU_BYTES),
+        transpose("routed_w2_transpose", h, w, groups=local),
+        grouped_gemm_fp8("routed_down_fwd", rows, h, w, local),
+        _reduce_rows("reduce_rows_to_tokens_fwd", model, load),
+        *_shared_forward_end(t, h, shared),
+        cast("routed_swiglu_in_stash_cast_fp8", rows, 2 * w),
+        *((cast("shared_swiglu_in_stash_cast_fp8", t, 2 * shared),) if shared else ()),
+    )
+
+
+def _shared_forward_end(t: int, h: int, shared: int) -> tuple[Operator, ...]:
+    if not shared:
+        return ()
+    return (
+        memory("shared_swiglu_fwd", "act", t, shared, _SWIGLU_BYTES),
+        gemm_fp8("shared_down_fwd", t, h, shared),
+    )
+
+
+def _moe_backward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
+    t, h, rows, local = load.tokens, model.hidden, load.expert_rows, load.local_experts
+    w, shared = model.moe.width, model.moe.width * model.moe.shared
+    return (
+        *_shared_backward_begin(t, h, shared),
+        dequantise("routed_swiglu_in_dequant", rows, 2 * w),
+        memory("expand_dy_rows", "permute", rows, h, 2.0),
+        _scales("scale_contiguous_bwd", rows, h + 2 * w, calls=2),
+        grouped_gemm_fp8("routed_down_dgrad", rows, w, h, local),
+        memory("routed_swiglu_fwd_recompute_bwd", "act", rows, w, _SWIGLU_BACKWARD_BYTES + BF16_BYTES),
+        memory("routed_topk_weight_grad", "act", rows, w, 2 * BF16_BYTES),
+        cast_transpose("routed_swiglu_out_cast_transpose", rows, w),
+        small("topk_weight_grad_scale", t, model.moe.top_k),
+        norm("ffn_norm_recompute", t, h),
+        cast("cast_fp8_ffn_in_recompute", t, h),
+        cast("routed_dgateup_cast_fp8", rows, 2 * w),
+        grouped_gemm_fp8("routed_gateup_dgrad", rows, h, 2 * w, local),
+        _reduce_rows("reduce_rows_to_tokens_bwd", model, load),
+        cast_transpose("routed_dgateup_cast_transpose", rows, 2 * w),
+        dequantise("ffn_in_dequant", t, h),
+        *_shared_backward_end(t, h, shared),
+        cast_transpose("ffn_in_cast_transpose", t, h),
+    )
+
+
+def _shared_backward_begin(t: int, h: int, shared: int) -> tuple[Operator, ...]:
+    scales = small("scale_transpose_mlp_bwd", t, h // 128, calls=2)
+    if not shared:
+        return (scales,)
+    return (
+        dequantise("shared_swiglu_in_dequant", t, 2 * shared),
+        transpose("shared_w2_transpose", h, shared),
+        scales,
+        gemm_fp8("shared_down_dgrad", t, shared, h),
+        cast_transpose("shared_dy_cast_transpose", t, h, in_bytes=1.0),
+        memory("shared_swiglu_recompute_cast_transpose", "cast_transpose", t, shared, _SWIGLU_BYTES),
+        memory("shared_swiglu_bwd", "act", t, shared, _SWIGLU_BACKWARD_BYTES),
+    )
+
+
+def _shared_backward_end(t: int, h: int, shared: int) -> tuple[Operator, ...]:
+    if not shared:
+        return ()
+    return (
+        transpose("shared_w13_transpose", 2 * shared, h),
+        cast("shared_dgateup_cast_fp8", t, 2 * shared),
+        gemm_fp8("shared_gateup_dgrad", t, h, 2 * shared),
+        cast_transpose("shared_dgateup_cast_transpose", t, 2 * shared),
+    )
+
+
+def _gather_transpose(name: str, rows: int, columns: int) -> Operator:
+    return memory(name, "gather_transpose", rows, columns, 2.0)
+
+
+def _moe_weight_gradients(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
+    t, h, rows, local = load.tokens, model.hidden, load.expert_rows, load.local_experts
+    w, shared = model.moe.width, model.moe.width * model.moe.shared
+    routed = (
+        _gather_transpose("routed_dy_gather_cast_transpose", rows, h),
+        grouped_wgrad_fp8("routed_down_wgrad", rows, h, w, local),
+        _gather_transpose("routed_x_gather_cast_transpose", rows, h),
+        grouped_wgrad_fp8("routed_gateup_wgrad", rows, 2 * w, h, local),
+    )
+    if not shared:
+        return routed
+    return (
+        wgrad_fp8("shared_down_wgrad", h, shared, t),
+        *routed,
+        wgrad_fp8("shared_gateup_wgrad", 2 * shared, h, t),
+    )
+
+
+def _dense_forward(model: ModelSpec, t: int) -> tuple[Operator, ...]:
+    h, w = model.hidden, model.dense_width
+    return (
+        cast("dense_cast_fp8_x", t, h),
+        small("dense_scale_transpose_fwd", t, h // 128, calls=2),
+        gemm_fp8("dense_gateup_fwd", t, 2 * w, h),
+        memory("dense_swiglu_fwd", "act", t, w, _SWIGLU_BYTES),
+        gemm_fp8("dense_down_fwd", t, h, w),
+        cast("dense_swiglu_in_stash_cast_fp8", t, 2 * w),
+    )
+
+
+def _dense_backward(model: ModelSpec, t: int) -> tuple[Operator, ...]:
+    h, w = model.hidden, model.dense_width
+    return (
+        cast("dense_cast_fp8_dy", t, h),
+        dequantise("dense_swiglu_in_dequant", t, 2 * w),
+        transpose("dense_w2_transpose", h, w),
+        small("dense_scale_transpose_bwd", t, h // 128, calls=2),
+        gemm_fp8("dense_down_dgrad", t, w, h),
+        cast_transpose("dense_dy_cast_transpose", t, h),
+        memory("dense_swiglu_recompute_cast_transpose", "cast_transpose", t, w, _SWIGLU_BYTES),
+        memory("dense_swiglu_bwd", "act", t, w, _SWIGLU_BACKWARD_BYTES),
+        norm("dense_ffn_norm_recompute", t, h),
+        transpose("dense_w13_transpose", 2 * w, h),
+        cast("dense_dgateup_cast_fp8", t, 2 * w),
+        gemm_fp8("dense_gateup_dgrad", t, h, 2 * w),
+        cast_transpose("dense_dgateup_cast_transpose", t, 2 * w),
+        cast_transpose("dense_ffn_in_cast_transpose", t, h),
+    )
+
+
+def _dense_weight_gradients(model: ModelSpec, t: int) -> tuple[Operator, ...]:
+    h, w = model.hidden, model.dense_width
+    return (
+        wgrad_fp8("dense_down_wgrad", h, w, t),
+        wgrad_fp8("dense_gateup_wgrad", 2 * w, h, t),
+    )

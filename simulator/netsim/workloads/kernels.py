@@ -1,0 +1,150 @@
+"""One operator: what a kernel launch computes and moves, built from the dimensions it works on.
+
+Modelled: floating-point operations, the bytes that cross HBM when every tensor is touched once, the shape and
+the number of launches. FP8 values are one byte with one FP32 scale for 128 of them; weight gradients are read,
+added to and written in FP32. Left out: cache reuse between kernels, padding of single tiles, workspace.
+
+Source: DeepSeek-V3 technical report, arXiv 2412.19437, section 3.3 (which operators run in FP8 and how they
+are scaled); the kernel sequence is the one of the public H800 trace, deepseek-ai/profile-data at 4496024.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from netsim.specs.profile import Kind
+from netsim.specs.workload import ModelSpec
+
+BF16_BYTES, FP32_BYTES = 2.0, 4.0
+#: one byte and its share of the FP32 scale that 128 values have together
+FP8_BYTES = 1.0 + FP32_BYTES / 128
+#: DeepSeek's 12-bit format for the stashed attention output
+E5M6_BYTES = 1.5
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A kernel role of a block; `flops` and `bytes` are those of all its `calls` together.
+
+    shape : (m, n, k) of a GEMM; (rows, n, k, groups) of a grouped GEMM; (rows, m, n, groups) of a grouped
+    weight gradient; (sequences, heads, length, qk dim, v dim) of attention; (rows, columns) of the rest.
+    """
+
+    name: str
+    kind: Kind
+    flops: float
+    bytes: float
+    shape: tuple[int, ...]
+    calls: int = 1
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one rank works on: its tokens, how they form sequences, and the rows its experts receive."""
+
+    tokens: int
+    sequence_length: int
+    expert_rows: int
+    local_experts: int
+
+
+def gemm_fp8(name: str, m: int, n: int, k: int) -> Operator:
+    """FP8 in, BF16 out.
+
+    >>> gemm_fp8("q_a_proj_fwd", 4096, 1536, 7168).flops
+    90194313216.0
+    """
+    return Operator(
+        name, "gemm_fp8", 2.0 * m * n * k, FP8_BYTES * m * k + n * k + BF16_BYTES * m * n, (m, n, k)
+    )
+
+
+def gemm_bf16(name: str, m: int, n: int, k: int, out_bytes: float = BF16_BYTES) -> Operator:
+    """BF16 in, `out_bytes` a value out (4 where FP32 comes out, 8 where it is added to what was there)."""
+    moved = BF16_BYTES * (m * k + n * k) + out_bytes * m * n
+    return Operator(name, "gemm_bf16", 2.0 * m * n * k, moved, (m, n, k))
+
+
+def grouped_gemm_fp8(name: str, rows: int, n: int, k: int, groups: int) -> Operator:
+    """One GEMM for each local expert over the rows sent to it, in one launch."""
+    moved = FP8_BYTES * rows * k + groups * n * k + BF16_BYTES * rows * n
+    return Operator(name, "grouped_gemm_fp8", 2.0 * rows * n * k, moved, (rows, n, k, groups))
+
+
+def wgrad_fp8(name: str, m: int, n: int, k: int) -> Operator:
+    """Weight gradient, added to an FP32 main gradient of m x n."""
+    return Operator(
+        name,
+        "wgrad_fp8",
+        2.0 * m * n * k,
+        FP8_BYTES * (m + n) * k + 2 * FP32_BYTES * m * n,
+        (m, n, k),
+    )
+
+
+def grouped_wgrad_fp8(name: str, rows: int, m: int, n: int, groups: int) -> Operator:
+    """Weight gradients of all local experts; each sums over its own rows. One launch an expert, two streams."""
+    moved = FP8_BYTES * rows * (m + n) + 2 * FP32_BYTES * groups * m * n
+    # timed as a whole: the launches overlap on two streams
+    return Operator(name, "grouped_wgrad_fp8", 2.0 * rows * m * n, moved, (rows, m, n, groups))
+
+
+def memory(name: str, kind: Kind, rows: int, columns: int, value_bytes: float, calls: int = 1) -> Operator:
+    """A kernel bound by HBM: `value_bytes` read and written for each of rows x columns values, each call."""
+    return Operator(name, kind, 0.0, value_bytes * rows * columns * calls, (rows, columns), calls)
+
+
+def small(name: str, rows: int, columns: int, calls: int = 1) -> Operator:
+    """Kernels of a few microseconds each whose time is fixed cost."""
+    return Operator(name, "small", 0.0, 0.0, (rows, columns), calls)
+
+
+def transpose(name: str, rows: int, columns: int, groups: int = 1) -> Operator:
+    """FP8 weights transposed for the next GEMM, in tiles of 128."""
+    padded = math.ceil(rows / 128) * 128
+    return memory(name, "weight_transpose", groups * padded, columns, 2.0)
+
+
+def cast(name: str, rows: int, columns: int) -> Operator:
+    """BF16 to FP8 with one scale for 128 values."""
+    return memory(name, "quant", rows, columns, BF16_BYTES + FP8_BYTES)
+
+
+def cast_transpose(name: str, rows: int, columns: int, in_bytes: float = BF16_BYTES) -> Operator:
+    """To FP8 with the other direction contiguous, as a weight gradient needs it."""
+    return memory(name, "cast_transpose", rows, columns, in_bytes + 1.0)
+
+
+def dequantise(name: str, rows: int, columns: int) -> Operator:
+    """FP8 stash back to BF16."""
+    return memory(name, "quant", rows, columns, FP8_BYTES + BF16_BYTES)
+
+
+def copy(name: str, rows: int, columns: int) -> Operator:
+    """BF16 read and written."""
+    return memory(name, "copy", rows, columns, 2 * BF16_BYTES)
+
+
+def norm(name: str, rows: int, columns: int, tensors: int = 2) -> Operator:
+    """RMSNorm over BF16 `tensors` read or written (4 with the residual, or backward)."""
+    return memory(name, "norm", rows, columns, tensors * BF16_BYTES)
+
+
+def received_tokens(model: ModelSpec, load: Load) -> float:
+    """Distinct tokens behind the expert rows: a token whose experts share a device arrives there once.
+
+    Top-k of the E' experts in the groups a token may reach, drawn evenly; a device holds d of them. The
+    share of devices that a token reaches is 1 - C(E'-d, k) / C(E', k).
+
+    >>> from netsim.specs import WorkloadSpec, load as load_spec
+    >>> v3 = load_spec(WorkloadSpec, "workload", "deepseek-v3").model
+    >>> round(received_tokens(v3, Load(4096, 4096, 32768, 4)) / 4096, 2)
+    7.35
+    """
+    moe = model.moe
+    reach = moe.group_limit * (moe.experts // moe.groups)
+    held = min(load.local_experts, reach)
+    missed = math.comb(reach - held, moe.top_k) / math.comb(reach, moe.top_k)
+    distinct = reach / held * (1.0 - missed)
+    return load.expert_rows * distinct / moe.top_k

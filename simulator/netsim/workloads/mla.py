@@ -1,0 +1,264 @@
+"""Operators of the attention block of a layer: norms, MLA projections, attention, and the gate of a MoE layer.
+
+Modelled: every kernel of the blocks attn(F), attn(B), attn(W) of the public H800 trace, in its order, with
+shapes derived from the model. The backward pass recomputes RMSNorm and the MLA up-projections. Left out: kernels that only the
+profiled run had (random routing) and the scale bookkeeping of cuBLAS.
+
+Source: DeepSeek-V2, arXiv 2405.04434, section 2.1 (MLA); DeepSeek-V3, arXiv 2412.19437, sections 2.1 and 3.2.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netsim.specs.workload import ModelSpec
+from netsim.workloads.kernels import (
+    BF16_BYTES,
+    E5M6_BYTES,
+    FP32_BYTES,
+    Load,
+    Operator,
+    cast,
+    cast_transpose,
+    copy,
+    gemm_bf16,
+    gemm_fp8,
+    memory,
+    norm,
+    small,
+    transpose,
+    wgrad_fp8,
+)
+
+
+@dataclass(frozen=True)
+class MlaDims:
+    """Widths of the tensors of multi-head latent attention."""
+
+    hidden: int
+    heads: int
+    q_rank: int
+    kv_rank: int
+    nope: int
+    rope: int
+    v: int
+
+    @property
+    def qk(self) -> int:
+        """Query and key width of a head."""
+        return self.nope + self.rope
+
+    @property
+    def kv_a(self) -> int:
+        """What is cached for a token: the latent and the shared rotary key."""
+        return self.kv_rank + self.rope
+
+    @property
+    def queries(self) -> int:
+        """All heads' queries."""
+        return self.heads * self.qk
+
+    @property
+    def keys_values(self) -> int:
+        """All heads' position-free keys and values."""
+        return self.heads * (self.nope + self.v)
+
+    @property
+    def out(self) -> int:
+        """All heads' outputs."""
+        return self.heads * self.v
+
+
+def mla_dims(model: ModelSpec) -> MlaDims:
+    """The attention dimensions of a model."""
+    a = model.attention
+    return MlaDims(model.hidden, a.heads, a.q_rank, a.kv_rank, a.nope_dim, a.rope_dim, a.v_dim)
+
+
+def attention_flops(dims: MlaDims, tokens: int, length: int, causal: bool = True) -> tuple[float, float]:
+    """(forward, backward) of the attention core.
+
+    Forward two products (query by key, probability by value), backward five (of them three of width qk, two
+    of width v); a causal mask halves both.
+
+    >>> attention_flops(MlaDims(7168, 128, 1536, 512, 128, 64, 128), 4096, 4096)
+    (687194767360.0, 1786706395136.0)
+    """
+    pairs = 2.0 * dims.heads * tokens * length * (0.5 if causal else 1.0)
+    return pairs * (dims.qk + dims.v), pairs * (3 * dims.qk + 2 * dims.v)
+
+
+def attention_block(model: ModelSpec, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
+    """Operators of attn(F), attn(B) or attn(W)."""
+    dims = mla_dims(model)
+    if phase == "F":
+        return _forward(dims, load) + (_gate_forward(model, load) if moe else ())
+    if phase == "B":
+        return (_gate_backward(model, load) if moe else ()) + _backward(dims, load, moe)
+    return _weight_gradients(dims, load.tokens)
+
+
+def _forward(d: MlaDims, load: Load) -> tuple[Operator, ...]:
+    t, h = load.tokens, d.hidden
+    flops, _ = attention_flops(d, t, load.sequence_length)
+    core = (t // load.sequence_length, d.heads, load.sequence_length, d.qk, d.v)
+    return (
+        norm("attn_norm_fwd", t, h, tensors=4),
+        cast("cast_fp8_x_for_q_a", t, h),
+        small("scale_transpose_q_a", t, h // 128),
+        gemm_fp8("q_a_proj_fwd", t, d.q_rank, h),
+        cast("cast_fp8_x_for_kv_a", t, h),
+        small("scale_transpose_kv_a", t, h // 128),
+        gemm_fp8("kv_a_proj_fwd", t, d.kv_a, h),
+        *_up_projections(d, t, recompute=False),
+        Operator("flash_attn_fwd", "attention_fwd", flops, _core_bytes(d, t), core),
+        memory("cast_e5m6_attn_out", "quant", t, d.out, BF16_BYTES + E5M6_BYTES),
+        cast("cast_fp8_attn_out", t, d.out),
+        small("scale_transpose_o", t, d.out // 128),
+        gemm_fp8("o_proj_fwd", t, h, d.out),
+        memory("scalar_mul_o_out", "elementwise", t, h, 2 * BF16_BYTES),
+        norm("ffn_norm_fwd", t, h, tensors=4),
+    )
+
+
+def _core_bytes(d: MlaDims, tokens: int) -> float:
+    return BF16_BYTES * tokens * d.heads * (2 * d.qk + 2 * d.v)
+
+
+def _up_projections(d: MlaDims, t: int, recompute: bool) -> tuple[Operator, ...]:
+    """From the latents to queries, keys and values; the part that the backward pass runs again."""
+    end = "_recompute" if recompute else ""
+    done = "_recompute" if recompute else "_fwd"
+    first = (
+        norm(f"q_a_norm{done}", t, d.q_rank),
+        copy(f"kv_a_slice_copy{end}", t, d.kv_rank),
+        norm(f"kv_a_norm{done}", t, d.kv_rank),
+    )
+    scales = () if recompute else (small("scale_transpose_q_b", t, d.q_rank // 128),)
+    kv_scales = () if recompute else (small("scale_transpose_kv_b", t, d.kv_rank // 128),)
+    return (
+        *first,
+        *(() if recompute else (copy("k_pe_copy", t, d.rope),)),
+        cast(f"cast_fp8_q_lora{end}", t, d.q_rank),
+        *scales,
+        gemm_fp8(f"q_b_proj{done}", t, d.queries, d.q_rank),
+        cast(f"cast_fp8_kv_lora{end}", t, d.kv_rank),
+        *kv_scales,
+        gemm_fp8(f"kv_b_proj{done}", t, d.keys_values, d.kv_rank),
+        memory(f"rope_k_pe{done}", "rope", t, d.rope, 2 * BF16_BYTES),
+        copy(f"k_assemble_copy_nope{end}", t, d.heads * d.nope),
+        memory(f"k_assemble_bcast_pe{end}", "copy", t, d.heads * d.rope, BF16_BYTES * (1 + 1 / d.heads)),
+        memory(f"rope_q{done}", "rope", t, d.heads * d.rope, 2 * BF16_BYTES),
+    )
+
+
+def _gate_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
+    t, h, experts = load.tokens, model.hidden, model.moe.experts
+    return (
+        gemm_bf16("gate_matmul_fwd", t, experts, h, out_bytes=FP32_BYTES),
+        small("gate_topk_aux_ops", t, experts, calls=34),
+        small("gate_topk_gathertopk", t, experts, calls=2),
+        cast("cast_fp8_x_for_dispatch", t, h),
+    )
+
+
+def _gate_backward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
+    t, h, experts = load.tokens, model.hidden, model.moe.experts
+    return (
+        small("gate_aux_bwd_ops", t, experts, calls=26),
+        gemm_bf16("gate_dgrad", t, h, experts),
+        # a weight gradient that the framework runs inside B
+        gemm_bf16("gate_wgrad", experts, h, t, out_bytes=FP32_BYTES),
+    )
+
+
+def _backward(d: MlaDims, load: Load, moe: bool) -> tuple[Operator, ...]:
+    t, h = load.tokens, d.hidden
+    return (
+        memory("grad_add", "elementwise", t, h, 3 * BF16_BYTES, calls=2 if moe else 1),
+        norm("ffn_norm_bwd", t, h, tensors=4),
+        small("norm_bwd_finalize", 1, h, calls=8),
+        memory("scalar_mul_grad", "elementwise", t, h, 2 * BF16_BYTES),
+        memory("attn_out_e5m6_decode", "quant", t, d.out, BF16_BYTES + E5M6_BYTES),
+        cast("cast_fp8_do", t, h),
+        transpose("w_o_transpose", h, d.out),
+        small("scale_transpose_attn_bwd", t, h // 128, calls=7),
+        gemm_fp8("o_proj_dgrad", t, d.out, h),
+        cast_transpose("attn_out_cast_transpose", t, d.out),
+        cast_transpose("do_cast_transpose", t, h),
+        *_up_projections(d, t, recompute=True),
+        *_core_backward(d, load),
+        *_query_backward(d, t),
+        *_key_value_backward(d, t),
+        *_latent_backward(d, t),
+    )
+
+
+def _core_backward(d: MlaDims, load: Load) -> tuple[Operator, ...]:
+    t = load.tokens
+    core = (t // load.sequence_length, d.heads, load.sequence_length, d.qk, d.v)
+    _, flops = attention_flops(d, t, load.sequence_length)
+    row_sum = t * d.heads * (2 * BF16_BYTES * d.v + FP32_BYTES * d.qk)
+    return (
+        # row sums of dO x O, and an FP32 query gradient set to zero
+        Operator("flash_attn_bwd_preprocess", "elementwise", 0.0, row_sum, (t, d.heads * d.v)),
+        Operator("flash_attn_bwd", "attention_bwd", flops, 2 * _core_bytes(d, t), core),
+        memory("flash_attn_bwd_postprocess_dq", "elementwise", t, d.queries, FP32_BYTES + BF16_BYTES),
+    )
+
+
+def _query_backward(d: MlaDims, t: int) -> tuple[Operator, ...]:
+    return (
+        memory("rope_q_bwd", "rope", t, d.heads * d.rope, 2 * BF16_BYTES),
+        transpose("w_qb_transpose", d.queries, d.q_rank),
+        cast("cast_fp8_dq", t, d.queries),
+        gemm_fp8("q_b_dgrad", t, d.q_rank, d.queries),
+    )
+
+
+def _key_value_backward(d: MlaDims, t: int) -> tuple[Operator, ...]:
+    return (
+        memory("dk_pe_head_sum", "elementwise", t, d.heads * d.rope, BF16_BYTES),
+        memory("rope_k_pe_bwd", "rope", t, d.rope, 2 * BF16_BYTES),
+        copy("dk_nope_copy", t, d.heads * d.nope),
+        copy("dv_copy", t, d.heads * d.v),
+        transpose("w_kvb_transpose", d.keys_values, d.kv_rank),
+        cast("cast_fp8_dkv", t, d.keys_values),
+        gemm_fp8("kv_b_dgrad", t, d.kv_rank, d.keys_values),
+        cast_transpose("dkv_cast_transpose", t, d.keys_values),
+        cast_transpose("kv_lora_cast_transpose", t, d.kv_rank),
+        cast_transpose("dq_cast_transpose", t, d.queries),
+        cast_transpose("q_lora_cast_transpose", t, d.q_rank),
+    )
+
+
+def _latent_backward(d: MlaDims, t: int) -> tuple[Operator, ...]:
+    h = d.hidden
+    return (
+        norm("kv_a_norm_bwd", t, d.kv_rank, tensors=4),
+        norm("q_a_norm_bwd", t, d.q_rank, tensors=4),
+        small("slice_backward_ops", t, d.kv_a, calls=5),
+        norm("attn_norm_recompute", t, h),
+        cast("cast_fp8_dkv_a", t, d.kv_a),
+        transpose("w_kva_transpose", d.kv_a, h),
+        gemm_fp8("kv_a_dgrad", t, h, d.kv_a),
+        cast_transpose("x_cast_transpose_kv_a", t, h),
+        cast_transpose("dkv_a_cast_transpose", t, d.kv_a),
+        cast("cast_fp8_dq_a", t, d.q_rank),
+        transpose("w_qa_transpose", d.q_rank, h),
+        gemm_fp8("q_a_dgrad", t, h, d.q_rank),
+        cast_transpose("x_cast_transpose_q_a", t, h),
+        cast_transpose("dq_a_cast_transpose", t, d.q_rank),
+        norm("attn_norm_bwd", t, h, tensors=4),
+    )
+
+
+def _weight_gradients(d: MlaDims, t: int) -> tuple[Operator, ...]:
+    h = d.hidden
+    return (
+        wgrad_fp8("o_proj_wgrad", h, d.out, t),
+        wgrad_fp8("kv_b_wgrad", d.keys_values, d.kv_rank, t),
+        wgrad_fp8("q_b_wgrad", d.queries, d.q_rank, t),
+        wgrad_fp8("kv_a_wgrad", d.kv_a, h, t),
+        wgrad_fp8("q_a_wgrad", d.q_rank, h, t),
+    )

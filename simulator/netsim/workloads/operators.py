@@ -1,0 +1,152 @@
+"""From a model and a number of tokens to the operators of every block of a training step.
+
+Modelled: the attention and feed-forward blocks of a layer (`mla`, `ffn`), the embedding, the output head with
+its cross-entropy, the input projection of a multi-token-prediction module, and the ZeRO-1 AdamW update; each
+for F, B (input gradient, with what it recomputes) and W (weight gradient). The transformer block of an MTP module
+is a layer of kind "moe". Left out: data loading, auxiliary losses beyond the gate's own kernels, the FP8 cast and
+the layout kernel that run on the communication stream (the profile's communication table has them).
+
+Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 2.1, 2.2 and 3.3.
+"""
+
+from __future__ import annotations
+
+from netsim.errors import NetsimError, did_you_mean
+from netsim.specs.workload import ModelSpec
+from netsim.workloads.ffn import dense_block, moe_block
+from netsim.workloads.kernels import (
+    BF16_BYTES,
+    FP32_BYTES,
+    Load,
+    Operator,
+    copy,
+    gemm_bf16,
+    memory,
+    norm,
+)
+from netsim.workloads.mla import attention_block
+
+__all__ = ["KINDS", "PHASES", "Load", "Operator", "block_operators", "blocks_of", "optimizer_operators"]
+
+#: layer kind -> its blocks, in forward order
+KINDS: dict[str, tuple[str, ...]] = {
+    "moe": ("attn", "mlp"),
+    "dense": ("attn", "mlp"),
+    "embedding": ("embedding",),
+    "head": ("head",),
+    "mtp_in": ("mtp_in",),
+}
+PHASES = ("F", "B", "W")
+
+
+def blocks_of(kind: str) -> tuple[str, ...]:
+    """The blocks of a layer kind."""
+    if kind not in KINDS:
+        raise NetsimError(f"no layer kind {kind!r}: {did_you_mean(kind, KINDS)}")
+    return KINDS[kind]
+
+
+def block_operators(
+    model: ModelSpec,
+    kind: str,
+    block: str,
+    phase: str,
+    tokens: int,
+    sequence_length: int,
+    expert_rows: int = 0,
+    local_experts: int = 0,
+) -> tuple[Operator, ...]:
+    """The operators of one block in launch order; empty where a block has nothing to do in a phase.
+
+    expert_rows : rows that the rank's `local_experts` receive together (tokens x top_k when balanced)
+
+    Raises NetsimError for an unknown kind, block or phase, or tokens that are no whole sequences.
+    """
+    if block not in blocks_of(kind):
+        raise NetsimError(f"layer kind {kind!r} has no block {block!r}: {did_you_mean(block, KINDS[kind])}")
+    if phase not in PHASES:
+        raise NetsimError(f"no phase {phase!r}: must be F, B or W")
+    if tokens < 1 or sequence_length < 1 or tokens % sequence_length:
+        raise NetsimError(f"tokens = {tokens}, must be whole sequences of {sequence_length}")
+    if kind == "moe" and (expert_rows < 1 or local_experts < 1):
+        raise NetsimError(
+            f"expert_rows = {expert_rows}, local_experts = {local_experts}, must be positive in a MoE layer"
+        )
+    load = Load(tokens, sequence_length, expert_rows, local_experts)
+    if block == "attn":
+        return attention_block(model, load, phase, moe=kind == "moe")
+    if block == "mlp":
+        return (moe_block if kind == "moe" else dense_block)(model, load, phase)
+    return {"embedding": _embedding, "head": _head, "mtp_in": _mtp_in}[kind](model, tokens, phase)
+
+
+def _embedding(model: ModelSpec, t: int, phase: str) -> tuple[Operator, ...]:
+    if phase == "F":
+        return (memory("embedding_gather", "copy", t, model.hidden, 2 * BF16_BYTES),)
+    if phase == "B":
+        return ()
+    # the gradient is read, and added to the rows of an FP32 main gradient
+    return (memory("embedding_scatter_add", "elementwise", t, model.hidden, BF16_BYTES + 2 * FP32_BYTES),)
+
+
+def _head(model: ModelSpec, t: int, phase: str) -> tuple[Operator, ...]:
+    h, v = model.hidden, model.vocabulary
+    if phase == "F":
+        return (
+            norm("final_norm_fwd", t, h),
+            gemm_bf16("head_proj_fwd", t, v, h),
+            # logits read for the sums, then read again and overwritten with their gradient
+            memory("cross_entropy", "elementwise", t, v, 3 * BF16_BYTES),
+        )
+    if phase == "B":
+        return (
+            gemm_bf16("head_proj_dgrad", t, h, v),
+            norm("final_norm_bwd", t, h, tensors=4),
+        )
+    return (
+        norm("final_norm_recompute", t, h),
+        gemm_bf16("head_proj_wgrad", v, h, t, out_bytes=2 * FP32_BYTES),
+    )
+
+
+def _mtp_in(model: ModelSpec, t: int, phase: str) -> tuple[Operator, ...]:
+    """RMSNorm of the hidden state and of the next token's embedding, side by side, then 2 x hidden to hidden.
+
+    In BF16: the published checkpoint holds this projection unquantised.
+    """
+    h = model.hidden
+    norms = ("mtp_hidden_norm", "mtp_embedding_norm")
+    if phase == "F":
+        return (
+            *(norm(f"{name}_fwd", t, h) for name in norms),
+            copy("mtp_concat", t, 2 * h),
+            gemm_bf16("mtp_proj_fwd", t, h, 2 * h),
+        )
+    if phase == "B":
+        return (
+            gemm_bf16("mtp_proj_dgrad", t, 2 * h, h),
+            copy("mtp_split", t, 2 * h),
+            *(norm(f"{name}_bwd", t, h, tensors=4) for name in norms),
+        )
+    return (
+        *(norm(f"{name}_recompute", t, h) for name in norms),
+        copy("mtp_concat_recompute", t, 2 * h),
+        gemm_bf16("mtp_proj_wgrad", h, 2 * h, t, out_bytes=2 * FP32_BYTES),
+    )
+
+
+def optimizer_operators(parameters: float) -> tuple[Operator, ...]:
+    """The AdamW update of `parameters` on one rank: gradient norm for clipping, then one fused pass.
+
+    A parameter moves 22 bytes: FP32 gradient read, FP32 master weight and BF16 moments read and written, BF16
+    weight written. Source: DeepSeek-V3 technical report, section 3.3.3 (low-precision storage).
+
+    >>> [op.bytes for op in optimizer_operators(1e6)]
+    [4000000.0, 22000000.0]
+    """
+    update_bytes = FP32_BYTES + 2 * (FP32_BYTES + 2 * BF16_BYTES) + BF16_BYTES
+    count = round(parameters)
+    return (
+        Operator("grad_norm", "elementwise", 0.0, FP32_BYTES * parameters, (count, 1)),
+        Operator("adamw_update", "optimizer", 0.0, update_bytes * parameters, (count, 1)),
+    )
