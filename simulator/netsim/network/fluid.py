@@ -48,22 +48,30 @@ class FluidNetwork:
         self._n_links = len(capacity_bytes_per_s)
         self._n_batches = table.n_batches
 
-    def start(self, now_s: float, batches: Sequence[int] | NDArray[np.int64], scale: float = 1.0) -> None:
-        """Begin `batches` at `now_s`, each flow with ``scale * size_bytes`` bytes.
+    def start(
+        self,
+        now_s: float,
+        batches: Sequence[int] | NDArray[np.int64],
+        scale: float = 1.0,
+        cap_scale: float = 1.0,
+    ) -> None:
+        """Begin `batches` at `now_s`, each flow with ``scale * size_bytes`` bytes and a cap of ``cap_scale * rate_cap``.
 
         Raises
         ------
         ValueError
             when a batch is unknown or still running, time goes back or past an end not yet taken with `advance`, or
-            `scale` is negative or NaN.
+            a scale is negative or NaN.
         """
         which = np.ascontiguousarray(batches, np.int64)
         if which.size and not (0 <= which.min() and which.max() < self._n_batches):
             raise ValueError(f"batches {which.min()}..{which.max()}, must be in 0..{self._n_batches - 1}")
         if not 0.0 <= scale < np.inf:
             raise ValueError(f"scale = {scale}, must be >= 0 and finite")
+        if not cap_scale >= 0.0:
+            raise ValueError(f"cap_scale = {cap_scale}, must be >= 0")
         self._check_time(now_s)
-        refused = kernels.start(self._s, float(now_s), which, float(scale))
+        refused = kernels.start(self._s, float(now_s), which, float(scale), float(cap_scale))
         if refused == kernels.LATE:
             raise self._late(now_s)
         if refused >= 0:
@@ -85,7 +93,9 @@ class FluidNetwork:
     def set_capacity(self, now_s: float, links: ArrayLike, capacity_bytes_per_s: ArrayLike) -> None:
         """Change capacities in the middle of flows (faults, degraded links); bytes already sent are kept."""
         which = np.atleast_1d(np.asarray(links, np.int64))
-        value = np.ascontiguousarray(np.broadcast_to(np.asarray(capacity_bytes_per_s, np.float64), which.shape))
+        value = np.ascontiguousarray(
+            np.broadcast_to(np.asarray(capacity_bytes_per_s, np.float64), which.shape)
+        )
         if which.size and not (0 <= which.min() and which.max() < self._n_links):
             raise ValueError(f"links {which.min()}..{which.max()}, must be in 0..{self._n_links - 1}")
         if not (value >= 0).all():
@@ -152,7 +162,9 @@ class FluidNetwork:
         kernels.solve(self._s)
 
     def _late(self, now_s: float) -> ValueError:
-        return ValueError(f"time {now_s} s is past an end at {self.next_completion_s()} s: advance to that first")
+        return ValueError(
+            f"time {now_s} s is past an end at {self.next_completion_s()} s: advance to that first"
+        )
 
     def _check_time(self, now_s: float) -> None:
         last = self._s.clock[state.LAST]

@@ -27,14 +27,13 @@ from numba import njit
 from netsim.maxmin import LEVEL_TOLERANCE, heap_remove, heap_set
 from netsim.network.state import (
     ABSENT,
-    CLEAN,
+    ACTIVE,
     END_HEAP,
     END_KEY,
     END_POS,
     FILL_HEAP,
     FILL_KEY,
     FILL_POS,
-    FROZEN,
     FULL,
     LAST,
     N_DONE,
@@ -52,6 +51,7 @@ from netsim.network.state import (
     STACK,
     TOUCHED,
     TOUCHED_LIST,
+    UNBOUNDED,
 )
 
 #: Ends closer than this times the clock are one instant (64 ulp): rounding of `left / rate` must not split ties.
@@ -62,7 +62,7 @@ UNREPORTED = -1
 LATE = -2
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def touch(s, c):  # type: ignore[no-untyped-def]
     """Link c takes part in the solve under way; if it bounds flows they will be opened."""
     link = s.link[c]
@@ -75,72 +75,72 @@ def touch(s, c):  # type: ignore[no-untyped-def]
             s.count[N_STACK] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def open_flow(s, f):  # type: ignore[no-untyped-def]
     """Flow f, active with a rate, rises again with the solve under way."""
     flow = s.flow[f]
-    flow.state = OPEN
     s.opened[s.count[N_OPENED]] = f
     s.count[N_OPENED] += 1
+    level = flow.level
     for h in range(flow.first, s.flow[f + 1].first):
         hop = s.hop[h]
+        s.slot[hop.slot].level = OPEN
         link = s.link[hop.link]
-        link.used -= hop.part * flow.level
+        link.used -= hop.part * level
         link.open_weight += hop.part
         link.open += 1
-        touch(s, hop.link)
+        if link.state == QUIET:
+            touch(s, hop.link)
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def recount(s, c):  # type: ignore[no-untyped-def]
     """Sums of link c afresh (no drift), and the highest level that a flow on it kept."""
     link = s.link[c]
     used = 0.0
     open_weight = 0.0
-    top = -1.0
+    top = OPEN
     for at in range(link.first, link.first + link.active):
         slot = s.slot[at]
-        flow = s.flow[slot.flow]
-        if flow.state == OPEN:
+        if slot.level < 0.0:
             open_weight += slot.part
         else:
-            used += slot.part * flow.level
-            if flow.state == CLEAN and flow.level > top:
-                top = flow.level
+            used += slot.part * slot.level
+            top = max(top, slot.level)
     link.used = used
     link.open_weight = open_weight
     return top
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def open_bounded(s):  # type: ignore[no-untyped-def]
     """Rule 1, until nothing follows."""
     while s.count[N_STACK] > 0:
         s.count[N_STACK] -= 1
         c = s.ranks[STACK, s.count[N_STACK]]
         link = s.link[c]
+        level = link.level
         link.level = np.inf
         if link.forced:
             recount(s, c)  # sums over an unbounded link are no base for a bounded one
         for at in range(link.first, link.first + link.active):
-            f = s.slot[at].flow
-            flow = s.flow[f]
-            if flow.state == CLEAN and (flow.owner == c or link.forced):
-                open_flow(s, f)
+            slot = s.slot[at]
+            if (slot.level == level and s.flow[slot.flow].owner == c) or (link.forced and slot.level >= 0.0):
+                open_flow(s, slot.flow)
         link.forced = 0
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def rank(s, c, key):  # type: ignore[no-untyped-def]
     s.count[N_FILL] = heap_set(s.ranks[FILL_HEAP], s.ranks[FILL_POS], s.keys[FILL_KEY], s.count[N_FILL], c, key)
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def unrank(s, c):  # type: ignore[no-untyped-def]
     s.count[N_FILL] = heap_remove(s.ranks[FILL_HEAP], s.ranks[FILL_POS], s.keys[FILL_KEY], s.count[N_FILL], c)
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def fill_level(s, c, floor):  # type: ignore[no-untyped-def]
     """The level at which link c fills if nothing else stops its open flows; never below `floor`."""
     link = s.link[c]
@@ -149,16 +149,15 @@ def fill_level(s, c, floor):  # type: ignore[no-untyped-def]
     return max((link.capacity - link.used) / link.open_weight, floor)
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def open_above(s, c, level, floor):  # type: ignore[no-untyped-def]
     """Rule 2 for link c: open what kept more than `level`, and rank the links that this concerns again."""
     link = s.link[c]
     known = s.count[N_OPENED]
     for at in range(link.first, link.first + link.active):
-        f = s.slot[at].flow
-        flow = s.flow[f]
-        if flow.state == CLEAN and flow.level > level * (1.0 + LEVEL_TOLERANCE):
-            open_flow(s, f)
+        slot = s.slot[at]
+        if slot.level > level * (1.0 + LEVEL_TOLERANCE):
+            open_flow(s, slot.flow)
     open_bounded(s)
     for i in range(known, s.count[N_OPENED]):
         f = s.opened[i]
@@ -168,18 +167,18 @@ def open_above(s, c, level, floor):  # type: ignore[no-untyped-def]
                 rank(s, other, fill_level(s, other, floor))
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def stop_open(s, c, level, now):  # type: ignore[no-untyped-def]
     """Rule 3: link c is full; its open flows stay at `level`."""
     full = s.link[c]
     full.state = FULL
     full.level = level
     for at in range(full.first, full.first + full.active):
-        f = s.slot[at].flow
-        flow = s.flow[f]
-        if flow.state != OPEN:
+        slot = s.slot[at]
+        if slot.level >= 0.0:
             continue
-        flow.state = FROZEN
+        f = slot.flow
+        flow = s.flow[f]
         flow.owner = c
         if flow.level != level:
             flow.left = max(flow.left - flow.level * flow.weight * (now - flow.since), 0.0)
@@ -187,13 +186,14 @@ def stop_open(s, c, level, now):  # type: ignore[no-untyped-def]
             flow.level = level
         for h in range(flow.first, s.flow[f + 1].first):
             hop = s.hop[h]
+            s.slot[hop.slot].level = level
             link = s.link[hop.link]
             link.used += hop.part * level
             link.open_weight -= hop.part
             link.open -= 1
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def fill(s, now):  # type: ignore[no-untyped-def]
     """Progressive filling of the open flows."""
     level = 0.0
@@ -225,7 +225,7 @@ def fill(s, now):  # type: ignore[no-untyped-def]
         stop_open(s, c, level, now)
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def predict(s):  # type: ignore[no-untyped-def]
     """After a solve: the earliest end per touched link, and all marks cleared."""
     count = s.count
@@ -233,7 +233,6 @@ def predict(s):  # type: ignore[no-untyped-def]
         s.link[s.ranks[TOUCHED_LIST, i]].earliest = np.inf
     for i in range(count[N_OPENED]):
         flow = s.flow[s.opened[i]]
-        flow.state = CLEAN
         rate = flow.level * flow.weight
         if rate > 0.0:
             link = s.link[flow.owner]
@@ -253,7 +252,7 @@ def predict(s):  # type: ignore[no-untyped-def]
     count[N_OPENED] = 0
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def solve(s):  # type: ignore[no-untyped-def]
     """Bring all rates up to date with what happened at the clock."""
     if s.count[PENDING] == 0:
@@ -265,7 +264,7 @@ def solve(s):  # type: ignore[no-untyped-def]
     predict(s)
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def next_end(s):  # type: ignore[no-untyped-def]
     """Absolute time of the next end, inf when there is none."""
     if s.count[N_DONE] > 0:
@@ -276,7 +275,7 @@ def next_end(s):  # type: ignore[no-untyped-def]
     return s.keys[END_KEY, s.ranks[END_HEAP, 0]]
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def move_clock(s, now):  # type: ignore[no-untyped-def]
     """Time passes to `now`; what is pending belongs to the instant before."""
     if now > s.clock[LAST]:
@@ -285,7 +284,7 @@ def move_clock(s, now):  # type: ignore[no-untyped-def]
     s.count[N_EVENTS] += 1
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def finish_batch(s, b):  # type: ignore[no-untyped-def]
     """Batch b has ended; it may start again once that is reported."""
     s.batch[b].left = UNREPORTED
@@ -303,7 +302,7 @@ def take_done(s):  # type: ignore[no-untyped-def]
     return done
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def end_flow(s, f, now):  # type: ignore[no-untyped-def]
     """Flow f has all its bytes across; it leaves its links."""
     flow = s.flow[f]
@@ -336,7 +335,7 @@ def end_flow(s, f, now):  # type: ignore[no-untyped-def]
         finish_batch(s, flow.batch)
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def end_due(s, now):  # type: ignore[no-untyped-def]
     """End every flow that is due at the instant `now`."""
     limit = now + TIME_TOLERANCE * abs(now)
@@ -355,7 +354,7 @@ def end_due(s, now):  # type: ignore[no-untyped-def]
                 at += 1
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def advance(s, now):  # type: ignore[no-untyped-def]
     """End all that ends up to `now`, each at its own time; leaves the last solve pending."""
     while True:
@@ -371,7 +370,7 @@ def advance(s, now):  # type: ignore[no-untyped-def]
         end_due(s, at)
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def overdue(s, now):  # type: ignore[no-untyped-def]
     """Whether a flow ends before `now`, so that time cannot pass to it in one move."""
     if now > s.clock[LAST]:
@@ -379,8 +378,8 @@ def overdue(s, now):  # type: ignore[no-untyped-def]
     return s.count[N_END] > 0 and s.keys[END_KEY, s.ranks[END_HEAP, 0]] < now - TIME_TOLERANCE * abs(now)
 
 
-@njit(cache=True)
-def start(s, now, batches, scale):  # type: ignore[no-untyped-def]
+@njit(cache=True, _nrt=False)
+def start(s, now, batches, scale, cap_scale):  # type: ignore[no-untyped-def]
     """Begin batches at `now`; returns -1, or the batch that may not start, or LATE."""
     if overdue(s, now):
         return LATE
@@ -399,14 +398,14 @@ def start(s, now, batches, scale):  # type: ignore[no-untyped-def]
         batch.scale = scale
         batch.owner = -1
         for f in range(batch.first, s.batch[b + 1].first):
-            start_flow(s, f, now, scale)
+            start_flow(s, f, now, scale, cap_scale)
         if batch.left == 0:
             finish_batch(s, b)
     return -1
 
 
-@njit(cache=True)
-def start_flow(s, f, now, scale):  # type: ignore[no-untyped-def]
+@njit(cache=True, _nrt=False)
+def start_flow(s, f, now, scale, cap_scale):  # type: ignore[no-untyped-def]
     """Flow f joins its links, open; one without bytes or links is over at once."""
     flow = s.flow[f]
     end = s.flow[f + 1].first
@@ -418,7 +417,9 @@ def start_flow(s, f, now, scale):  # type: ignore[no-untyped-def]
         flow.left = 0.0
         return
     s.batch[flow.batch].left += 1
-    flow.state = OPEN
+    if flow.cap < np.inf:  # its private link is its last hop, and nobody else's
+        s.link[s.hop[end - 1].link].capacity = min(flow.cap * cap_scale, UNBOUNDED)
+    flow.state = ACTIVE
     s.opened[s.count[N_OPENED]] = f
     s.count[N_OPENED] += 1
     s.count[PENDING] = 1
@@ -431,6 +432,7 @@ def start_flow(s, f, now, scale):  # type: ignore[no-untyped-def]
         slot.flow = f
         slot.hop = h
         slot.part = hop.part
+        slot.level = OPEN
         if link.active == 0:
             link.busy_since = now
         link.active += 1
@@ -439,7 +441,7 @@ def start_flow(s, f, now, scale):  # type: ignore[no-untyped-def]
         touch(s, hop.link)
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def set_capacity(s, now, links, capacity):  # type: ignore[no-untyped-def]
     """Links change their capacity at `now`; every flow on them is solved again. Returns -1 or LATE."""
     if overdue(s, now):
@@ -476,5 +478,5 @@ def run_to_end(s, order, start_s):  # type: ignore[no-untyped-def]
             advance(s, now)
         while i < order.size and start_s[order[i]] <= now:
             one[0] = order[i]
-            start(s, now, one, 1.0)
+            start(s, now, one, 1.0, 1.0)
             i += 1

@@ -17,7 +17,9 @@ from netsim.network.flows import FlowTable
 UNBOUNDED = 1e300
 
 #: what a flow is doing
-ABSENT, CLEAN, OPEN, FROZEN = 0, 1, 2, 3
+ABSENT, ACTIVE = 0, 1
+#: level of an open flow in its links' lists
+OPEN = -1.0
 #: what a link is doing in the solve under way
 QUIET, TOUCHED, FULL = 0, 1, 2
 
@@ -28,6 +30,7 @@ FLOW = np.dtype(
         ("since", "f8"),  # s; when it ended, once it has
         ("weight", "f8"),
         ("size", "f8"),  # bytes at scale 1
+        ("cap", "f8"),  # bytes/s at cap scale 1, inf for none
         ("first", "i8"),  # its hops: hop[first : next flow's first]
         ("owner", "i4"),  # the link that bounds it
         ("batch", "i4"),
@@ -36,7 +39,8 @@ FLOW = np.dtype(
     ]
 )
 HOP = np.dtype([("part", "f8"), ("link", "i4"), ("slot", "i4")])  # part = share x weight
-SLOT = np.dtype([("part", "f8"), ("flow", "i4"), ("hop", "i4")])  # an active flow in its link's list
+# an active flow in its link's list; `level` repeats the flow's (negative while open), so that a scan stays in the list
+SLOT = np.dtype([("part", "f8"), ("level", "f8"), ("flow", "i4"), ("hop", "i4")])
 LINK = np.dtype(
     [
         ("capacity", "f8"),
@@ -91,6 +95,7 @@ def _lay_out(link_ptr, link_ids, link_share, batch_ptr, size, cap, weight, capac
     for f in range(size.size):
         flow[f].first = at
         flow[f].size = size[f]
+        flow[f].cap = cap[f]
         flow[f].weight = weight[f]
         flow[f].owner = -1
         for k in range(link_ptr[f], link_ptr[f + 1]):
