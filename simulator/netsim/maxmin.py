@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 LEVEL_TOLERANCE = 1e-12
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def heap_set(heap, pos, key, size, item, new_key):  # type: ignore[no-untyped-def]
     """Insert `item` with `new_key`, or move it there; returns the new size of the indexed binary heap."""
     i = pos[item]
@@ -65,7 +65,7 @@ def heap_set(heap, pos, key, size, item, new_key):  # type: ignore[no-untyped-de
     return size
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def heap_remove(heap, pos, key, size, item):  # type: ignore[no-untyped-def]
     """Take `item` out, if it is in; returns the new size."""
     i = pos[item]
@@ -135,7 +135,11 @@ def _fill(capacity, link_ptr, link_ids, link_share, weight, rate_cap):  # type: 
             if open_flows[link] == 0:
                 size = heap_remove(heap, pos, key, size, link)
                 continue
-            now = max(capacity[link] - used[link], 0.0) / open_weight[link] if open_weight[link] > 0 else current
+            now = (
+                max(capacity[link] - used[link], 0.0) / open_weight[link]
+                if open_weight[link] > 0
+                else current
+            )
             if now > key[link] * (1.0 + LEVEL_TOLERANCE) and now > current:
                 size = heap_set(heap, pos, key, size, link, now)
                 continue
@@ -145,7 +149,18 @@ def _fill(capacity, link_ptr, link_ids, link_share, weight, rate_cap):  # type: 
                 f = flows[at]
                 if level[f] < 0.0:
                     bound_by[f] = link
-                    _stop(f, current, level, link_ptr, link_ids, link_share, weight, used, open_weight, open_flows)
+                    _stop(
+                        f,
+                        current,
+                        level,
+                        link_ptr,
+                        link_ids,
+                        link_share,
+                        weight,
+                        used,
+                        open_weight,
+                        open_flows,
+                    )
         elif next_cap < n_flows:
             f = by_cap[next_cap]
             current = max(current, to_cap)
@@ -155,7 +170,7 @@ def _fill(capacity, link_ptr, link_ids, link_share, weight, rate_cap):  # type: 
     return level * weight, bound_by
 
 
-@njit(cache=True)
+@njit(cache=True, _nrt=False)
 def _stop(f, at, level, link_ptr, link_ids, link_share, weight, used, open_weight, open_flows):  # type: ignore[no-untyped-def]
     """Flow f keeps the level `at`."""
     level[f] = at
@@ -246,7 +261,9 @@ def check_incidence(
             f"{rate_cap.size} caps"
         )
     if link_ids.size and (link_ids.min() < 0 or (n_links is not None and link_ids.max() >= n_links)):
-        raise ValueError(f"link ids {link_ids.min()}..{link_ids.max()}, must be in 0..{n_links or 0} (exclusive)")
+        raise ValueError(
+            f"link ids {link_ids.min()}..{link_ids.max()}, must be in 0..{n_links or 0} (exclusive)"
+        )
     for name, values in (("link_share", link_share), ("weight", weight)):
         if values.size and not (values.min() > 0 and values.max() < np.inf):
             raise ValueError(f"{name} must be positive and finite, found {values.min()} to {values.max()}")

@@ -132,7 +132,9 @@ def open_bounded(s):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, _nrt=False)
 def rank(s, c, key):  # type: ignore[no-untyped-def]
-    s.count[N_FILL] = heap_set(s.ranks[FILL_HEAP], s.ranks[FILL_POS], s.keys[FILL_KEY], s.count[N_FILL], c, key)
+    s.count[N_FILL] = heap_set(
+        s.ranks[FILL_HEAP], s.ranks[FILL_POS], s.keys[FILL_KEY], s.count[N_FILL], c, key
+    )
 
 
 @njit(cache=True, _nrt=False)

@@ -87,7 +87,9 @@ class State(NamedTuple):
 
 
 @njit(cache=True)
-def _lay_out(link_ptr, link_ids, link_share, batch_ptr, size, cap, weight, capacity, flow, hop, slot, link, batch):  # type: ignore[no-untyped-def]
+def _lay_out(
+    link_ptr, link_ids, link_share, batch_ptr, size, cap, weight, capacity, flow, hop, slot, link, batch
+):  # type: ignore[no-untyped-def]
     at = 0
     private = capacity.size
     for c in range(capacity.size):
@@ -151,6 +153,14 @@ def make_state(capacity: NDArray[np.float64], table: FlowTable) -> State:
     ranks = np.zeros((6, n_links), np.int32)
     ranks[FILL_POS] = ranks[END_POS] = -1
     return State(
-        *(flow, hop, slot, link, batch, np.zeros(table.n_flows, np.int32), np.zeros(table.n_batches, np.int32)),
+        *(
+            flow,
+            hop,
+            slot,
+            link,
+            batch,
+            np.zeros(table.n_flows, np.int32),
+            np.zeros(table.n_batches, np.int32),
+        ),
         *(ranks, np.zeros((2, n_links)), np.zeros(10, np.int64), np.full(1, -np.inf)),
     )
