@@ -1,4 +1,4 @@
-"""An operator to seconds: measured table first, then a model of its kernel class, and every answer says which."""
+"""An operator to seconds: measured table first, then a model of its class; the answer says which."""
 
 from netsim.compute.model import BlockTime, ComputeModel, OperatorTime, Origin
 

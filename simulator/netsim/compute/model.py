@@ -1,9 +1,9 @@
 """The time of operators and blocks: measured table first, class model second, and the result says which.
 
-Modelled: two contexts, with and without transfers beside the compute (`compute.table` defines them); the idle gap
-after each kernel; a GPU other than the measured one, by the ratio of the class model's times on both.
-Left out: drift between layers, the clock, kernels of one stream that overlap (measured ones are timed as
-a whole).
+Modelled: two contexts, with and without transfers beside the compute (`compute.table` defines them); the
+idle gap after each kernel; a GPU other than the measured one, by the ratio of the class model's times on
+both. Left out: drift between layers, the clock, kernels of one stream that overlap (measured ones are timed
+as a whole).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ComputeModel:
         return target_device(self.profile, self.hardware)
 
     def operator_time(self, op: Operator, beside_transfer: bool) -> OperatorTime:
-        """Time of an operator, from the table where its name and shape are known, else from its class model."""
+        """Time of an operator: from the table where name and shape are known, else from its class model."""
         found = self._from_table(op, beside_transfer)
         return found if found else self.model_time(op, beside_transfer)
 
@@ -88,7 +88,7 @@ class ComputeModel:
         return OperatorTime(seconds, "model" if known else "extrapolated", bound)
 
     def block_time(self, ops: Sequence[Operator], beside_transfer: bool) -> BlockTime:
-        """Time of operators that run one after the other on a stream, each followed by the gap between kernels."""
+        """Time of operators that run one after the other on a stream, each with the gap behind it."""
         by_origin = {"table": 0.0, "model": 0.0, "extrapolated": 0.0}
         busy = gaps = 0.0
         for op in ops:
@@ -99,7 +99,7 @@ class ComputeModel:
         return BlockTime(busy, gaps, by_origin)
 
     def transfer_rate(self, kind: str, beside_compute: bool) -> float:
-        """Wire bytes per second that a GPU's communication kernel moves at most; infinite if the profile has none."""
+        """Wire bytes per second that a GPU's kernel moves at most; infinite if the profile has none."""
         kernel = self.profile.transfers.get(kind)
         if kernel is None:
             return math.inf

@@ -5,9 +5,10 @@ A GEMM of m x n x k cuts its output into tiles of a x b, which run in waves over
     waves   = ceil( ceil(m/a) ceil(n/b) / SMs )
     compute = waves (overhead + 2 a b k / (efficiency x peak of one SM))
 
-so that a short k pays its epilogue and a last wave that is not full its idle SMs. Attention and everything without
-tiles: compute = flops / (efficiency x peak of those SMs). Memory = bytes / (efficiency x HBM rate). The
-time is the larger of both, plus a fixed time for each launch, and never less than the peaks allow.
+so that a short k pays its epilogue and a last wave that is not full its idle SMs. Attention and everything
+without tiles: compute = flops / (efficiency x peak of those SMs). Memory = bytes / (efficiency x HBM rate).
+The time is the larger of both, plus a fixed time for each launch (and, in kernels that sort or count, each
+row), and never less than the peaks allow.
 
 Left out: the clock as a parameter of its own (efficiencies hold at the clock of the profile's job), L2 reuse,
 tiles chosen by shape, unequal rows of the experts, power limits.
@@ -37,6 +38,7 @@ _AXES: dict[str, tuple[str, ...]] = {
     "grouped_wgrad_fp8": ("rows", "m", "n", "groups"),
     "attention_fwd": ("sequences", "heads", "length", "qk", "v"),
     "attention_bwd": ("sequences", "heads", "length", "qk", "v"),
+    "index": ("rows", "columns"),
 }
 
 
@@ -83,7 +85,7 @@ def estimate(op: Operator, model: ClassModel, device: Device) -> Estimate:
     """Time of an operator by the model of its class, as measured in overlapped work."""
     compute = _compute_s(op, model, device)
     memory = op.bytes / (model.hbm_efficiency * device.hbm_bytes_per_s)
-    launch = model.call * op.calls
+    launch = (model.call + model.row * op.shape[0]) * op.calls
     seconds = max(max(compute, memory) + launch, floor_s(op, device))
     bounds: dict[Bound, float] = {"compute": compute, "memory": memory, "launch": launch}
     return Estimate(seconds, max(bounds, key=lambda bound: bounds[bound]))

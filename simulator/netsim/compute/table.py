@@ -1,13 +1,14 @@
-"""Times of kernels as they were measured, in two contexts, with a line through the rows that experts received.
+"""Times of kernels as they were measured, in two contexts, with a line through the rows that experts
+received.
 
-A row answers for an operator of its name and shape. Where the first dimension is the number of expert rows, the
-time is the least-squares line through the measured points inside their range; outside, the time at the nearest
-end in proportion to the rows.
+A row answers for an operator of its name and shape. Where the first dimension is the number of expert rows,
+the time is the least-squares line through the measured points inside their range; outside, the time at the
+nearest end in proportion to the rows.
 
-Contexts: *overlapped* is the mean over the profiled layers, each kernel as it met transfers or not. *Alone* is the
-mean over the runs without a transfer where there were any; else the time beside one divided by (1 + slow-down of the
-class); else the overlapped mean divided by (1 + slow-down x share of time with a transfer resident). A kernel is
-never slower alone than overlapped: where a few runs say so, it is noise.
+Contexts: *overlapped* is the mean over the profiled layers, each kernel as it met transfers or not. *Alone*
+is the mean over the runs without a transfer where there were any; else the time beside one divided by (1 +
+slow-down of the class); else the overlapped mean divided by (1 + slow-down x share of time with a transfer
+resident). A kernel is never slower alone than overlapped: where a few runs say so, it is noise.
 """
 
 from __future__ import annotations

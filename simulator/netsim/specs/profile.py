@@ -1,8 +1,9 @@
-"""The spec of a compute profile: measured kernels of one GPU and job, a model per kernel class, communication kernels.
+"""The spec of a compute profile: measured kernels of one GPU and job, a model per kernel class,
+communication kernels.
 
-Two contexts are told apart. *Overlapped* is the mean over all runs of a kernel inside an overlapped forward and
-backward chunk, where a transfer is resident part of the time; *alone* is without a transfer. A profile says
-what was measured; `netsim.compute` answers with it.
+Two contexts are told apart. *Overlapped* is the mean over all runs of a kernel inside an overlapped forward
+and backward chunk, where a transfer is resident part of the time; *alone* is without a transfer. A profile
+says what was measured; `netsim.compute` answers with it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from netsim.units import FlopRate, Rate, Seconds
 
 #: Classes of kernels that share a model.
 Kind = Literal[
-    "gemm_fp8", "grouped_gemm_fp8", "gemm_bf16", "wgrad_fp8", "grouped_wgrad_fp8", "attention_fwd", "attention_bwd",
-    "quant", "cast_transpose", "norm", "rope", "copy", "act", "permute", "gather_transpose", "weight_transpose",
-    "elementwise", "optimizer", "small",
+    "gemm_fp8", "grouped_gemm_fp8", "gemm_bf16", "wgrad_fp8", "grouped_wgrad_fp8",
+    "attention_fwd", "attention_bwd", "quant", "cast_transpose", "norm", "rope", "copy", "act", "permute",
+    "gather_transpose", "weight_transpose", "elementwise", "optimizer", "index", "small",
 ]  # fmt: skip
 KINDS: tuple[str, ...] = get_args(Kind)
 Phase = Literal["F", "B", "W"]
@@ -73,17 +74,18 @@ class OperatorRow(Strict):
 class ClassModel(Strict):
     """The model of a kernel class, in the overlapped context. `netsim.compute.roofline` has the formula.
 
-    `efficiency` of the peak of the SMs in use, `hbm_efficiency` of the HBM rate; with `tile`, the output is cut
-    into tiles of that size that run in waves, each `tile_overhead` longer than its products; `call` is the fixed time
-    of a launch. `slowdown` is what a resident transfer adds, `transport_share` how often one was resident (where it is
-    not the profile's). `domain` gives, by dimension (m, n, k, groups, length, bytes),
-    the range that was seen.
+    `efficiency` of the peak of the SMs in use, `hbm_efficiency` of the HBM rate; with `tile`, the output is
+    cut into tiles of that size that run in waves, each `tile_overhead` longer than its products; `row` is a
+    time for each row of the shape; `call` the fixed time of a launch. `slowdown` is what a resident transfer
+    adds, `transport_share` how often one was resident (where it is not the profile's). `domain` gives, by
+    dimension (m, n, k, groups, length, rows, bytes, ...), the range that was seen.
     """
 
     efficiency: Fraction | None = None
     hbm_efficiency: Fraction = 1.0
     tile: Annotated[Counts, Field(min_length=2, max_length=2)] | None = None
     tile_overhead: Seconds = 0.0
+    row: Seconds = 0.0
     call: Seconds = 0.0
     slowdown: Annotated[float, Field(ge=0.0)] = 0.0
     transport_share: Share | None = None
@@ -101,7 +103,7 @@ class Prework(Strict):
 
 
 class TransferKernel(Strict):
-    """The kernel of a dispatch or combine: wire bytes per second that a GPU achieves at most, and what runs before."""
+    """The kernel of a dispatch or combine: wire bytes a second and GPU at most, and what runs before it."""
 
     alone: Rate
     beside_compute: Rate
@@ -111,9 +113,9 @@ class TransferKernel(Strict):
 class ProfileSpec(Preset):
     """A compute profile preset.
 
-    `sms` and the peaks are those of the measured GPU, and say what the efficiencies are fractions of. `gemm_sms` :
-    SMs that GEMM kernels launch on; `transport_share` : share of overlapped compute time with a
-    transfer resident; `gap` : idle time between two kernels of a stream.
+    `sms` and the peaks are those of the measured GPU, and say what the efficiencies are fractions of.
+    `gemm_sms` : SMs that GEMM kernels launch on; `transport_share` : share of overlapped compute time with
+    a transfer resident; `gap` : idle time between two kernels of a stream.
     """
 
     device: str

@@ -1,9 +1,9 @@
 """Operators of the feed-forward block of a layer: routed and shared experts of a MoE layer, or one dense FFN.
 
-Modelled: every kernel of the blocks mlp(F), mlp(B), mlp(W) of the public H800 trace, in its order: rows copied
-to their experts, grouped GEMMs, SwiGLU, the casts and transposes around them, rows summed back to tokens. The
-dense FFN has the kernels of the shared expert at `dense_width` (the trace holds no dense layer: their times
-come from the model). Left out: rows padded to 128 an expert, which add about one percent.
+Modelled: every kernel of the blocks mlp(F), mlp(B), mlp(W) of the public H800 trace, in its order: rows
+copied to their experts, grouped GEMMs, SwiGLU, the casts and transposes around them, rows summed back to
+tokens. The dense FFN has the kernels of the shared expert at `dense_width` (the trace holds no dense layer:
+their times come from the model). Left out: rows padded to 128 an expert, which add about one percent.
 
 Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 2.1.2 and 3.3.
 """
@@ -22,6 +22,7 @@ from netsim.workloads.kernels import (
     gemm_fp8,
     grouped_gemm_fp8,
     grouped_wgrad_fp8,
+    index,
     memory,
     norm,
     received_tokens,
@@ -37,7 +38,7 @@ _SWIGLU_BACKWARD_BYTES = 5 * BF16_BYTES
 
 
 def moe_block(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
-    """Operators of mlp(F), mlp(B) or mlp(W) of a MoE layer; shared experts are one FFN of their summed width."""
+    """Operators of mlp(F), mlp(B) or mlp(W) of a MoE layer; shared experts are one wide FFN."""
     return {"F": _moe_forward, "B": _moe_backward, "W": _moe_weight_gradients}[phase](model, load)
 
 
@@ -64,8 +65,8 @@ def _moe_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
     return (
         small("scale_transpose_mlp_fwd", t, h // 128, calls=2),
         *((gemm_fp8("shared_gateup_fwd", t, 2 * shared, h),) if shared else ()),
-        small("clean_and_count_expert", t, local),
-        small("get_fused_mapping", t, local),
+        index("clean_and_count_expert", t, local),
+        index("get_fused_mapping", t, local),
         memory("expand_x_rows", "permute", rows, h, 2.0),
         transpose("routed_w13_transpose", 2 * w, h, groups=local),
         _scales("scale_contiguous_fwd", rows, h + w, calls=2),

@@ -1,8 +1,9 @@
 """One operator: what a kernel launch computes and moves, built from the dimensions it works on.
 
-Modelled: floating-point operations, the bytes that cross HBM when every tensor is touched once, the shape and
-the number of launches. FP8 values are one byte with one FP32 scale for 128 of them; weight gradients are read,
-added to and written in FP32. Left out: cache reuse between kernels, padding of single tiles, workspace.
+Modelled: floating-point operations, the bytes that cross HBM when every tensor is touched once, the shape
+and the number of launches. FP8 values are one byte with one FP32 scale for 128 of them; weight gradients
+are read, added to and written in FP32. Left out: cache reuse between kernels, padding of single tiles,
+workspace.
 
 Source: DeepSeek-V3 technical report, arXiv 2412.19437, section 3.3 (which operators run in FP8 and how they
 are scaled); the kernel sequence is the one of the public H800 trace, deepseek-ai/profile-data at 4496024.
@@ -84,7 +85,7 @@ def wgrad_fp8(name: str, m: int, n: int, k: int) -> Operator:
 
 
 def grouped_wgrad_fp8(name: str, rows: int, m: int, n: int, groups: int) -> Operator:
-    """Weight gradients of all local experts; each sums over its own rows. One launch an expert, two streams."""
+    """Weight gradients of all local experts, each over its own rows: a launch each, on two streams."""
     moved = FP8_BYTES * rows * (m + n) + 2 * FP32_BYTES * groups * m * n
     # timed as a whole: the launches overlap on two streams
     return Operator(name, "grouped_wgrad_fp8", 2.0 * rows * m * n, moved, (rows, m, n, groups))
@@ -98,6 +99,11 @@ def memory(name: str, kind: Kind, rows: int, columns: int, value_bytes: float, c
 def small(name: str, rows: int, columns: int, calls: int = 1) -> Operator:
     """Kernels of a few microseconds each whose time is fixed cost."""
     return Operator(name, "small", 0.0, 0.0, (rows, columns), calls)
+
+
+def index(name: str, rows: int, columns: int, calls: int = 1) -> Operator:
+    """Kernels that select, sort or count: their time goes with the rows, not with bytes."""
+    return Operator(name, "index", 0.0, 0.0, (rows, columns), calls)
 
 
 def transpose(name: str, rows: int, columns: int, groups: int = 1) -> Operator:

@@ -1,10 +1,12 @@
-"""Operators of the attention block of a layer: norms, MLA projections, attention, and the gate of a MoE layer.
+"""Operators of the attention block of a layer: norms, MLA projections, attention, and the gate of a MoE
+layer.
 
 Modelled: every kernel of the blocks attn(F), attn(B), attn(W) of the public H800 trace, in its order, with
-shapes derived from the model. The backward pass recomputes RMSNorm and the MLA up-projections. Left out: kernels that only the
-profiled run had (random routing) and the scale bookkeeping of cuBLAS.
+shapes derived from the model. The backward pass recomputes RMSNorm and the MLA up-projections. Left out:
+kernels that only the profiled run had (random routing) and the scale bookkeeping of cuBLAS.
 
-Source: DeepSeek-V2, arXiv 2405.04434, section 2.1 (MLA); DeepSeek-V3, arXiv 2412.19437, sections 2.1 and 3.2.3.
+Source: DeepSeek-V2, arXiv 2405.04434, section 2.1 (MLA); DeepSeek-V3, arXiv 2412.19437, sections 2.1 and
+3.2.3.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from netsim.workloads.kernels import (
     copy,
     gemm_bf16,
     gemm_fp8,
+    index,
     memory,
     norm,
     small,
@@ -136,6 +139,7 @@ def _up_projections(d: MlaDims, t: int, recompute: bool) -> tuple[Operator, ...]
     )
     scales = () if recompute else (small("scale_transpose_q_b", t, d.q_rank // 128),)
     kv_scales = () if recompute else (small("scale_transpose_kv_b", t, d.kv_rank // 128),)
+    # rotary kernels touch a slice of each head, which is what bounds them
     return (
         *first,
         *(() if recompute else (copy("k_pe_copy", t, d.rope),)),
@@ -147,7 +151,7 @@ def _up_projections(d: MlaDims, t: int, recompute: bool) -> tuple[Operator, ...]
         gemm_fp8(f"kv_b_proj{done}", t, d.keys_values, d.kv_rank),
         memory(f"rope_k_pe{done}", "rope", t, d.rope, 2 * BF16_BYTES),
         copy(f"k_assemble_copy_nope{end}", t, d.heads * d.nope),
-        memory(f"k_assemble_bcast_pe{end}", "copy", t, d.heads * d.rope, BF16_BYTES * (1 + 1 / d.heads)),
+        memory(f"k_assemble_bcast_pe{end}", "rope", t, d.heads * d.rope, BF16_BYTES * (1 + 1 / d.heads)),
         memory(f"rope_q{done}", "rope", t, d.heads * d.rope, 2 * BF16_BYTES),
     )
 
@@ -157,7 +161,7 @@ def _gate_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
     return (
         gemm_bf16("gate_matmul_fwd", t, experts, h, out_bytes=FP32_BYTES),
         small("gate_topk_aux_ops", t, experts, calls=34),
-        small("gate_topk_gathertopk", t, experts, calls=2),
+        index("gate_topk_gathertopk", t, experts, calls=2),
         cast("cast_fp8_x_for_dispatch", t, h),
     )
 

@@ -1,8 +1,8 @@
 """Parameters and floating-point operations of a model, by part and in closed form.
 
-Modelled: every weight matrix and norm of the layers, embedding, output head and MTP module; two operations for
-each weight a token meets in a matrix product, and the attention core, causal (half the pairs) or not. Training
-is three times the forward. Left out, as in the published TFLOPS: the MTP module, recomputation,
+Modelled: every weight matrix and norm of the layers, embedding, output head and MTP module; two operations
+for each weight a token meets in a matrix product, and the attention core, causal (half the pairs) or not.
+Training is three times the forward. Left out, as in the published TFLOPS: the MTP module, recomputation,
 norms, softmax, routing, the optimizer.
 
 Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 2.1, 2.2 and 4.2; Insights into DeepSeek-V3,
@@ -49,8 +49,8 @@ def _layer_norms(model: ModelSpec) -> int:
 def layer_parameters(model: ModelSpec, kind: str) -> Parameters:
     """Parameters of one layer of a kind: "moe", "dense", "embedding", "head" or "mtp_in".
 
-    The gate counts its bias; the head its final norm; "mtp_in" the two norms, the projection and the final norm
-    that the MTP module has of its own (it shares embedding and head with the model).
+    The gate counts its bias; the head its final norm; "mtp_in" the two norms, the projection and the final
+    norm that the MTP module has of its own (it shares embedding and head with the model).
 
     Raises NetsimError for an unknown kind.
     """
@@ -132,7 +132,7 @@ def layer_flops(model: ModelSpec, kind: str, tokens: int, sequence_length: int, 
 def flops_per_token(
     model: ModelSpec, sequence_length: int, causal: bool = True, training: bool = True
 ) -> float:
-    """Operations a token of the main model, forward or training (three times), without MTP and recomputation."""
+    """Operations a token of the main model, training (three times forward) or forward only."""
     one = sequence_length
     layers = model.dense_layers * layer_flops(model, "dense", one, sequence_length, causal)
     layers += (model.layers - model.dense_layers) * layer_flops(model, "moe", one, sequence_length, causal)

@@ -1,10 +1,11 @@
 """From a model and a number of tokens to the operators of every block of a training step.
 
-Modelled: the attention and feed-forward blocks of a layer (`mla`, `ffn`), the embedding, the output head with
-its cross-entropy, the input projection of a multi-token-prediction module, and the ZeRO-1 AdamW update; each
-for F, B (input gradient, with what it recomputes) and W (weight gradient). The transformer block of an MTP module
-is a layer of kind "moe". Left out: data loading, auxiliary losses beyond the gate's own kernels, the FP8 cast and
-the layout kernel that run on the communication stream (the profile's communication table has them).
+Modelled: the attention and feed-forward blocks of a layer (`mla`, `ffn`), the embedding, the output head
+with its cross-entropy, the input projection of a multi-token-prediction module, and the ZeRO-1 AdamW
+update; each for F, B (input gradient, with what it recomputes) and W (weight gradient). The transformer
+block of an MTP module is a layer of kind "moe". Left out: data loading, auxiliary losses beyond the gate's
+own kernels, the FP8 cast and the layout kernel that run on the communication stream (the profile's
+communication table has them).
 
 Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 2.1, 2.2 and 3.3.
 """
@@ -68,9 +69,9 @@ def block_operators(
         raise NetsimError(f"no phase {phase!r}: must be F, B or W")
     if tokens < 1 or sequence_length < 1 or tokens % sequence_length:
         raise NetsimError(f"tokens = {tokens}, must be whole sequences of {sequence_length}")
-    if kind == "moe" and (expert_rows < 1 or local_experts < 1):
+    if kind == "moe" and (expert_rows < 0 or local_experts < 1):
         raise NetsimError(
-            f"expert_rows = {expert_rows}, local_experts = {local_experts}, must be positive in a MoE layer"
+            f"expert_rows = {expert_rows}, local_experts = {local_experts}, a MoE layer needs rows >= 0 and an expert"
         )
     load = Load(tokens, sequence_length, expert_rows, local_experts)
     if block == "attn":
@@ -101,12 +102,10 @@ def _head(model: ModelSpec, t: int, phase: str) -> tuple[Operator, ...]:
     if phase == "B":
         return (
             gemm_bf16("head_proj_dgrad", t, h, v),
+            norm("final_norm_recompute", t, h),
             norm("final_norm_bwd", t, h, tensors=4),
         )
-    return (
-        norm("final_norm_recompute", t, h),
-        gemm_bf16("head_proj_wgrad", v, h, t, out_bytes=2 * FP32_BYTES),
-    )
+    return (gemm_bf16("head_proj_wgrad", v, h, t, out_bytes=2 * FP32_BYTES),)
 
 
 def _mtp_in(model: ModelSpec, t: int, phase: str) -> tuple[Operator, ...]:
@@ -126,13 +125,11 @@ def _mtp_in(model: ModelSpec, t: int, phase: str) -> tuple[Operator, ...]:
         return (
             gemm_bf16("mtp_proj_dgrad", t, 2 * h, h),
             copy("mtp_split", t, 2 * h),
+            *(norm(f"{name}_recompute", t, h) for name in norms),
+            copy("mtp_concat_recompute", t, 2 * h),
             *(norm(f"{name}_bwd", t, h, tensors=4) for name in norms),
         )
-    return (
-        *(norm(f"{name}_recompute", t, h) for name in norms),
-        copy("mtp_concat_recompute", t, 2 * h),
-        gemm_bf16("mtp_proj_wgrad", h, 2 * h, t, out_bytes=2 * FP32_BYTES),
-    )
+    return (gemm_bf16("mtp_proj_wgrad", h, 2 * h, t, out_bytes=2 * FP32_BYTES),)
 
 
 def optimizer_operators(parameters: float) -> tuple[Operator, ...]:
