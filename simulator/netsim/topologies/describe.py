@@ -1,0 +1,92 @@
+"""A fabric in numbers for people: counts, oversubscription, idle latency; and as a networkx graph.
+
+Idle latency of a path is the endpoint overhead once, a hop for each switch crossed, and the scale-up latency when the
+path is forwarded inside a host. Calibrated on table 5 of arXiv 2505.09343, 64 B messages.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netsim.topologies.checks import oversubscription
+from netsim.topologies.graph import LINK_KINDS, TIERS, NodeKind, Topology
+
+if TYPE_CHECKING:
+    import networkx
+
+
+def summary(topology: Topology) -> dict[str, Any]:
+    """The `topology` part of a result: what was built, in use, not the most it could be."""
+    return {
+        "name": topology.name,
+        "family": topology.family,
+        "gpus": topology.gpus,
+        "endpoints": topology.endpoints,
+        "planes": topology.planes,
+        "tiers": topology.tiers,
+        "switches": topology.switches,
+        "switches_by_tier": switches_by_tier(topology),
+        "switch_links": topology.switch_links,
+        "oversubscription": list(oversubscription(topology)),
+        "radix": topology.radix,
+    }
+
+
+def switches_by_tier(topology: Topology) -> dict[str, int]:
+    """Switches in use, by the name of their tier."""
+    tier = topology.node_tier[topology.first_switch :]
+    return {TIERS[t]: int((tier == t).sum()) for t in range(1, topology.tiers + 1)}
+
+
+def latency_us(topology: Topology) -> dict[str, float | None]:
+    """Idle latency in microseconds between GPUs, None where no two GPUs are so placed.
+
+    same_host : over scale-up; same_leaf : under one leaf; cross_leaf : over a spine; cross_pod : over a core;
+    cross_plane : forwarded inside a host, then under one leaf; worst : of any two GPUs
+    """
+    tree, latency = topology.structure, topology.spec.latency
+    scale_up = topology.hardware.scale_up.latency
+    wired = topology.hosts > 1
+    shared_leaf = bool((tree.leaf_down > _most_of_one_host(topology)).any()) if wired else False
+    over = [latency.endpoint + hops * latency.switch_hop for hops in (1, 3, 5)]
+    found = {
+        "same_host": scale_up if topology.gpus_per_host > 1 else None,
+        "same_leaf": over[0] if shared_leaf else None,
+        "cross_leaf": over[1] if topology.tiers >= 2 else None,
+        "cross_pod": over[2] if topology.tiers >= 3 else None,
+        "cross_plane": over[0] + scale_up if topology.planes > 1 and shared_leaf else None,
+    }
+    longest = over[topology.tiers - 1] + (scale_up if topology.planes > 1 else 0.0) if wired else 0.0
+    worst = max(longest, found["same_host"] or 0.0)
+    return {name: None if s is None else round(s * 1e6, 6) for name, s in {**found, "worst": worst}.items()}
+
+
+def _most_of_one_host(topology: Topology) -> int:
+    """The most endpoints that one host has on one leaf."""
+    tree, nics = topology.structure, topology.hardware.nics_per_host
+    leaf = tree.endpoint_plane * tree.leaves + tree.endpoint_leaf
+    host = np.arange(topology.endpoints) // nics
+    return int(np.unique(host * (tree.planes * tree.leaves) + leaf, return_counts=True)[1].max())
+
+
+def to_networkx(topology: Topology) -> networkx.MultiDiGraph:
+    """The graph with nodes and edges by their ids (an edge's key is its link id), and their columns as attributes."""
+    import networkx as nx
+
+    graph = nx.MultiDiGraph(name=topology.name)
+    for node in range(topology.n_nodes):
+        graph.add_node(
+            node,
+            kind=NodeKind(topology.node_kind[node]).name.lower(),
+            tier=TIERS[topology.node_tier[node]],
+            plane=int(topology.node_plane[node]),
+        )
+    columns = (topology.link_src, topology.link_dst, topology.link_kind, topology.capacity_bytes_per_s)
+    rows = zip(*(column.tolist() for column in columns), topology.latency_s.tolist(), strict=True)
+    for link, (source, target, kind, capacity, latency) in enumerate(rows):
+        graph.add_edge(
+            source, target, key=link, kind=LINK_KINDS[kind], capacity_bytes_per_s=capacity, latency_s=latency
+        )
+    return graph
