@@ -1,6 +1,7 @@
 """Sizes and FLOPs of a model against published numbers and by hand."""
 
 import pytest
+
 from netsim.errors import NetsimError
 from netsim.specs import ModelSpec, WorkloadSpec, load
 from netsim.workloads.model import (

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+
 from netsim.errors import NetsimError
 from netsim.specs import ModelSpec, WorkloadSpec, load
 from netsim.workloads.kernels import FP8_BYTES, Operator, received_tokens
@@ -41,7 +42,7 @@ def test_a_gemm_counts_two_operations_a_product(v3: ModelSpec) -> None:
 
 
 def test_attention_is_two_products_over_half_the_pairs(v3: ModelSpec) -> None:
-    # 2 x 128 heads x 4096^2 x (192 + 128) / 2 forward; five products, three of width 192, two of 128, backward
+    # 2 x 128 heads x 4096^2 x (192 + 128) / 2 forward; five backward, three of width 192
     forward = ops(v3, "moe", "attn", "F")["flash_attn_fwd"]
     backward = ops(v3, "moe", "attn", "B")["flash_attn_bwd"]
     assert forward.flops == 2 * 128 * 4096**2 * 320 / 2
@@ -143,7 +144,7 @@ def test_a_model_without_shared_experts(v3: ModelSpec) -> None:
         ("moe", "head", "F", 4096, "no block 'head'"),
         ("moe", "mlp", "X", 4096, "no phase 'X'"),
         ("dense", "mlp", "F", 5000, "tokens = 5000, must be whole sequences of 4096"),
-        ("moe", "mlp", "F", 4096, "a MoE layer needs rows"),
+        ("moe", "mlp", "F", 4096, "must be at least 0 and 1 in a MoE layer"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(

@@ -71,7 +71,8 @@ def block_operators(
         raise NetsimError(f"tokens = {tokens}, must be whole sequences of {sequence_length}")
     if kind == "moe" and (expert_rows < 0 or local_experts < 1):
         raise NetsimError(
-            f"expert_rows = {expert_rows}, local_experts = {local_experts}, a MoE layer needs rows >= 0 and an expert"
+            f"expert_rows = {expert_rows}, local_experts = {local_experts}, "
+            "must be at least 0 and 1 in a MoE layer"
         )
     load = Load(tokens, sequence_length, expert_rows, local_experts)
     if block == "attn":
