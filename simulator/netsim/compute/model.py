@@ -1,6 +1,7 @@
 """The time of operators and blocks: measured table first, class model second, and the result says which.
 
-Modelled: two contexts, with and without transfers beside the compute (`compute.table` defines them); the
+Modelled: two contexts, with and without transfers beside the compute (`compute.table` defines them); a
+measured kernel at another shape, by the ratio of the class model's times at both; the
 idle gap after each kernel; a GPU other than the measured one, by the ratio of the class model's times on
 both. Left out: drift between layers, the clock, kernels of one stream that overlap (measured ones are timed
 as a whole).
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -24,7 +25,7 @@ from netsim.compute.roofline import (
     measured_device,
     target_device,
 )
-from netsim.compute.table import lookup, overlap_factor
+from netsim.compute.table import alone_s, lookup, measured_operator, overlap_factor
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.hardware import HardwareSpec
 from netsim.specs.profile import ClassModel, OperatorRow, ProfileSpec, TransferKernel
@@ -76,9 +77,15 @@ class ComputeModel:
         return target_device(self.profile, self.hardware)
 
     def operator_time(self, op: Operator, beside_transfer: bool) -> OperatorTime:
-        """Time of an operator: from the table where name and shape are known, else from its class model."""
-        found = self._from_table(op, beside_transfer)
-        return found if found else self.model_time(op, beside_transfer)
+        """Time of an operator: from the table where name and shape are known, else by its class model.
+
+        A kernel measured at another shape keeps its distance from the class model.
+        """
+        row = self._rows.get(op.name)
+        if row is None or row.kind != op.kind:
+            return self.model_time(op, beside_transfer)
+        found = self._from_table(row, op, beside_transfer)
+        return found or self._carried(row, op, beside_transfer) or self.model_time(op, beside_transfer)
 
     def model_time(self, op: Operator, beside_transfer: bool) -> OperatorTime:
         """Time of an operator by the model of its class, whatever the table says."""
@@ -128,10 +135,19 @@ class ComputeModel:
             seconds = max(seconds / overlap_factor(model, self.profile.transport_share), floor_s(op, device))
         return Estimate(seconds, bound)
 
-    def _from_table(self, op: Operator, beside_transfer: bool) -> OperatorTime | None:
-        row = self._rows.get(op.name)
-        if row is None or row.kind != op.kind:
+    def _carried(self, row: OperatorRow, op: Operator, beside_transfer: bool) -> OperatorTime | None:
+        known = measured_operator(row, op)
+        if known is None:
             return None
+        model, here = self._class(op), self.model_time(op, beside_transfer)
+        there = estimate(known, model, self._measured).seconds
+        distance = row.overlapped * op.calls / there
+        if not beside_transfer:
+            share = self.profile.transport_share
+            distance *= overlap_factor(model, share) * alone_s(row, model, share) / row.overlapped
+        return replace(here, seconds=max(here.seconds * distance, floor_s(op, self._target)))
+
+    def _from_table(self, row: OperatorRow, op: Operator, beside_transfer: bool) -> OperatorTime | None:
         model = self._class(op)
         found = lookup(row, op, model, self.profile.transport_share, beside_transfer)
         if found is None:

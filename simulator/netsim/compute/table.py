@@ -3,7 +3,9 @@ received.
 
 A row answers for an operator of its name and shape. Where the first dimension is the number of expert rows,
 the time is the least-squares line through the measured points inside their range; outside, the time at the
-nearest end in proportion to the rows.
+nearest end in proportion to the rows. A row of the same name and another shape still says how far that
+kernel is from its class model: `measured_operator` is the operator that it stands for, and `compute.model`
+carries its time over.
 
 Contexts: *overlapped* is the mean over the profiled layers, each kernel as it met transfers or not. *Alone*
 is the mean over the runs without a transfer where there were any; else the time beside one divided by (1 +
@@ -13,12 +15,24 @@ resident). A kernel is never slower alone than overlapped: where a few runs say 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from netsim.specs.profile import ClassModel, OperatorRow
+from netsim.workloads import kernels
 from netsim.workloads.operators import Operator
+
+_PRODUCTS: dict[str, Callable[..., Operator]] = {
+    "gemm_fp8": kernels.gemm_fp8,
+    "gemm_bf16": kernels.gemm_bf16,
+    "wgrad_fp8": kernels.wgrad_fp8,
+    "grouped_gemm_fp8": kernels.grouped_gemm_fp8,
+    "grouped_wgrad_fp8": kernels.grouped_wgrad_fp8,
+}
 
 
 class Lookup(NamedTuple):
@@ -39,6 +53,18 @@ def lookup(
         return None
     seconds, inside = _line(row, op.shape[0])
     return Lookup(seconds * scale, inside)
+
+
+def measured_operator(row: OperatorRow, op: Operator) -> Operator | None:
+    """The operator behind a row, for comparison with one of its name; None where they share no measure."""
+    if not math.prod(op.shape) or len(row.shape) != len(op.shape):
+        return None
+    if row.kind in _PRODUCTS:
+        return replace(_PRODUCTS[row.kind](row.name, *row.shape), calls=op.calls)
+    size = math.prod(row.shape) / math.prod(op.shape)
+    # attention: the work of a token also goes with the length of its sequence
+    pairs = row.shape[2] / op.shape[2] if row.kind.startswith("attention") else 1.0
+    return replace(op, shape=row.shape, bytes=op.bytes * size, flops=op.flops * size * pairs)
 
 
 def alone_s(row: OperatorRow, model: ClassModel, share: float) -> float:
