@@ -338,27 +338,13 @@ def _batch_sizes(
     home[flow_class] = kind
     if (home[flow_class] != kind).any() or (np.diff(home) < 0).any():
         return None
-    batch_of = np.repeat(np.arange(batch_class.size), np.diff(batch_ptr))
-    place = flow_class.astype(np.int64) + n_flow * batch_of
     sizes = np.bincount(home, minlength=n_batch)
-    members = np.bincount(flow_class, minlength=n_flow) / np.bincount(batch_class, minlength=n_batch)[home]
-    if not _counts_match(place, members, n_flow, int(sizes[batch_class].sum())):
-        return None
-    return sizes
-
-
-@njit(cache=True)
-def _counts_match(place, members, n_flow, n_places):  # type: ignore[no-untyped-def]
-    """Whether every batch holds the mean number of flows of each of its flow classes, and none is missing."""
-    order = np.sort(place)
-    seen = 0
-    i = 0
-    while i < order.size:
-        j = i
-        while j < order.size and order[j] == order[i]:
-            j += 1
-        if j - i != members[order[i] % n_flow]:
-            return False
-        seen += 1
-        i = j
-    return seen == n_places
+    place = np.concatenate(([0], np.cumsum(sizes)))  # first flow class of each batch class
+    first = np.concatenate(([0], np.cumsum(sizes[batch_class])))  # first count of each batch
+    offset = np.repeat(first[:-1] - place[batch_class], np.diff(batch_ptr))
+    counts = np.bincount(offset + flow_class, minlength=first[-1])
+    of_batch = np.repeat(np.arange(batch_class.size), sizes[batch_class])
+    of_first = (
+        first[_first(batch_class, n_batch)[batch_class[of_batch]]] + np.arange(first[-1]) - first[of_batch]
+    )
+    return sizes if (counts == counts[of_first]).all() else None
