@@ -34,6 +34,17 @@ TRACE_MS = {
 PROFILE = load(ProfileSpec, "profile", "h800")
 HARDWARE = load(HardwareSpec, "hardware", "h800")
 MODEL = ComputeModel(PROFILE, HARDWARE)
+#: a profile that claims everything: only the peaks can bound it
+CLAIMS = {"efficiency": 1.0, "hbm_efficiency": 1.0, "tile_overhead": 0.0, "call": 0.0, "slowdown": 0.5}
+BOLD = ComputeModel(
+    PROFILE.model_copy(
+        update={
+            "classes": {k: c.model_copy(update=CLAIMS) for k, c in PROFILE.classes.items()},
+            "gemm_sms": 132,
+        }
+    ),
+    HARDWARE,
+)
 V3: ModelSpec = load(WorkloadSpec, "workload", "deepseek-v3").model
 
 
@@ -228,15 +239,28 @@ def test_no_prediction_beats_the_peaks(
     plain = Operator("x", kind, 0.0, 2.0 * m * n, (m, n))  # type: ignore[arg-type]
     op = makers[kind]() if kind in makers else attention if "attention" in kind else plain
     peak = 1979e12 if kind.endswith("fp8") else 989e12
-    time = MODEL.model_time(op, beside)
-    assert time.seconds >= op.flops / peak
-    assert time.seconds >= op.bytes / 3.35e12
+    for model in (MODEL, BOLD):
+        time = model.model_time(op, beside)
+        assert time.seconds >= op.flops / peak * (1 - 1e-12)
+        assert time.seconds >= op.bytes / 3.35e12
 
 
 @pytest.mark.parametrize("beside", [True, False])
 @pytest.mark.parametrize("op", all_ops(), ids=lambda op: op.name)
 def test_no_table_row_beats_the_peaks(op: Operator, beside: bool) -> None:
     assert MODEL.operator_time(op, beside).seconds >= floor_s(op, measured_device(PROFILE))
+
+
+@pytest.mark.parametrize("depth", [16384, 8192])
+def test_a_row_that_claims_too_much_is_held_to_the_peaks(depth: int) -> None:
+    """Looked up at its own depth, carried over to half of it."""
+    rows = tuple(
+        row.model_copy(update={"overlapped": 1e-6}) if row.name == "o_proj_fwd" else row
+        for row in PROFILE.operators
+    )
+    wrong = ComputeModel(PROFILE.model_copy(update={"operators": rows}), HARDWARE)
+    op = kernels.gemm_fp8("o_proj_fwd", 4096, 7168, depth)
+    assert wrong.operator_time(op, True).seconds == pytest.approx(op.flops / 1979e12)
 
 
 @given(tokens=st.integers(1, 64).map(lambda n: 128 * n), n=st.sampled_from([576, 4096, 24576]))

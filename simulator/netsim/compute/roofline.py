@@ -86,9 +86,9 @@ def estimate(op: Operator, model: ClassModel, device: Device) -> Estimate:
     compute = _compute_s(op, model, device)
     memory = op.bytes / (model.hbm_efficiency * device.hbm_bytes_per_s)
     launch = (model.call + model.row * op.shape[0]) * op.calls
-    seconds = max(max(compute, memory) + launch, floor_s(op, device))
     bounds: dict[Bound, float] = {"compute": compute, "memory": memory, "launch": launch}
-    return Estimate(seconds, max(bounds, key=lambda bound: bounds[bound]))
+    # no efficiency exceeds 1 and no tile is cut, so this is never below floor_s
+    return Estimate(max(compute, memory) + launch, max(bounds, key=lambda bound: bounds[bound]))
 
 
 def _compute_s(op: Operator, model: ClassModel, device: Device) -> float:
