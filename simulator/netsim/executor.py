@@ -121,11 +121,14 @@ class _Run:
             index = self.transfer[task]
             if index < 0:
                 yield env.timeout(self.seconds[task])
-            elif (transfer := self.transfers[index]).rendezvous < 0:
-                yield from self._move(transfer)
-                self.bottleneck[task] = self.fluid.bottleneck_link(transfer.batch)
             else:
-                yield self._arrive(transfer)
+                transfer = self.transfers[index]
+                if transfer.rendezvous < 0:
+                    yield from self._move(transfer)
+                else:
+                    yield self._arrive(transfer)
+                if transfer.batch >= 0:
+                    self.bottleneck[task] = self.fluid.bottleneck_link(transfer.batch)
             self._finish(task)
 
     def _finish(self, task: int) -> None:

@@ -99,8 +99,9 @@ def simulate(
 
 
 def stage_parameters(case: Case, stage: Stage, expert_parallel: int) -> StageParameters:
-    """Parameters of a stage that one rank holds."""
-    parts = [layer_parameters(case.workload.model, kind) for kind in stage]
+    """Parameters of a stage that one rank holds; heads of one stage share theirs."""
+    once = [kind for n, kind in enumerate(stage) if kind != "head" or "head" not in stage[:n]]
+    parts = [layer_parameters(case.workload.model, kind) for kind in once]
     return StageParameters(sum(p.dense for p in parts), sum(p.expert for p in parts) / expert_parallel)
 
 

@@ -1,0 +1,93 @@
+"""Specs: what a user may write, and what is said when it is wrong."""
+
+from pathlib import Path
+
+import pytest
+from netsim import catalog
+from netsim.errors import NetsimError
+from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
+from netsim.specs.case import SECTIONS, make_case, parse_overrides, sort_overrides
+from pydantic import BaseModel
+
+KINDS = {"topology": TopologySpec, "workload": WorkloadSpec, "hardware": HardwareSpec}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k in SECTIONS for n in catalog.names(k)])
+def test_every_preset_loads_and_has_sources(kind: str, name: str) -> None:
+    model: type[BaseModel] = SECTIONS[kind]
+    preset = load(model, kind, name)
+    assert preset.name == name  # type: ignore[attr-defined]
+    assert preset.sources  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        ({"switch.radx": 64}, "switch.radx: unknown key: did you mean 'switch.radix'?"),
+        ({"topology.plains": 8}, "topology.plains: unknown key of topology: did you mean 'planes'?"),
+        ({"switch.port_rate": "400 Gbps"}, "must be a quantity of bytes/s written with its unit, such as"),
+        ({"switch.radix": 63}, "switch.radix = 63, must be even"),
+        ({"switch.radix": "64"}, "switch.radix = '64', input should be a valid integer"),
+        ({"name": "x"}, "known to several specs, write one of topology.name"),
+        ({"nics_per_host": 3}, "nics_per_host = 3, must divide gpus_per_host = 8"),
+        ({"model.moe.top_k": 999}, "top_k = 999, must fit into"),
+    ],
+)
+def test_a_wrong_override_is_one_clear_line(overrides: dict[str, object], line: str) -> None:
+    with pytest.raises(NetsimError) as caught:
+        make_case(overrides=overrides)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_overrides_reach_the_spec_that_they_name() -> None:
+    case = make_case(overrides={"workload.parallelism.pipeline": 4, "switch.radix": 128})
+    assert case.workload.parallelism.pipeline == 4
+    assert case.topology.switch.radix == 128
+    assert case.sha256() != make_case().sha256()
+
+
+def test_bare_keys_are_found_in_the_one_spec_that_has_them() -> None:
+    found = sort_overrides({"nic.line_rate": "800 Gb/s", "batch.sequences": 1})
+    assert found["hardware"] == {"nic.line_rate": "800 Gb/s"}
+    assert found["workload"] == {"batch.sequences": 1}
+
+
+@pytest.mark.parametrize("item", ["radix", "=3", "radix=", ""])
+def test_override_syntax(item: str) -> None:
+    with pytest.raises(NetsimError, match="must be written key=value"):
+        parse_overrides([item])
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name = 'x'\nfamily =", "not valid TOML"),
+        ("name = 'x'", "is missing"),
+        ("\x00", "not valid TOML"),
+    ],
+)
+def test_a_broken_file_is_one_clear_line(tmp_path: Path, text: str, line: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(NetsimError) as caught:
+        load(TopologySpec, "topology", str(path))
+    assert line in str(caught.value)
+    assert "mine.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_names_and_paths() -> None:
+    with pytest.raises(NetsimError, match="did you mean 'mpft'"):
+        catalog.find("topology", "mpftt")
+    with pytest.raises(NetsimError, match="no such topology file"):
+        catalog.find("topology", "nowhere/mine.toml")
+
+
+def test_a_resolved_spec_reads_back_as_itself(tmp_path: Path) -> None:
+    import tomli_w
+
+    case = make_case(overrides={"latency.switch_hop": "0.31 us"})
+    path = tmp_path / "again.toml"
+    path.write_text(tomli_w.dumps(case.as_tables()["topology"]))
+    assert load(TopologySpec, "topology", str(path)) == case.topology
