@@ -146,7 +146,7 @@ def received_tokens(model: ModelSpec, load: Load) -> float:
     >>> from netsim.specs import WorkloadSpec, load as load_spec
     >>> v3 = load_spec(WorkloadSpec, "workload", "deepseek-v3").model
     >>> round(received_tokens(v3, Load(4096, 4096, 32768, 4)) / 4096, 2)
-    7.35
+    7.36
     """
     moe = model.moe
     reach = moe.group_limit * (moe.experts // moe.groups)
