@@ -18,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from netsim.network import kernels, state
 from netsim.network.flows import FlowTable
 
+NOTHING: NDArray[np.int64] = np.zeros(0, np.int64)
+NOTHING.flags.writeable = False
+
 
 class FluidNetwork:
     """State machine over the kernels: knows time, not SimPy.
@@ -64,8 +67,6 @@ class FluidNetwork:
             a scale is negative or NaN.
         """
         which = np.ascontiguousarray(batches, np.int64)
-        if which.size and not (0 <= which.min() and which.max() < self._n_batches):
-            raise ValueError(f"batches {which.min()}..{which.max()}, must be in 0..{self._n_batches - 1}")
         if not 0.0 <= scale < np.inf:
             raise ValueError(f"scale = {scale}, must be >= 0 and finite")
         if not cap_scale >= 0.0:
@@ -74,6 +75,8 @@ class FluidNetwork:
         refused = kernels.start(self._s, float(now_s), which, float(scale), float(cap_scale))
         if refused == kernels.LATE:
             raise self._late(now_s)
+        if refused == kernels.UNKNOWN:
+            raise ValueError(f"batches {which.min()}..{which.max()}, must be in 0..{self._n_batches - 1}")
         if refused >= 0:
             raise ValueError(
                 f"batch {refused} started at {now_s} s, but it is still running (or its end not yet taken by advance)"
@@ -86,7 +89,8 @@ class FluidNetwork:
 
     def advance(self, now_s: float) -> NDArray[np.int64]:
         """Let time pass to `now_s`; the batches whose last flow ended since the last call, ascending."""
-        kernels.advance(self._s, float(now_s))
+        if kernels.advance(self._s, float(now_s)) == 0:
+            return NOTHING
         done: NDArray[np.int64] = kernels.take_done(self._s)
         return done
 
@@ -96,7 +100,7 @@ class FluidNetwork:
         value = np.ascontiguousarray(
             np.broadcast_to(np.asarray(capacity_bytes_per_s, np.float64), which.shape)
         )
-        if which.size and not (0 <= which.min() and which.max() < self._n_links):
+        if which.size and not (which.min() >= 0 and which.max() < self._n_links):
             raise ValueError(f"links {which.min()}..{which.max()}, must be in 0..{self._n_links - 1}")
         if not (value >= 0).all():
             raise ValueError(f"capacity {value.min()}, must be >= 0 bytes/s")

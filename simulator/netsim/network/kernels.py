@@ -60,6 +60,8 @@ TIME_TOLERANCE = 2.0**-46
 UNREPORTED = -1
 #: answer of `start` and `set_capacity`: an end before that time was not taken
 LATE = -2
+#: answer of `start`: no such batch
+UNKNOWN = -3
 
 
 @njit(cache=True, _nrt=False)
@@ -358,15 +360,16 @@ def end_due(s, now):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, _nrt=False)
 def advance(s, now):  # type: ignore[no-untyped-def]
-    """End all that ends up to `now`, each at its own time; leaves the last solve pending."""
+    """End all that ends up to `now`, each at its own time; leaves the last solve pending. Returns how many
+    batches wait to be reported."""
     while True:
         if now > s.clock[LAST]:
             solve(s)
         if s.count[N_END] == 0:
-            return
+            return s.count[N_DONE]
         due = s.keys[END_KEY, s.ranks[END_HEAP, 0]]
         if due > now + TIME_TOLERANCE * abs(now):
-            return
+            return s.count[N_DONE]
         at = max(min(due, now), s.clock[LAST])
         move_clock(s, at)
         end_due(s, at)
@@ -382,7 +385,10 @@ def overdue(s, now):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, _nrt=False)
 def start(s, now, batches, scale, cap_scale):  # type: ignore[no-untyped-def]
-    """Begin batches at `now`; returns -1, or the batch that may not start, or LATE."""
+    """Begin batches at `now`; returns -1, or the batch that may not start, or LATE, or UNKNOWN."""
+    for i in range(batches.size):
+        if batches[i] < 0 or batches[i] >= s.batch.size - 1:
+            return UNKNOWN
     if overdue(s, now):
         return LATE
     for i in range(batches.size):

@@ -67,10 +67,13 @@ class Network:
         if self.env.now >= self._alarm_s:
             self._report()
 
-    def _report(self) -> None:
+    def _report(self) -> int:
+        """Fire the events of the batches that have ended; how many."""
         self._alarm_s = np.inf
-        for batch in self.fluid.advance(self.env.now).tolist():
+        ended = self.fluid.advance(self.env.now)
+        for batch in ended.tolist():
             self._waiting.pop(batch).succeed(batch)
+        return ended.size
 
     def _plan_flush(self) -> None:
         if not self._flush_planned:
@@ -92,8 +95,10 @@ class Network:
     def _ring(self, alarm: simpy.Event) -> None:
         if alarm is not self._alarm:
             return
-        self._report()
-        self._plan_flush()
+        if self._report():
+            self._plan_flush()  # whoever waited may start something in this very instant
+        else:
+            self._watch()
 
     def _at(self, delay_s: float, action: Callable[[simpy.Event], None]) -> simpy.Event:
         event = simpy.Event(self.env)
