@@ -14,10 +14,11 @@ data loading.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netsim.collectives.step import StageParameters, holders, step_batches
 from netsim.compute import BlockTime, ComputeModel
@@ -64,9 +65,12 @@ def simulate(
     scaling: Scaling = "weak",
     seed: int = 0,
     folded: bool = True,
+    degraded: Mapping[int, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Step:
     """Simulate one step of the case's workload on its fabric with `gpus` GPUs.
+
+    `degraded` maps link ids to the fraction of their capacity that is left; `progress` is told (done, all) tasks.
 
     Raises SpecError when the fabric, the plan or the schedule cannot be built, NetsimError when the step stalls.
     """
@@ -83,7 +87,8 @@ def simulate(
     held = [stage_parameters(case, stage, plan.expert) for stage in stages]
     batches = step_batches(placement, hardware.gpus_per_host, routing, held, graph.both_ways)
     shape = (plan.pipeline, plan.groups, plan.expert)
-    traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded)
+    capacity = degraded_capacity(topology, degraded or {})
+    traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded, capacity)
 
     timing = Timing(case, plan, held, graph.both_ways)
     program, instances = make_program(
@@ -96,6 +101,14 @@ def simulate(
         case, seed, plan, topology, stages, routing, graph, traffic, program, instances, execution, fluid,
         timing, folded,
     )  # fmt: skip
+
+
+def degraded_capacity(topology: Topology, degraded: Mapping[int, float]) -> NDArray[np.float64]:
+    """Capacities of all links, bytes/s, after some have lost a part of theirs."""
+    capacity = np.array(topology.capacity_bytes_per_s)
+    for link, left in degraded.items():
+        capacity[link] *= left
+    return capacity
 
 
 def stage_parameters(case: Case, stage: Stage, expert_parallel: int) -> StageParameters:
@@ -150,7 +163,7 @@ class Timing:
             precision = spec.dispatch if "dispatch" in work.name else spec.combine
             size = tokens * token_bytes(work.name, model.hidden, model.moe.top_k, precision)
             rate = self.model.transfer_rate(work.name, work.overlapped)
-            return TransferCost(size, rate, self.model.transfer_setup_s(work.name))
+            return TransferCost(size, rate, self.model.transfer_setup_s(work.name, work.overlapped))
         if work.name in SENDS:
             return TransferCost(tokens * model.hidden * value_bytes(spec.pipeline), np.inf, 0.0)
         if work.name == "grad_norm":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from netsim.collectives.step import RECEIVER, Batch
 from netsim.network.flows import FlowTable
-from netsim.network.folding import fold
+from netsim.network.folding import Groups, fold
 from netsim.routing import PathTable, paths
 from netsim.specs import Routing
 from netsim.topologies import Topology
@@ -53,22 +53,20 @@ def make_traffic(
     routing: Routing,
     seed: int,
     folded: bool,
+    capacity: NDArray[np.float64] | None = None,
 ) -> Traffic:
-    """Route every batch and, when `folded`, merge what cannot be told apart."""
-    routed = _route(topology, batches, routing, seed)
+    """Route every batch and, when `folded`, merge what cannot be told apart.
+
+    `capacity` : (n_links,) bytes/s, in place of the fabric's.
+    """
+    routed = _route(topology, batches, routing, seed, capacity)
     table = _table(batches, routed)
     pipeline, groups, expert = placement_shape
     latency = _latencies(batches, routed, table)
+    crossed = np.bincount(table.link_ids, minlength=routed.capacity.size) > 0
     if folded:
-        colours = {key: n for n, key in enumerate(sorted({(b.key[0], b.rank) for b in batches}))}
-        merged = fold(
-            routed.capacity,
-            table,
-            batch_colour=np.array([colours[b.key[0], b.rank] for b in batches]),
-            groups=_membership(batches),
-            group_colour=np.repeat(np.arange(pipeline), groups),
-        )
-        actor_class = merged.group_class.reshape(pipeline, groups)
+        merged = fold(routed.capacity, table, _membership(batches, pipeline, groups), _colours(batches))
+        actor_class = merged.actor_class.reshape(pipeline, groups)
         ids = merged.batch_class
         table, capacity, link_class = merged.table, merged.capacity, merged.link_class
     else:
@@ -84,18 +82,27 @@ def make_traffic(
         actor_class=actor_class,
         representative=np.column_stack(np.unravel_index(first, (pipeline, groups))),
         multiplicity=count,
-        link_class=link_class,
+        link_class=np.where(crossed, link_class, -1),
         link_kind=routed.link_kind,
         latency_s=latency,
         wire_bytes_of=wire,
-        flows=len(routed.ptr) - 1,
+        flows=routed.n_flows,
     )
 
 
-def _route(topology: Topology, batches: Sequence[Batch], routing: Routing, seed: int) -> PathTable:
+def _route(
+    topology: Topology,
+    batches: Sequence[Batch],
+    routing: Routing,
+    seed: int,
+    capacity: NDArray[np.float64] | None,
+) -> PathTable:
+    """Paths of all flows; each kind of batch has queue pairs of its own, which `ecmp` hashes apart."""
     source = np.concatenate([b.transfers.source for b in batches])
     target = np.concatenate([b.transfers.target for b in batches])
-    return paths(topology, routing, source, target, seed)
+    kinds = {kind: n for n, kind in enumerate(sorted({b.key[0] for b in batches}))}
+    key = np.repeat([kinds[b.key[0]] for b in batches], [len(b.transfers) for b in batches])
+    return paths(topology, routing, source, target, seed, key, capacity=capacity)
 
 
 def _table(batches: Sequence[Batch], routed: PathTable) -> FlowTable:
@@ -135,8 +142,18 @@ def _wire_bytes(topology: Topology, batches: Sequence[Batch], expert: int) -> ND
     return found
 
 
-def _membership(batches: Sequence[Batch]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """CSR of batches over stage groups, with the role of each as its label."""
-    ptr = np.concatenate([[0], np.cumsum([len(b.members) for b in batches])])
+def _colours(batches: Sequence[Batch]) -> NDArray[np.int64]:
+    """Batches of different kinds, or of different pipeline ranks, are never the same."""
+    known = {key: n for n, key in enumerate(sorted({(b.key[0], b.rank) for b in batches}))}
+    return np.array([known[b.key[0], b.rank] for b in batches], dtype=np.int64)
+
+
+def _membership(batches: Sequence[Batch], pipeline: int, groups: int) -> Groups:
+    """Which stage groups take part in each batch, in which role; a stage group is known by its pipeline rank."""
     members = np.array([m for b in batches for m in b.members], dtype=np.int64).reshape(-1, 2)
-    return ptr, members[:, 0], members[:, 1]
+    return Groups(
+        actor_ptr=np.concatenate([[0], np.cumsum([len(b.members) for b in batches])]),
+        actor_ids=members[:, 0].copy(),
+        label=members[:, 1].copy(),
+        actor_color=np.repeat(np.arange(pipeline), groups),
+    )
