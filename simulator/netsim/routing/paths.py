@@ -2,12 +2,12 @@
 
 Within a host a flow crosses the scale-up links of both GPUs (a GPU's copy to itself too: it passes through
 the same buffers). Between hosts it crosses PCIe and the NIC port on both sides. When the NICs of the two GPUs
-are in different planes, the flow first goes over scale-up to the GPU with the target's index in the *source's*
-host, and leaves through that GPU's NIC, as NCCL's PXN does. Under one fabric with rails (mrft), cross-rail flows
-climb to the spine instead.
+are in different planes, the flow first goes over scale-up to the GPU with the target's index in the
+*source's* host, and leaves through that GPU's NIC, as NCCL's PXN does. Under one fabric with rails (mrft),
+cross-rail flows climb to the spine instead.
 
-Latency is the sum of the links' idle latencies. Left out: reordering, and the choice between forwarding at the
-source and at the target.
+Latency is the sum of the links' idle latencies. Left out: reordering, and the choice between forwarding at
+the source and at the target.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 
 
 class Leg(NamedTuple):
-    """One step of a path for some of the flows: which flows, the link of each, and what the step adds to latency."""
+    """One step of a path for some of the flows: which flows, the link of each, and its idle latency."""
 
     rows: Ints
     links: Ints
@@ -66,7 +66,7 @@ def paths(
     queue_pairs : paths that one `ecmp` flow is split over, in equal shares that move in step (so the flow is
         as fast as its slowest share allows); the spec's when None. Queue pairs that should drain on their own
         are separate flows with a `flow_key` each.
-    trunks : with `adaptive`, let one trunk stand for equal cables (see `netsim.routing.table`); else list them
+    trunks : under `adaptive`, one trunk stands for equal cables (see `netsim.routing.table`); else list them
     capacity : (n_links,) bytes/s in place of the topology's, to degrade links; a trunk with an unequal cable
         is expanded
 

@@ -1,13 +1,14 @@
-"""The links that flows cross, as one CSR table; and trunks, which stand for parallel cables with equal shares.
+"""The links that flows cross, as one CSR table; and trunks, which stand for parallel cables with equal
+shares.
 
-A *trunk* is a pseudo-link behind the cables: all uplinks of a leaf (all up-cables of the spines of a pod), or the
-same downwards. It is exact, not an approximation, when its cables have equal capacity c and every flow on it
-spreads equally over them: with n cables and flows of rates r_f,
+A *trunk* is a pseudo-link behind the cables: all uplinks of a leaf (all up-cables of the spines of a pod), or
+the same downwards. It is exact, not an approximation, when its cables have equal capacity c and every flow on
+it spreads equally over them: with n cables and flows of rates r_f,
 
     sum_f r_f / n <= c  on each cable     is the same inequality as     sum_f r_f <= n c  on the trunk,
 
-so the feasible rates, and the max-min fair ones among them, are the same. A trunk whose cables differ (a degraded
-one) is replaced by its cables.
+so the feasible rates, and the max-min fair ones among them, are the same. A trunk whose cables differ (a
+degraded one) is replaced by its cables.
 """
 
 from __future__ import annotations
@@ -102,6 +103,6 @@ def merge(table: PathTable, parts: int) -> PathTable:
         table,
         ptr=np.searchsorted(flow[kept], np.arange(flows + 1)),
         link_ids=table.link_ids[kept],
-        share=share[order],
+        share=np.asarray(share[order], dtype=np.float64),
         latency_s=table.latency_s.reshape(flows, parts).max(axis=1),
     )

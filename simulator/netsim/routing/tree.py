@@ -1,14 +1,15 @@
 """Which cables of a fat-tree a flow crosses, in closed form: up to the nearest common tier, and down.
 
-adaptive  per-packet spray in the fluid limit: equal parts over all minimal paths, which in a balanced tree is equal
-          parts over all uplinks of the leaf (and all up-cables of the pod's spines), and the same downwards: trunks
-ecmp      a hash of the flow picks one up-cable at the leaf, one at the spine, and one of the parallel cables down
-static    destination mod k: the destination's rank d in the plane gives spine d mod A, core (d / A) mod C, and the next
-          digits the parallel cable, so all flows to one endpoint descend the same cables
+adaptive  per-packet spray in the fluid limit: equal parts over all minimal paths, which in a balanced tree is
+          equal parts over all uplinks of the leaf (and all up-cables of the pod's spines), and the same
+          downwards: trunks
+ecmp      a hash of the flow picks a cable up at the leaf, one at the spine, and one of the parallel cables down
+static    destination mod k: the destination's rank d in the plane gives spine d mod A, core (d / A) mod C, and
+          the next digits the parallel cable, so all flows to one endpoint descend the same cables
 
-Left out: non-minimal paths, adaptive routing's reaction to load (the spray is blind), and routing around dead links.
-Source of destination mod k: Zahavi, "Fat-trees routing and node ordering providing contention free traffic for MPI
-global collectives", JPDC 2012.
+Left out: non-minimal paths, adaptive routing's reaction to load (the spray is blind), and routing around dead
+links. Source of destination mod k: Zahavi, "Fat-trees routing and node ordering providing contention free
+traffic for MPI global collectives", JPDC 2012.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Pairs(NamedTuple):
 
 
 class Climb(NamedTuple):
-    """Links of each pair: leaf to spine, spine to core, core to spine, spine to leaf; -1 where it turns earlier."""
+    """Links of each pair: leaf to spine, to core, to spine, to leaf; -1 where the path turns earlier."""
 
     up: Ints
     up_core: Ints
@@ -44,7 +45,7 @@ class Climb(NamedTuple):
 
 
 class Trunks(NamedTuple):
-    """The trunks of a tree: first cable and number of cables; (leaf up, pod up, leaf down, pod down) in this order."""
+    """The trunks of a tree, leaf up, pod up, leaf down, pod down: first cable and number of cables."""
 
     first: Ints
     size: Ints

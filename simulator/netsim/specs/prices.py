@@ -36,7 +36,7 @@ class CablePartSpec(PartSpec):
 
 
 class PriceBook(Preset):
-    """A price book preset. `group_link` is a short cable inside a group (Dragonfly); NIC power is the host's."""
+    """A price book preset. `group_link`: cables in a Dragonfly group; NIC power is the host preset's."""
 
     date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
     switch: SwitchPartSpec

@@ -1,11 +1,11 @@
 """Hosts and fabric into one graph: node and link arrays in the block order of `netsim.topologies.graph`.
 
-Capacities: the scale-up and PCIe links carry what the host preset says they achieve. A NIC port carries line rate
-times goodput fraction (headers, acknowledgements and congestion control: the one NIC constant), and no more than
-the switch port it is plugged into. A cable between switches carries the port rate of the switch.
+Capacities: the scale-up and PCIe links carry what the host preset says they achieve. A NIC port carries line
+rate times goodput fraction (headers, acknowledgements and congestion control: the one NIC constant), and no
+more than the switch port it is plugged into. A cable between switches carries the port rate of the switch.
 
-Idle latency is spread so that it adds up along a path: half of the endpoint overhead on each PCIe link, half of the
-scale-up latency on each scale-up link, and one switch hop on each link that enters a switch.
+Idle latency is spread so that it adds up along a path: half of the endpoint overhead on each PCIe link, half
+of the scale-up latency on each scale-up link, and one switch hop on each link that enters a switch.
 """
 
 from __future__ import annotations
@@ -14,68 +14,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.specs import HardwareSpec, TopologySpec
-from netsim.topologies.graph import LinkKind, NodeKind, Topology
-from netsim.topologies.tree import Tree, cables, switch_columns
+from netsim.topologies.fabric import Fabric
+from netsim.topologies.graph import LinkKind, Topology
 
 Ints = NDArray[np.int64]
 
 
-def assemble(spec: TopologySpec, hardware: HardwareSpec, gpus: int, tree: Tree) -> Topology:
-    """The graph of hosts and a tree of switches."""
-    endpoints = tree.endpoint_leaf.size
-    tier, plane, pod = switch_columns(tree)
-    source, target, kind, link_plane, upper_tier = _links(hardware, gpus, tree)
+def assemble(spec: TopologySpec, hardware: HardwareSpec, gpus: int, fabric: Fabric) -> Topology:
+    """The graph of hosts and a fabric."""
+    endpoints, switches = fabric.endpoint_switch.size, fabric.switch_tier.size
+    hosts = gpus // hardware.gpus_per_host
+    source, target, kind = _links(hardware, gpus, fabric)
     achieved, nominal, latency = _per_kind(spec, hardware)
-    host_side = (gpus, gpus // hardware.gpus_per_host, endpoints)
-    none = np.full(sum(host_side[:2]), -1)
+    host_side = gpus + hosts + endpoints
+    none = np.full(gpus + hosts, -1)
+    tier = np.concatenate([np.zeros(host_side), fabric.switch_tier]).astype(np.int8)
+    plane = np.concatenate([none, fabric.endpoint_plane, fabric.switch_plane]).astype(np.int16)
+    pod = np.concatenate([none, fabric.switch_pod[fabric.endpoint_switch], fabric.switch_pod])
     return Topology(
         spec=spec,
         hardware=hardware,
         gpus=gpus,
         endpoints=endpoints,
-        tiers=tree.tiers,
-        node_kind=np.repeat(np.arange(4, dtype=np.int8), [*host_side, tier.size]),
-        node_tier=np.concatenate([np.zeros(sum(host_side)), tier]).astype(np.int8),
-        node_plane=np.concatenate([none, tree.endpoint_plane, plane]).astype(np.int16),
-        node_pod=np.concatenate([none, tree.leaf_pod[tree.endpoint_leaf], pod]).astype(np.int32),
+        tiers=fabric.tiers,
+        node_kind=np.repeat(np.arange(4, dtype=np.int8), [gpus, hosts, endpoints, switches]),
+        node_tier=tier,
+        node_plane=plane,
+        node_pod=pod.astype(np.int32),
         link_src=source,
         link_dst=target,
         link_kind=kind,
-        link_plane=link_plane,
-        link_tier=upper_tier,
+        link_plane=np.minimum(plane[source], plane[target]),
+        link_tier=np.maximum(tier[source], tier[target]),
         capacity_bytes_per_s=achieved[kind],
         nominal_bytes_per_s=nominal[kind],
         latency_s=latency[kind],
-        structure=tree,
+        structure=fabric.structure,
     )
 
 
 def _links(
-    hardware: HardwareSpec, gpus: int, tree: Tree
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8], NDArray[np.int16], NDArray[np.int8]]:
-    """Source, target, kind, plane and tier of every link."""
-    endpoints = tree.endpoint_leaf.size
+    hardware: HardwareSpec, gpus: int, fabric: Fabric
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8]]:
+    """Source, target and kind of every link, block by block."""
+    endpoints = fabric.endpoint_switch.size
     gpu = np.arange(gpus)
-    first_nvswitch, first_nic = gpus, gpus + gpus // hardware.gpus_per_host
-    first_switch = first_nic + endpoints
-    nvswitch = first_nvswitch + gpu // hardware.gpus_per_host
+    nvswitch = gpus + gpu // hardware.gpus_per_host
+    first_nic = gpus + gpus // hardware.gpus_per_host
     nic_of_gpu = first_nic + gpu // (gpus // endpoints)
     nic = first_nic + np.arange(endpoints)
-    leaf = first_switch + tree.endpoint_plane * tree.leaves + tree.endpoint_leaf
-    between = cables(tree)
-    lower, upper = first_switch + between.lower, first_switch + between.upper
-    ends = [(gpu, nvswitch), (nvswitch, gpu), (gpu, nic_of_gpu), (nic_of_gpu, gpu), (nic, leaf), (leaf, nic)]
-    ends += [(lower, upper), (upper, lower)]
-    inside, port = np.full(gpus, -1), tree.endpoint_plane
-    plane = [inside, inside, inside, inside, port, port, between.plane, between.plane]
-    host_tier, leaf_tier = np.zeros(gpus), np.ones(endpoints)
-    tier = [host_tier] * 4 + [leaf_tier] * 2 + [between.upper_tier] * 2
+    first_switch = first_nic + endpoints
+    leaf = first_switch + fabric.endpoint_switch
+    lower, upper = first_switch + fabric.cable_lower, first_switch + fabric.cable_upper
+    pairs = [(gpu, nvswitch), (gpu, nic_of_gpu), (nic, leaf), (lower, upper)]
+    ends = [pair for near, far in pairs for pair in ((near, far), (far, near))]
     return (
         np.concatenate([source for source, _ in ends]).astype(np.int32),
         np.concatenate([target for _, target in ends]).astype(np.int32),
         np.repeat(np.arange(len(ends), dtype=np.int8), [source.size for source, _ in ends]),
-        np.concatenate(plane).astype(np.int16),
-        np.concatenate(tier).astype(np.int8),
     )
 
 

@@ -48,9 +48,11 @@ def capacity_used(
         [topology.link_dst[ports.start : ports.stop], topology.link_dst[ups.start : ups.stop]]
     )
     weight = np.concatenate([per_link[ports.start : ports.stop], per_link[ups.start : ups.stop]])
-    down = np.bincount(low - first, weights=weight, minlength=count)
-    high = topology.link_src[ups.start : ups.stop] - first
-    return down, np.bincount(high, weights=per_link[ups.start : ups.stop], minlength=count)
+    high = topology.link_src[ups.start : ups.stop]
+    return (
+        np.bincount(low - first, weights=weight, minlength=count).astype(np.float64),
+        np.bincount(high - first, weights=per_link[ups.start : ups.stop], minlength=count).astype(np.float64),
+    )
 
 
 def oversubscription(topology: Topology) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """A fabric in numbers for people: counts, oversubscription, idle latency; and as a networkx graph.
 
-Idle latency of a path is the endpoint overhead once, a hop for each switch crossed, and the scale-up latency when the
-path is forwarded inside a host. Calibrated on table 5 of arXiv 2505.09343, 64 B messages.
+Idle latency of a path is the endpoint overhead once, a hop for each switch crossed, and the scale-up latency
+when the path is forwarded inside a host. Calibrated on table 5 of arXiv 2505.09343, 64 B messages.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netsim.topologies.checks import oversubscription
-from netsim.topologies.graph import LINK_KINDS, TIERS, NodeKind, Topology
+from netsim.topologies.graph import LINK_KINDS, TIERS, LinkKind, NodeKind, Topology
 
 if TYPE_CHECKING:
     import networkx
@@ -46,33 +46,32 @@ def latency_us(topology: Topology) -> dict[str, float | None]:
     same_host : over scale-up; same_leaf : under one leaf; cross_leaf : over a spine; cross_pod : over a core;
     cross_plane : forwarded inside a host, then under one leaf; worst : of any two GPUs
     """
-    tree, latency = topology.structure, topology.spec.latency
-    scale_up = topology.hardware.scale_up.latency
-    wired = topology.hosts > 1
-    shared_leaf = bool((tree.leaf_down > _most_of_one_host(topology)).any()) if wired else False
+    latency, scale_up = topology.spec.latency, topology.hardware.scale_up.latency
     over = [latency.endpoint + hops * latency.switch_hop for hops in (1, 3, 5)]
+    shared = _hosts_meet(topology)
     found = {
         "same_host": scale_up if topology.gpus_per_host > 1 else None,
-        "same_leaf": over[0] if shared_leaf else None,
+        "same_leaf": over[0] if shared else None,
         "cross_leaf": over[1] if topology.tiers >= 2 else None,
         "cross_pod": over[2] if topology.tiers >= 3 else None,
-        "cross_plane": over[0] + scale_up if topology.planes > 1 and shared_leaf else None,
+        "cross_plane": over[0] + scale_up if topology.planes > 1 and shared else None,
     }
-    longest = over[topology.tiers - 1] + (scale_up if topology.planes > 1 else 0.0) if wired else 0.0
-    worst = max(longest, found["same_host"] or 0.0)
-    return {name: None if s is None else round(s * 1e6, 6) for name, s in {**found, "worst": worst}.items()}
+    longest = over[topology.tiers - 1] + (scale_up if topology.planes > 1 else 0.0)
+    found["worst"] = max(longest if topology.hosts > 1 else 0.0, found["same_host"] or 0.0)
+    return {name: None if seconds is None else round(seconds * 1e6, 6) for name, seconds in found.items()}
 
 
-def _most_of_one_host(topology: Topology) -> int:
-    """The most endpoints that one host has on one leaf."""
-    tree, nics = topology.structure, topology.hardware.nics_per_host
-    leaf = tree.endpoint_plane * tree.leaves + tree.endpoint_leaf
-    host = np.arange(topology.endpoints) // nics
-    return int(np.unique(host * (tree.planes * tree.leaves) + leaf, return_counts=True)[1].max())
+def _hosts_meet(topology: Topology) -> bool:
+    """Whether two hosts have NICs on one switch."""
+    ports = topology.links(LinkKind.PORT_TX)
+    switch = topology.link_dst[ports.start : ports.stop].astype(np.int64)
+    host = np.arange(topology.endpoints) // topology.hardware.nics_per_host
+    hosts_of = np.unique(switch * topology.hosts + host) // topology.hosts
+    return bool((np.diff(hosts_of) == 0).any())
 
 
 def to_networkx(topology: Topology) -> networkx.MultiDiGraph:
-    """The graph with nodes and edges by their ids (an edge's key is its link id), and their columns as attributes."""
+    """The graph with nodes by id, edges keyed by link id, and their columns as attributes."""
     import networkx as nx
 
     graph = nx.MultiDiGraph(name=topology.name)

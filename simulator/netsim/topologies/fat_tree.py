@@ -2,16 +2,16 @@
 
     ft2, ft3   one plane; the NICs of a host side by side on a leaf, hosts in order
     mpft       P planes; NIC i of every host in plane i mod P, hosts in order along the leaves of the plane
-    mrft       one plane; units of as many hosts as a leaf has ports down, and in a unit NIC i of every host on the
-               leaf of rail i; a unit with few hosts puts several whole rails on a leaf
+    mrft       one plane; units of as many hosts as a leaf has ports down, and in a unit NIC i of every host
+               on the leaf of rail i; a unit with few hosts puts several whole rails on a leaf
 
-Each is a pure function from the spec and the number of hosts to a `Tree`; `limit` of a family is the most hosts it
-can hold. Sources: Insights into DeepSeek-V3, arXiv 2505.09343, section 5 (MPFT, MRFT); Al-Fares et al., SIGCOMM 2008.
+Each is a pure function from the spec and the number of hosts to a `Tree`; `limit` of a family is the most
+hosts it can hold. Sources: Insights into DeepSeek-V3, arXiv 2505.09343, section 5 (MPFT, MRFT); Al-Fares et
+al., SIGCOMM 2008.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 
 
 class Widths(NamedTuple):
-    """What sizes a tree: NICs a host, planes, switch tiers, radix, oversubscription per tier below the top."""
+    """What sizes a tree: NICs a host, planes, switch tiers, radix, oversubscription below the top."""
 
     nics: int
     planes: int
@@ -113,16 +113,3 @@ def grow(widths: Widths, seats: Seats) -> Tree:
         leaf_first=np.concatenate([[0], np.cumsum(per_leaf)]),
         pod_first=np.concatenate([[0], np.cumsum(per_pod)]) if pods else np.zeros(1, dtype=np.int64),
     )
-
-
-class Family(NamedTuple):
-    """How a family seats endpoints, the most hosts it holds, and the tiers it may have; planes are fixed or free."""
-
-    seats: Callable[[Widths, int], Seats]
-    limit: Callable[[Widths], int]
-    tiers: tuple[int, ...]
-    one_plane: bool
-
-    def tree(self, widths: Widths, hosts: int) -> Tree:
-        """The tree of `hosts` hosts, which must not exceed the limit."""
-        return grow(widths, self.seats(widths, hosts))

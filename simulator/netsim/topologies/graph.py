@@ -1,33 +1,30 @@
-"""A cluster as a directed multigraph in flat arrays: GPUs, NVSwitches, NICs, switches and the links between them.
+"""A cluster as a directed multigraph in flat arrays: GPUs, NVSwitches, NICs, switches and the links between
+them.
 
-Modelled: every link that a byte can queue on, from a GPU's port on the scale-up fabric to the last core switch; a
-cable is two links. Links lie in blocks by kind, so that a link id is arithmetic: `topology.first(kind) + index`.
+Modelled: every link that a byte can queue on, from a GPU's port on the scale-up fabric to the last core
+switch; a cable is two links. Links lie in blocks by kind, so that a link id is arithmetic:
+`topology.first(kind) + index`.
 
     scale_up_tx[g], scale_up_rx[g]   GPU g to the NVSwitch of its host, and back
     pcie_tx[g], pcie_rx[g]           GPU g to its NIC, and back
     port_tx[e], port_rx[e]           endpoint e (a NIC port) to its switch, and back
     up[c], down[c]                   cable c between two switches, away from the hosts and back
 
-Left out: CPUs and their memory, the inside of an NVSwitch or a switch (never the bottleneck), and cable lengths.
-How the switches are wired is the business of a family (`netsim.topologies.families`); the graph does not know trees,
-and `structure` carries what the family's closed-form routing needs.
+Left out: CPUs and their memory, the inside of an NVSwitch or a switch (never the bottleneck), and cable
+lengths. How the switches are wired is the business of a family (`netsim.topologies.families`); the graph does
+not know trees, and `structure` carries what the family's closed-form routing needs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netsim.specs import HardwareSpec, TopologySpec
-from netsim.topologies.tree import Tree
-
-
-#: what the families' closed-form routing needs to know; a union as families of other shapes join
-Structure: TypeAlias = Tree
+from netsim.topologies.fabric import Structure
 
 
 class LinkKind(IntEnum):

@@ -1,12 +1,12 @@
 """How many switches and cables a fat-tree needs: the fewest that keep the stated oversubscription.
 
-An operator fills leaves in order, gives each as many uplinks as its endpoints need, and buys the fewest spines
-(then cores) whose ports take them, each leaf reaching each spine with equally many cables. At most `radix` endpoints
-need one switch. Three tiers that fit one pod are wired as two. Of the pod sizes that a third tier
-allows, the one with the fewest switches is taken, and of equals the largest pod.
+An operator fills leaves in order, gives each as many uplinks as its endpoints need, and buys the fewest
+spines (then cores) whose ports take them, each leaf reaching each spine with equally many cables. At most
+`radix` endpoints need one switch. Three tiers that fit one pod are wired as two. Of the pod sizes that a
+third tier allows, the one with the fewest switches is taken, and of equals the largest pod.
 
-Oversubscription o of a tier is capacity down over capacity up: of `radix` ports, floor(radix * o / (1 + o)) face down.
-Left out: spare ports for growth, redundancy beyond what the shape has, racks and cable lengths.
+Oversubscription o of a tier is capacity down over capacity up: of `radix` ports, floor(radix * o / (1 + o))
+face down. Left out: spare ports for growth, redundancy beyond what the shape has, racks and cable lengths.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EPS = 1e-9  # floor and ceil of quotients that are whole but for rounding
 class Uppers(NamedTuple):
     """Switches of the tier above, and parallel cables from each lower switch to each of them."""
 
-    count: int
+    number: int
     cables: Ints
 
 
@@ -54,8 +54,8 @@ def uplinks(down: Ints, oversubscription: float) -> Ints:
 def fewest_uppers(down: Ints, oversubscription: float, radix: int) -> Uppers:
     """The fewest switches above that take the uplinks of switches with `down` ports in use.
 
-    >>> fewest_uppers(np.full(64, 32), 1.0, 64).count, fewest_uppers(np.array([32, 32, 8]), 1.0, 64)
-    (32, Uppers(count=2, cables=array([16, 16,  4])))
+    >>> fewest_uppers(np.full(64, 32), 1.0, 64).number, fewest_uppers(np.array([32, 32, 8]), 1.0, 64)
+    (32, Uppers(number=2, cables=array([16, 16,  4])))
     """
     need = uplinks(down, oversubscription)
     for count in range(-(-int(need.sum()) // radix), int(need.max()) + 1):

@@ -1,16 +1,18 @@
-"""The shape of a fat-tree of two or three tiers, in as many identical planes as it has, as a handful of numbers.
+"""The shape of a fat-tree of two or three tiers, in as many identical planes as it has, as a handful of
+numbers.
 
-In one plane, endpoints hang on leaves, leaves are grouped in pods, every leaf of a pod reaches every spine of the pod,
-and spine a of every pod reaches every core of group a. Parallel cables make the widths fit:
+In one plane, endpoints hang on leaves, leaves are grouped in pods, every leaf of a pod reaches every spine of
+the pod, and spine a of every pod reaches every core of group a. Parallel cables make the widths fit:
 
     leaf_cables[l]   from leaf l to each spine of its pod
     spine_cables[q]  from each spine of pod q to each core of the spine's group
 
 Two tiers are one pod without cores, one switch is one leaf without spines. Cables are numbered so that those
-of one leaf, and those of the spines of one pod, are contiguous: leaf to spine first (plane, leaf, spine, parallel),
-then spine to core (plane, pod, spine, core, parallel).
+of one leaf, and those of the spines of one pod, are contiguous: leaf to spine first (plane, leaf, spine,
+parallel), then spine to core (plane, pod, spine, core, parallel).
 
-Source: Leiserson, "Fat-trees", IEEE ToC 1985; Al-Fares, Loukissas, Vahdat, SIGCOMM 2008, for the three-tier k-ary form.
+Source: Leiserson, "Fat-trees", IEEE ToC 1985; Al-Fares, Loukissas, Vahdat, SIGCOMM 2008, for the three-tier
+k-ary form.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ class Tree:
     leaf_pod, leaf_cables, leaf_down : (leaves,) pod, cables to each spine, endpoints below
     spine_cables : (pods,) cables from each spine of the pod to each core of its group
     endpoint_plane, endpoint_leaf : (n_endpoints,) plane, and leaf in the plane
-    endpoint_position : (n_endpoints,) rank in the plane, leaf by leaf: the destination number of static routing
+    endpoint_position : (n_endpoints,) rank in the plane, leaf by leaf: the number that static routing uses
+    leaf_first, pod_first : (leaves + 1,), (pods + 1,) first cable of a leaf, of a pod's spines, in the plane
     """
 
     planes: int
@@ -45,8 +48,8 @@ class Tree:
     endpoint_plane: Ints
     endpoint_leaf: Ints
     endpoint_position: Ints
-    leaf_first: Ints  # (leaves + 1,) first cable of a leaf, within the plane
-    pod_first: Ints  # (pods + 1,) first spine-core cable of a pod, within the plane
+    leaf_first: Ints
+    pod_first: Ints
 
     @property
     def leaves(self) -> int:
@@ -77,12 +80,10 @@ class Tree:
 
 
 class Cables(NamedTuple):
-    """Cables between switches, lower end to upper end; switch numbers run over tier, plane, switch."""
+    """Cables between switches, lower end and upper end; switch numbers run over tier, plane, switch."""
 
     lower: Ints
     upper: Ints
-    plane: Ints
-    upper_tier: Ints
 
 
 def switch_columns(tree: Tree) -> tuple[Ints, Ints, Ints]:
@@ -105,27 +106,25 @@ def _leaf_cables(tree: Tree) -> Cables:
     spine = (np.arange(leaf.size) - tree.leaf_first[leaf]) // np.maximum(tree.leaf_cables[leaf], 1)
     upper = tree.leaf_pod[leaf] * tree.spines + spine
     leaves, spines, _ = tree.switches_per_tier
-    return _all_planes(tree, leaf, upper, first=(0, tree.planes * leaves), size=(leaves, spines), tier=2)
+    return _all_planes(tree, leaf, upper, first=(0, tree.planes * leaves), size=(leaves, spines))
 
 
 def _spine_cables(tree: Tree) -> Cables:
     pod = np.repeat(np.arange(tree.pods), tree.spine_cables * tree.spines * tree.cores)
-    place = (np.arange(pod.size) - tree.pod_first[pod]) // np.maximum(tree.spine_cables[pod], 1)
-    # place counts (spine, core) pairs of the pod; a core's number is (group, core) with group = spine
-    lower = pod * tree.spines + place // max(tree.cores, 1)
+    # the (spine, core) pair within the pod is the core's number: its group has the spine's number
+    core = (np.arange(pod.size) - tree.pod_first[pod]) // np.maximum(tree.spine_cables[pod], 1)
+    spine = pod * tree.spines + core // max(tree.cores, 1)
     leaves, spines, cores = tree.switches_per_tier
     first = (tree.planes * leaves, tree.planes * (leaves + spines))
-    return _all_planes(tree, lower, place, first=first, size=(spines, cores), tier=3)
+    return _all_planes(tree, spine, core, first=first, size=(spines, cores))
 
 
 def _all_planes(
-    tree: Tree, lower: Ints, upper: Ints, first: tuple[int, int], size: tuple[int, int], tier: int
+    tree: Tree, lower: Ints, upper: Ints, first: tuple[int, int], size: tuple[int, int]
 ) -> Cables:
     """The cables of one plane, repeated in every plane with that plane's switch numbers."""
     plane = np.repeat(np.arange(tree.planes), lower.size)
     return Cables(
         first[0] + plane * size[0] + np.tile(lower, tree.planes),
         first[1] + plane * size[1] + np.tile(upper, tree.planes),
-        plane,
-        np.full(plane.size, tier),
     )

@@ -1,0 +1,51 @@
+"""What a family hands over: which switch each endpoint is plugged into, and how the switches are cabled.
+
+Nothing here is a tree: a family of any shape is a function from a spec to a `Fabric`, wrapped in a `Family`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netsim.specs import HardwareSpec, TopologySpec
+from netsim.topologies.tree import Tree
+
+Ints = NDArray[np.int64]
+
+#: what a family's closed-form routing needs to know; a union as families of other shapes join
+Structure: TypeAlias = Tree
+
+
+class Fabric(NamedTuple):
+    """Switches of every plane, numbered 0, 1, ...; cables run from a lower to an upper switch.
+
+    endpoint_plane, endpoint_switch : (n_endpoints,) plane, and the switch of the port
+    switch_tier, switch_plane, switch_pod : (n_switches,) tier from 1, plane, and pod (-1 for none)
+    cable_lower, cable_upper : (n_cables,) switches at its ends
+    tiers : tiers in use
+    """
+
+    endpoint_plane: Ints
+    endpoint_switch: Ints
+    switch_tier: Ints
+    switch_plane: Ints
+    switch_pod: Ints
+    cable_lower: Ints
+    cable_upper: Ints
+    tiers: int
+    structure: Structure
+
+
+class Family(NamedTuple):
+    """A kind of fabric: the most hosts it holds, the words for why, and its switches and cables for a number.
+
+    The first two raise SpecError when the spec's widths do not go together.
+    """
+
+    max_hosts: Callable[[TopologySpec, HardwareSpec], int]
+    extent: Callable[[TopologySpec, HardwareSpec], str]
+    fabric: Callable[[TopologySpec, HardwareSpec, int], Fabric]

@@ -1,0 +1,78 @@
+"""Fat-trees as families: which widths a spec may ask for, and the tree as a `Fabric`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netsim.errors import SpecError
+from netsim.specs import HardwareSpec, TopologySpec
+from netsim.topologies.fabric import Fabric, Family
+from netsim.topologies.fat_tree import Seats, Widths, grow
+from netsim.topologies.sizing import ports_down
+from netsim.topologies.tree import Tree, cables, switch_columns
+
+
+def tree_family(
+    seats: Callable[[Widths, int], Seats],
+    limit: Callable[[Widths], int],
+    tiers: tuple[int, ...],
+    one_plane: bool,
+) -> Family:
+    """The family of trees that seats endpoints in one way, the tiers it may have, in one plane or many."""
+
+    def widths(spec: TopologySpec, hardware: HardwareSpec) -> Widths:
+        _check_tiers(spec, tiers)
+        _check_planes(spec, hardware, one_plane)
+        _check_oversubscription(spec)
+        radix, ratios = spec.switch.radix, spec.oversubscription
+        return Widths(hardware.nics_per_host, spec.planes, spec.tiers, radix, ratios)
+
+    def max_hosts(spec: TopologySpec, hardware: HardwareSpec) -> int:
+        return limit(widths(spec, hardware))
+
+    def extent(spec: TopologySpec, hardware: HardwareSpec) -> str:
+        found = widths(spec, hardware)
+        plane = " a plane" if found.planes > 1 else ""
+        endpoints = found.max_leaves * found.down
+        return f"{found.tiers} tiers of radix {found.radix} hold {endpoints:,} endpoints{plane}"
+
+    def fabric(spec: TopologySpec, hardware: HardwareSpec, hosts: int) -> Fabric:
+        found = widths(spec, hardware)
+        return tree_fabric(grow(found, seats(found, hosts)))
+
+    return Family(max_hosts, extent, fabric)
+
+
+def tree_fabric(tree: Tree) -> Fabric:
+    """The switches and cables of a tree."""
+    tier, plane, pod = switch_columns(tree)
+    lower, upper = cables(tree)
+    leaf = tree.endpoint_plane * tree.leaves + tree.endpoint_leaf
+    return Fabric(tree.endpoint_plane, leaf, tier, plane, pod, lower, upper, tree.tiers, tree)
+
+
+def _check_tiers(spec: TopologySpec, tiers: tuple[int, ...]) -> None:
+    if spec.tiers not in tiers:
+        allowed = " or ".join(str(t) for t in tiers)
+        raise SpecError(spec.name, "tiers", spec.tiers, f"family {spec.family} has {allowed}")
+
+
+def _check_planes(spec: TopologySpec, hardware: HardwareSpec, one_plane: bool) -> None:
+    nics, planes = hardware.nics_per_host, spec.planes
+    if one_plane and planes != 1:
+        raise SpecError(spec.name, "planes", planes, f"family {spec.family} is one fabric; mpft has planes")
+    if nics % planes:
+        fits = ", ".join(str(n) for n in range(1, nics + 1) if nics % n == 0)
+        rule = f"must divide the {nics} NICs of a host ({hardware.name}): {fits}"
+        raise SpecError(spec.name, "planes", planes, rule)
+
+
+def _check_oversubscription(spec: TopologySpec) -> None:
+    ratios, radix = spec.oversubscription, spec.switch.radix
+    if len(ratios) != spec.tiers - 1:
+        rule = f"{spec.tiers} tiers have {spec.tiers - 1}: one for each tier below the top"
+        raise SpecError(spec.name, "oversubscription", list(ratios), rule)
+    for ratio in ratios:
+        if ports_down(radix, ratio) >= radix:
+            rule = f"leaves no port up on switches of radix {radix}"
+            raise SpecError(spec.name, "oversubscription", ratio, rule)
