@@ -1,9 +1,10 @@
 """What a network costs and draws: a bill of materials times a price book.
 
-Counted: switches, cables between switches, cables from NIC to switch, NICs. Left out: hosts, GPUs, their NVSwitches,
-racks, spares, labour, cooling, and the length of a cable. The `published` book reproduces table 3 of arXiv 2505.09343;
-its split between parts is a fit, and other splits fit as well, so a total is calibrated and a part of it is a guess.
-A switch of another size than the book's is priced by its port capacity, and the line says so.
+Counted: switches, cables between switches, cables from NIC to switch, NICs. Left out: hosts, GPUs, their
+NVSwitches, racks, spares, labour, cooling, and the length of a cable. The `published` book reproduces table 3
+of arXiv 2505.09343; its split between parts is a fit, and other splits fit as well, so a total is calibrated
+and a part of it is a guess. A switch of another size than the book's is priced by its port capacity, and the
+line says so.
 """
 
 from __future__ import annotations

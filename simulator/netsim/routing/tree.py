@@ -3,8 +3,8 @@
 adaptive  per-packet spray in the fluid limit: equal parts over all minimal paths, which in a balanced tree is
           equal parts over all uplinks of the leaf (and all up-cables of the pod's spines), and the same
           downwards: trunks
-ecmp      a hash of the flow picks a cable up at the leaf, one at the spine, and one of the parallel cables down
-static    destination mod k: the destination's rank d in the plane gives spine d mod A, core (d / A) mod C, and
+ecmp      a hash of the flow picks a cable up at the leaf, one at the spine, and among parallel cables down
+static    destination mod k: rank d of the destination in the plane gives spine d mod A, core (d/A) mod C, and
           the next digits the parallel cable, so all flows to one endpoint descend the same cables
 
 Left out: non-minimal paths, adaptive routing's reaction to load (the spray is blind), and routing around dead
