@@ -91,7 +91,8 @@ def _gradients(
 ) -> Batch:
     pipeline, groups, expert = placement.shape
     ranks = holders(stage, pipeline, both_ways)
-    gpus = placement[ranks]
+    # group by group, each with its copies at the other ranks: every group then has the same place in the ring
+    gpus = placement[ranks].transpose(1, 0, 2)
     width = min(gpus_per_host, groups * expert)
     dense = scaled(two_level_rings(gpus.reshape(-1, width)), held.dense)
     own_experts = scaled(rings(gpus.reshape(-1, expert)), held.expert)
