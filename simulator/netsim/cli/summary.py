@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -12,7 +13,7 @@ _ORIGINS = {"table": "measured table", "model": "calibrated model", "extrapolate
 
 def print_summary(result: dict[str, Any]) -> None:
     """Step, phases, collectives, network and where the numbers come from."""
-    console = Console()
+    console = Console(highlight=False)
     step, work, fabric = result["step"], result["workload"], result["topology"]
     console.print(
         f"[bold]{work['model']}[/bold] on {fabric['gpus']:,} GPUs over [bold]{fabric['name']}[/bold]: "
@@ -33,23 +34,27 @@ def print_summary(result: dict[str, Any]) -> None:
     _print_provenance(console, result["provenance"])
 
 
+def _table(title: str, *columns: str) -> Table:
+    """A table without walls: the first and any wordy last column to the left, numbers to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="left" if name in ("", "bound by") else "right", no_wrap=True)
+    return table
+
+
 def _phases(step: dict[str, Any]) -> Table:
-    table = Table(title="Phases of a rank (s)", title_justify="left")
-    table.add_column("")
-    for phase in step["phases_s"]:
-        table.add_column(phase, justify="right")
+    table = _table("Phases of a rank (s)", "", *step["phases_s"])
     table.add_row("mean", *(f"{seconds:.2f}" for seconds in step["phases_s"].values()))
     table.add_row("range", *(f"{low:.2f}-{high:.2f}" for low, high in step["phases_range_s"].values()))
     return table
 
 
 def _collectives(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="Collectives", title_justify="left")
-    for name in ("kind", "count", "mean ms", "p99 ms", "wire MB/GPU", "wire GB/s", "logical GB/s", "bound by"):
-        table.add_column(name, justify="left" if name in ("kind", "bound by") else "right")
+    names = ("", "count", "ms", "p99 ms", "MB/GPU", "wire GB/s", "logical", "bound by")
+    table = _table("Collectives", *names)
     for row in rows:
         table.add_row(
-            row["kind"],
+            row["kind"].replace("_", " "),
             f"{row['count']:,}",
             f"{row['mean_ms']:.2f}",
             f"{row['p99_ms']:.2f}",
@@ -88,9 +93,9 @@ def _print_provenance(console: Console, provenance: dict[str, Any]) -> None:
 
 def print_record(record: dict[str, Any]) -> None:
     """Nested tables of plain values, a section a table."""
-    console = Console()
+    console = Console(highlight=False)
     for title, values in record.items():
-        table = Table(title=title, title_justify="left", show_header=False)
+        table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=box.SIMPLE)
         for name, value in values.items():
             if not isinstance(value, dict | list):
                 table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value}")

@@ -29,7 +29,6 @@ def contract(step: Step) -> dict[str, Any]:
         "collectives": _collectives(step),
         "latency_us": latency_us(step.topology),
         "cost": cost,
-        "memory": {},
         "provenance": _provenance(step),
     }
 

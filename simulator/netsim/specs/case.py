@@ -1,7 +1,7 @@
 """One question to the simulator: fabric, job, host, compute profile and price book, resolved from names and `--set`.
 
-A key of `--set` may name its spec (`workload.parallelism.pipeline`, `hardware.nics_per_host`) or leave it out when
-only one spec knows it (`switch.radix`, `batch.microbatches`).
+A key of `--set` may name its spec (`workload.parallelism.pipeline`, `prices.switch.price`) or leave it out when it is
+that of just one of topology, workload and hardware (`switch.radix`, `batch.microbatches`, `nics_per_host`).
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "profile": ProfileSpec,
     "prices": PriceBook,
 }
+
+
+#: specs whose keys `--set` finds without their name
+_BARE = ("topology", "workload", "hardware")
 
 
 @dataclass(frozen=True)
@@ -112,13 +116,14 @@ def _section_of(key: str) -> tuple[str, str]:
                 f"--set {key}: unknown key of {head}: {did_you_mean(rest, all_keys(SECTIONS[head]))}"
             )
         return head, rest
-    knowing = [name for name, model in SECTIONS.items() if has_key(model, key)]
+    knowing = [name for name in _BARE if has_key(SECTIONS[name], key)]
     if len(knowing) == 1:
         return knowing[0], key
     if knowing:
         choices = ", ".join(f"{name}.{key}" for name in knowing)
         raise NetsimError(f"--set {key}: known to several specs, write one of {choices}")
-    keys = [dotted for model in SECTIONS.values() for dotted in all_keys(model)]
+    keys = [dotted for name in _BARE for dotted in all_keys(SECTIONS[name])]
+    keys += [f"{name}.{dotted}" for name, model in SECTIONS.items() for dotted in all_keys(model)]
     near = did_you_mean(key, keys)
     hint = near if near.startswith("did") else "netsim schema lists the keys"
     raise NetsimError(f"--set {key}: unknown key: {hint}")

@@ -10,9 +10,9 @@ the sequences of a step, so the micro-batches shrink.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from netsim.errors import SpecError
+from netsim.errors import SpecError, did_you_mean
 from netsim.specs import WorkloadSpec
 
 Scaling = Literal["weak", "strong"]
@@ -85,6 +85,8 @@ def _check_division(gpus: int, pipeline: int, expert: int) -> None:
 
 
 def _microbatches(workload: WorkloadSpec, data: int, scaling: Scaling) -> int:
+    if scaling not in get_args(Scaling):
+        raise SpecError("--scaling", "scaling", scaling, did_you_mean(scaling, get_args(Scaling)))
     batch = workload.batch
     if scaling == "weak":
         return batch.microbatches

@@ -1,0 +1,108 @@
+"""The command line as a user meets it: exit statuses, one clear line for a mistake, data on stdout."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SMALL = ["--gpus", "64", "--schedule", "1f1b", "--set", "workload.parallelism.pipeline=1"]
+SMALL += ["--set", "batch.microbatches=2"]
+
+
+def netsim(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    command = [sys.executable, "-c", "from netsim.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["run", "--topology", "mpftt"], "no topology preset 'mpftt': did you mean 'mpft'?"),
+        (["run", "--gpus", "2047"], "2047"),
+        (["run", "--gpus", "999999999"], "999999999"),
+        (["run", "--gpus", "0"], "gpus"),
+        (["run", "--gpus", "many"], "valid integer"),
+        (["run", "--topology", "missing.toml"], "missing.toml: no such topology file"),
+        (["run", "--workload", "deepseek-v4"], "did you mean 'deepseek-v3'?"),
+        (["run", "--profile", "h801"], "did you mean 'h800'?"),
+        (["run", "--routing", "magic"], "routing"),
+        (["run", "--schedule", "dualpip"], "did you mean 'dualpipe'?"),
+        (["run", "--scaling", "sideways"], "weak"),
+        (["run", "--set", "switch.radix"], "must be written key=value"),
+        (["run", "--set", "switch.radios=1"], "unknown key"),
+        (["run", "--csv"], "add -o DIR"),
+        (["run", "--tpology", "mpft"], "No such option"),
+        (["runn"], "No such command"),
+        (["topology", "mpft", "--gpus", "7"], "7"),
+        (["schema", "topologie"], "did you mean 'topology'?"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(arguments: list[str], line: str) -> None:
+    done = netsim(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert line in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_unit_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    preset = Path(__file__).parents[1] / "topologies" / "mpft.toml"
+    path.write_text(preset.read_text().replace('"400 Gb/s"', '"400 furlongs"'))
+    done = netsim("run", "--topology", str(path))
+    assert done.returncode == 2
+    assert "mine.toml: switch.port_rate = '400 furlongs', must be a quantity of bytes/s" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_read_only_output(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    done = netsim("run", *SMALL, "-o", str(tmp_path))
+    tmp_path.chmod(0o755)
+    assert done.returncode == 2
+    assert "is read-only" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_run_directory_holds_everything_and_is_not_overwritten(tmp_path: Path) -> None:
+    import pandas as pd
+
+    out = tmp_path / "out"
+    done = netsim("run", *SMALL, "--json", "--csv", "-o", str(out), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((out / "result.json").read_text())
+    tasks = pd.read_parquet(out / "tasks.parquet")
+    assert len(tasks) == len(pd.read_csv(out / "tasks.csv"))
+    assert {"start_ms", "end_ms", "wire_GBps"} <= set(tasks.columns)
+    assert (pd.read_parquet(out / "links.parquet")["mean_load"] <= 1 + 1e-9).all()
+    assert (out / "spec.toml").read_text().startswith("[topology]")
+    again = netsim("run", *SMALL, "-o", str(out))
+    assert again.returncode == 2
+    assert "already holds a result.json" in again.stderr
+    assert netsim("run", *SMALL, "-q", "-o", str(out), "--force").returncode == 0
+
+
+def test_same_seed_same_bits(tmp_path: Path) -> None:
+    texts = []
+    for _ in range(2):
+        done = netsim("run", *SMALL, "--seed", "7", "--json")
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        assert result.pop("run")["wall_s"] > 0
+        texts.append(json.dumps(result))
+    assert texts[0] == texts[1]
+
+
+def test_help_and_version() -> None:
+    assert "Usage" in netsim("--help").stdout
+    assert "--topology" in netsim("run", "--help").stdout
+    assert netsim("--version").stdout.startswith("netsim 0.")
+
+
+def test_quiet_prints_nothing() -> None:
+    done = netsim("run", *SMALL, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
