@@ -1,0 +1,67 @@
+"""Table 3 of arXiv 2505.09343 from counts and the published book; the arithmetic of a bill."""
+
+from typing import Any
+
+import pytest
+
+from netsim.errors import SpecError
+from netsim.reports.cost import bill, network_cost
+from netsim.specs import HardwareSpec, TopologySpec, load
+from netsim.specs.prices import PriceBook
+from netsim.topologies import FAMILIES, Topology, build
+
+H800 = load(HardwareSpec, "hardware", "h800")
+BOOK = load(PriceBook, "prices", "published")
+
+
+def fabric(family: str, gpus: int, **switch: Any) -> Topology:
+    return build(
+        load(TopologySpec, "topology", family, {f"switch.{k}": v for k, v in switch.items()}), H800, gpus
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "gpus", "millions", "thousands_an_endpoint"),
+    [
+        ("ft2", 2048, 9, 4.39),
+        ("mpft", 16384, 72, 4.39),
+        ("ft3", 65536, 491, 7.5),
+    ],
+)
+def test_table_3(family: str, gpus: int, millions: int, thousands_an_endpoint: float) -> None:
+    cost = network_cost(fabric(family, gpus), BOOK)
+    assert round(cost["network_usd"] / 1e6) == millions
+    # the table divides rounded millions: 9 / 2.048 = 72 / 16.384 = 4.39; 491 / 65.536 = 7.49
+    assert millions * 1e3 / gpus == pytest.approx(thousands_an_endpoint, abs=0.01)
+    assert cost["usd_per_endpoint"] / 1e3 == pytest.approx(thousands_an_endpoint, rel=0.005)
+    assert cost["status"] == "calibrated"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("gpus", [8, 72, 2048])
+def test_a_bill_adds_up(family: str, gpus: int) -> None:
+    t = fabric(family, gpus)
+    cost, lines = network_cost(t, BOOK), bill(t, BOOK)
+    assert {line.part: line.count for line in lines} == {
+        "switch": t.switches, "switch_link": t.switch_links, "endpoint_link": gpus, "nic": gpus
+    }  # fmt: skip
+    assert cost["network_usd"] == sum(line.count * line.unit_usd for line in lines)
+    assert cost["network_usd"] == cost["switch_usd"] + cost["cable_usd"] + cost["nic_usd"]
+    assert cost["power_kw"] == pytest.approx((747 * t.switches + 17 * t.switch_links + 42.5 * gpus) / 1e3)
+    assert all(line.source for line in lines)
+    assert cost["lines"][0]["usd"] == cost["switch_usd"]
+
+
+def test_another_switch_is_priced_by_its_ports_and_said_so() -> None:
+    line = bill(fabric("ft2", 2048, radix=128), BOOK)[0]
+    assert line.unit_usd == 2 * 80460
+    assert line.status == "assumption"
+    assert line.source.startswith("2 times the port capacity")
+    assert network_cost(fabric("ft2", 2048, radix=128), BOOK)["status"] == "assumption"
+
+
+def test_a_book_without_a_date_or_source_is_refused() -> None:
+    with pytest.raises(SpecError, match="date"):
+        load(PriceBook, "prices", "published", {"date": "May"})
+    with pytest.raises(SpecError, match=r"switch\.source"):
+        load(PriceBook, "prices", "published", {"switch.source": ""})
