@@ -32,35 +32,39 @@ from numpy.typing import NDArray
 LEVEL_TOLERANCE = 1e-12
 
 
+# An indexed binary min-heap: heap[i] is an item, key[i] its key, pos[item] its place (-1: not in). Equal keys stop a
+# sift, so that the many ties of a symmetric network cost O(1) each.
+
+
 @njit(cache=True, _nrt=False)
 def heap_set(heap, pos, key, size, item, new_key):  # type: ignore[no-untyped-def]
-    """Insert `item` with `new_key`, or move it there; returns the new size of the indexed binary heap."""
+    """Insert `item` with `new_key`, or move it there; returns the new size."""
     i = pos[item]
     if i < 0:
         i = size
         size += 1
-    key[item] = new_key
     while i > 0:
         parent = (i - 1) >> 1
-        other = heap[parent]
-        if key[other] <= new_key:
+        if key[parent] <= new_key:
             break
-        heap[i] = other
-        pos[other] = i
+        heap[i] = heap[parent]
+        key[i] = key[parent]
+        pos[heap[i]] = i
         i = parent
     while True:
         child = 2 * i + 1
         if child >= size:
             break
-        if child + 1 < size and key[heap[child + 1]] < key[heap[child]]:
+        if child + 1 < size and key[child + 1] < key[child]:
             child += 1
-        other = heap[child]
-        if key[other] >= new_key:
+        if key[child] >= new_key:
             break
-        heap[i] = other
-        pos[other] = i
+        heap[i] = heap[child]
+        key[i] = key[child]
+        pos[heap[i]] = i
         i = child
     heap[i] = item
+    key[i] = new_key
     pos[item] = i
     return size
 
@@ -75,9 +79,10 @@ def heap_remove(heap, pos, key, size, item):  # type: ignore[no-untyped-def]
     size -= 1
     last = heap[size]
     if last != item:
-        pos[last] = i
+        last_key = key[size]
         heap[i] = last
-        heap_set(heap, pos, key, size, last, key[last])
+        pos[last] = i
+        heap_set(heap, pos, key, size, last, last_key)
     return size
 
 
@@ -130,7 +135,7 @@ def _fill(capacity, link_ptr, link_ids, link_share, weight, rate_cap):  # type: 
         while next_cap < n_flows and level[by_cap[next_cap]] >= 0.0:
             next_cap += 1
         to_cap = cap_level[by_cap[next_cap]] if next_cap < n_flows else np.inf
-        if size > 0 and key[heap[0]] <= to_cap:
+        if size > 0 and key[0] <= to_cap:
             link = heap[0]
             if open_flows[link] == 0:
                 size = heap_remove(heap, pos, key, size, link)
@@ -140,7 +145,7 @@ def _fill(capacity, link_ptr, link_ids, link_share, weight, rate_cap):  # type: 
                 if open_weight[link] > 0
                 else current
             )
-            if now > key[link] * (1.0 + LEVEL_TOLERANCE) and now > current:
+            if now > key[0] * (1.0 + LEVEL_TOLERANCE) and now > current:
                 size = heap_set(heap, pos, key, size, link, now)
                 continue
             current = max(current, now)

@@ -1,7 +1,7 @@
 """A network whose flows are fluid: a clock over the max-min rates.
 
 Flows share links by weighted max-min fairness, exactly, at every instant; rates change when flows start, end, or a
-capacity changes, and only what the event reaches is solved again (`netsim.network.kernels` says why that is exact).
+capacity changes, and only what the event reaches is solved again (`netsim.network.filling` says why that is exact).
 Starts, ends and changes at one instant cost one solve, because solving waits until the next time is asked for.
 
 Ends that differ by less than 2^-46 of the clock (64 ulp) are one instant; each flow is credited all its bytes.
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from netsim.network import kernels, state
+from netsim.network import events, state
 from netsim.network.flows import FlowTable
 
 NOTHING: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -23,7 +23,7 @@ NOTHING.flags.writeable = False
 
 
 class FluidNetwork:
-    """State machine over the kernels: knows time, not SimPy.
+    """State machine over the events: knows time, not SimPy.
 
     Parameters
     ----------
@@ -72,10 +72,10 @@ class FluidNetwork:
         if not cap_scale >= 0.0:
             raise ValueError(f"cap_scale = {cap_scale}, must be >= 0")
         self._check_time(now_s)
-        refused = kernels.start(self._s, float(now_s), which, float(scale), float(cap_scale))
-        if refused == kernels.LATE:
+        refused = events.start(self._s, float(now_s), which, float(scale), float(cap_scale))
+        if refused == events.LATE:
             raise self._late(now_s)
-        if refused == kernels.UNKNOWN:
+        if refused == events.UNKNOWN:
             raise ValueError(f"batches {which.min()}..{which.max()}, must be in 0..{self._n_batches - 1}")
         if refused >= 0:
             raise ValueError(
@@ -84,14 +84,14 @@ class FluidNetwork:
 
     def next_completion_s(self) -> float:
         """Absolute time at which the next flow ends; ``inf`` when nothing moves."""
-        due: float = kernels.next_end(self._s)
+        due: float = events.next_end(self._s)
         return due
 
     def advance(self, now_s: float) -> NDArray[np.int64]:
         """Let time pass to `now_s`; the batches whose last flow ended since the last call, ascending."""
-        if kernels.advance(self._s, float(now_s)) == 0:
+        if events.advance(self._s, float(now_s)) == 0:
             return NOTHING
-        done: NDArray[np.int64] = kernels.take_done(self._s)
+        done: NDArray[np.int64] = events.take_done(self._s)
         return done
 
     def set_capacity(self, now_s: float, links: ArrayLike, capacity_bytes_per_s: ArrayLike) -> None:
@@ -106,7 +106,7 @@ class FluidNetwork:
             raise ValueError(f"capacity {value.min()}, must be >= 0 bytes/s")
         self._check_time(now_s)
         value = np.minimum(value, state.UNBOUNDED)
-        if kernels.set_capacity(self._s, float(now_s), which, value) == kernels.LATE:
+        if events.set_capacity(self._s, float(now_s), which, value) == events.LATE:
             raise self._late(now_s)
 
     def bottleneck_link(self, batch: int) -> int:
@@ -118,15 +118,15 @@ class FluidNetwork:
     def link_bytes(self) -> NDArray[np.float64]:
         """(n_links,) bytes carried so far, up to the last event."""
         total = self._s.link["bytes"][: self._n_links].copy()
-        self._solve()
-        flow = self._s.flow[:-1]
-        active = np.flatnonzero(flow["state"] != state.ABSENT)
+        events.solve(self._s)
+        flow, plan = self._s.flow, self._s.plan
+        active = np.flatnonzero(flow["slot"] >= 0)
         row = flow[active]
         moved = row["level"] * (self._s.clock[state.LAST] - row["since"])  # per unit of weight
-        sent = row["size"] * self._s.batch["scale"][row["batch"]] - row["left"]
+        sent = plan["size"][active] * self._s.batch["scale"][row["batch"]] - row["left"]
         per_part = moved + sent / row["weight"]
         for f, amount in zip(active, per_part, strict=True):
-            hops = self._s.hop[self._s.flow["first"][f] : self._s.flow["first"][f + 1]]
+            hops = self._s.hop[plan["first"][f] : plan["first"][f + 1]]
             hops = hops[hops["link"] < self._n_links]
             np.add.at(total, hops["link"], hops["part"] * amount)
         return total
@@ -142,8 +142,8 @@ class FluidNetwork:
     @property
     def rates(self) -> NDArray[np.float64]:
         """(n_flows,) bytes/s at the last event, 0 for a flow that is not active."""
-        self._solve()
-        flow = self._s.flow[:-1]
+        events.solve(self._s)
+        flow = self._s.flow
         rate: NDArray[np.float64] = flow["level"] * flow["weight"]
         return rate
 
@@ -161,9 +161,6 @@ class FluidNetwork:
     def visits(self) -> int:
         """Flows visited by all solves so far: the work done."""
         return int(self._s.count[state.N_VISITS])
-
-    def _solve(self) -> None:
-        kernels.solve(self._s)
 
     def _late(self, now_s: float) -> ValueError:
         return ValueError(
@@ -203,6 +200,5 @@ def drain(
     if begin.shape != (table.n_batches,) or np.isnan(begin).any():
         raise ValueError(f"start_s must be ({table.n_batches},) numbers")
     s = state.make_state(capacity, table)
-    kernels.run_to_end(s, np.argsort(begin, kind="stable"), begin)
-    flow = s.flow[:-1]
-    return np.where(flow["state"] == state.ABSENT, flow["since"], np.inf)
+    events.run_to_end(s, np.argsort(begin, kind="stable"), begin)
+    return np.where(s.flow["slot"] < 0, s.flow["since"], np.inf)

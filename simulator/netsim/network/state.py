@@ -16,31 +16,32 @@ from netsim.network.flows import FlowTable
 
 UNBOUNDED = 1e300
 
-#: what a flow is doing
-ABSENT, ACTIVE = 0, 1
 #: level of an open flow in its links' lists
 OPEN = -1.0
 #: what a link is doing in the solve under way
 QUIET, TOUCHED, FULL = 0, 1, 2
 
+# What a solve visits is kept apart from what only starts and ends need: a solve is bound by memory.
 FLOW = np.dtype(
     [
-        ("level", "f8"),  # rate / weight, bytes/s
         ("left", "f8"),  # bytes left at `since`
         ("since", "f8"),  # s; when it ended, once it has
+        ("level", "f8"),  # rate / weight, bytes/s
         ("weight", "f8"),
-        ("size", "f8"),  # bytes at scale 1
-        ("cap", "f8"),  # bytes/s at cap scale 1, inf for none
-        ("first", "i8"),  # its hops: hop[first : next flow's first]
         ("owner", "i4"),  # the link that bounds it
+        ("slot", "i4"),  # one of its slots, -1 when it is not active
         ("batch", "i4"),
-        ("state", "i4"),
         ("pad", "i4"),
     ]
 )
-HOP = np.dtype([("part", "f8"), ("link", "i4"), ("slot", "i4")])  # part = share x weight
-# an active flow in its link's list; `level` repeats the flow's (negative while open), so that a scan stays in the list
-SLOT = np.dtype([("part", "f8"), ("level", "f8"), ("flow", "i4"), ("hop", "i4")])
+# bytes at scale 1, bytes/s at cap scale 1 (inf: none), hop[first : next flow's first]
+PLAN = np.dtype([("size", "f8"), ("cap", "f8"), ("first", "i8")])
+HOP = np.dtype([("part", "f8"), ("link", "i4")])  # part = share x weight
+# An active flow in the list of one link. `level` repeats the flow's (negative while open), so that a scan of a link
+# stays in its list; next and prev lead around the flow's slots on its other links.
+SLOT = np.dtype(
+    [("part", "f8"), ("level", "f8"), ("link", "i4"), ("flow", "i4"), ("next", "i4"), ("prev", "i4")]
+)
 LINK = np.dtype(
     [
         ("capacity", "f8"),
@@ -73,7 +74,8 @@ LAST = 0  # s, time of the last event; a pending solve belongs to it
 class State(NamedTuple):
     """Arrays of one network; every kernel takes it whole."""
 
-    flow: NDArray[Any]  # (n_flows + 1,) FLOW; the last row closes `first`
+    flow: NDArray[Any]  # (n_flows,) FLOW
+    plan: NDArray[Any]  # (n_flows + 1,) PLAN; the last row closes `first`
     hop: NDArray[Any]  # (nnz + n_caps,) HOP
     slot: NDArray[Any]  # (nnz + n_caps,) SLOT
     link: NDArray[Any]  # (n_links + n_caps,) LINK
@@ -88,18 +90,19 @@ class State(NamedTuple):
 
 @njit(cache=True)
 def _lay_out(
-    link_ptr, link_ids, link_share, batch_ptr, size, cap, weight, capacity, flow, hop, slot, link, batch
+    link_ptr, link_ids, link_share, batch_ptr, size, cap, weight, capacity, flow, plan, hop, link, batch
 ):  # type: ignore[no-untyped-def]
     at = 0
     private = capacity.size
     for c in range(capacity.size):
         link[c].capacity = min(capacity[c], UNBOUNDED)
     for f in range(size.size):
-        flow[f].first = at
-        flow[f].size = size[f]
-        flow[f].cap = cap[f]
+        plan[f].first = at
+        plan[f].size = size[f]
+        plan[f].cap = cap[f]
         flow[f].weight = weight[f]
         flow[f].owner = -1
+        flow[f].slot = -1
         for k in range(link_ptr[f], link_ptr[f + 1]):
             hop[at].link = link_ids[k]
             hop[at].part = link_share[k] * weight[f]
@@ -112,7 +115,7 @@ def _lay_out(
             link[private].first = 1
             private += 1
             at += 1
-    flow[size.size].first = at
+    plan[size.size].first = at
     at = 0
     for c in range(link.size):
         at += link[c].first
@@ -143,24 +146,25 @@ def make_state(capacity: NDArray[np.float64], table: FlowTable) -> State:
     nnz, n_links = table.link_ids.size + n_caps, cap.size + n_caps
     if nnz >= 2**31:
         raise ValueError(f"{nnz} incidences, the limit is {2**31 - 1}: fold the table or split it")
-    flow = np.zeros(table.n_flows + 1, FLOW)
-    hop, slot = np.zeros(nnz, HOP), np.zeros(nnz, SLOT)
-    link, batch = np.zeros(n_links, LINK), np.zeros(table.n_batches + 1, BATCH)
+    flow, plan = np.zeros(table.n_flows, FLOW), np.zeros(table.n_flows + 1, PLAN)
+    hop, link, batch = np.zeros(nnz, HOP), np.zeros(n_links, LINK), np.zeros(table.n_batches + 1, BATCH)
     _lay_out(
         *(table.link_ptr, table.link_ids, table.link_share, table.batch_ptr),
-        *(table.size_bytes, table.rate_cap, table.weight, cap, flow, hop, slot, link, batch),
+        *(table.size_bytes, table.rate_cap, table.weight, cap, flow, plan, hop, link, batch),
     )
     ranks = np.zeros((6, n_links), np.int32)
     ranks[FILL_POS] = ranks[END_POS] = -1
     return State(
-        *(
-            flow,
-            hop,
-            slot,
-            link,
-            batch,
-            np.zeros(table.n_flows, np.int32),
-            np.zeros(table.n_batches, np.int32),
-        ),
-        *(ranks, np.zeros((2, n_links)), np.zeros(10, np.int64), np.full(1, -np.inf)),
+        flow=flow,
+        plan=plan,
+        hop=hop,
+        slot=np.zeros(nnz, SLOT),
+        link=link,
+        batch=batch,
+        opened=np.zeros(table.n_flows, np.int32),
+        done=np.zeros(table.n_batches, np.int32),
+        ranks=ranks,
+        keys=np.zeros((2, n_links)),
+        count=np.zeros(10, np.int64),
+        clock=np.full(1, -np.inf),
     )

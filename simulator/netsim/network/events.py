@@ -1,0 +1,287 @@
+"""What happens to a fluid network at an event: flows join and leave links, time moves, batches end.
+
+The rates follow in `netsim.network.filling`, once per instant. A flow that is active holds one slot in the list of
+each link it crosses; the slots of a flow form a ring, so that joining and leaving cost no search.
+"""
+
+import numpy as np
+from numba import njit
+
+from netsim.maxmin import heap_remove
+from netsim.network.filling import solve, touch
+from netsim.network.state import (
+    END_HEAP,
+    END_KEY,
+    END_POS,
+    LAST,
+    N_DONE,
+    N_END,
+    N_EVENTS,
+    N_OPENED,
+    N_STACK,
+    OPEN,
+    PENDING,
+    QUIET,
+    STACK,
+    UNBOUNDED,
+)
+
+#: Ends closer than this times the clock are one instant (64 ulp): rounding of `left / rate` must not split ties.
+TIME_TOLERANCE = 2.0**-46
+#: `left` of a batch that has ended but was not reported yet
+UNREPORTED = -1
+#: answer of `start` and `set_capacity`: an end before that time was not taken
+LATE = -2
+#: answer of `start`: no such batch
+UNKNOWN = -3
+
+
+@njit(cache=True, _nrt=False)
+def next_end(s):  # type: ignore[no-untyped-def]
+    """Absolute time of the next end, inf when there is none."""
+    if s.count[N_DONE] > 0:
+        return s.clock[LAST]
+    solve(s)
+    return s.keys[END_KEY, 0] if s.count[N_END] > 0 else np.inf
+
+
+@njit(cache=True, _nrt=False)
+def move_clock(s, now):  # type: ignore[no-untyped-def]
+    """Time passes to `now`; what is pending belongs to the instant before."""
+    if now > s.clock[LAST]:
+        solve(s)
+        s.clock[LAST] = now
+    s.count[N_EVENTS] += 1
+
+
+@njit(cache=True, _nrt=False)
+def finish_batch(s, b):  # type: ignore[no-untyped-def]
+    """Batch b has ended; it may start again once that is reported."""
+    s.batch[b].left = UNREPORTED
+    s.done[s.count[N_DONE]] = b
+    s.count[N_DONE] += 1
+
+
+@njit(cache=True)
+def take_done(s):  # type: ignore[no-untyped-def]
+    """The batches that ended since the last call, ascending."""
+    done = np.sort(s.done[: s.count[N_DONE]]).astype(np.int64)
+    for b in done:
+        s.batch[b].left = 0
+    s.count[N_DONE] = 0
+    return done
+
+
+@njit(cache=True, _nrt=False)
+def leave(s, at):  # type: ignore[no-untyped-def]
+    """Free one slot: close the ring of its flow, and move the last slot of the link's list into the hole."""
+    gone = s.slot[at]
+    flow = s.flow[gone.flow]
+    link = s.link[gone.link]
+    flow.slot = gone.next if gone.next != at else -1
+    s.slot[gone.prev].next = gone.next
+    s.slot[gone.next].prev = gone.prev
+    link.active -= 1
+    last = link.first + link.active
+    if at == last:
+        return
+    moved = s.slot[last]
+    if moved.next == last:
+        moved.next = at
+        moved.prev = at
+    s.slot[moved.next].prev = at
+    s.slot[moved.prev].next = at
+    if s.flow[moved.flow].slot == last:
+        s.flow[moved.flow].slot = at
+    s.slot[at] = s.slot[last]
+
+
+@njit(cache=True, _nrt=False)
+def end_flow(s, f, now):  # type: ignore[no-untyped-def]
+    """Flow f has all its bytes across; it leaves its links."""
+    flow = s.flow[f]
+    batch = s.batch[flow.batch]
+    volume = s.plan[f].size * batch.scale / flow.weight
+    while flow.slot >= 0:
+        slot = s.slot[flow.slot]
+        c = slot.link
+        link = s.link[c]
+        link.used -= slot.part * flow.level
+        link.bytes += slot.part * volume
+        leave(s, flow.slot)
+        if link.active == 0:
+            link.used = 0.0
+            link.busy += now - link.busy_since
+        if link.level < np.inf:
+            touch(s, c)
+            s.count[PENDING] = 1
+    flow.since = now
+    flow.left = 0.0
+    flow.level = 0.0
+    batch.left -= 1
+    batch.owner = flow.owner
+    if batch.left == 0:
+        finish_batch(s, flow.batch)
+
+
+@njit(cache=True, _nrt=False)
+def end_due(s, now):  # type: ignore[no-untyped-def]
+    """End every flow that is due at the instant `now`."""
+    limit = now + TIME_TOLERANCE * abs(now)
+    heap, pos, keys = s.ranks[END_HEAP], s.ranks[END_POS], s.keys[END_KEY]
+    while s.count[N_END] > 0 and keys[0] <= limit:
+        c = heap[0]
+        s.count[N_END] = heap_remove(heap, pos, keys, s.count[N_END], c)
+        link = s.link[c]
+        at = link.first
+        while at < link.first + link.active:
+            slot = s.slot[at]
+            flow = s.flow[slot.flow]
+            if (
+                slot.level == link.level
+                and flow.owner == c
+                and flow.since + flow.left / (flow.level * flow.weight) <= limit
+            ):
+                end_flow(s, slot.flow, now)
+            else:
+                at += 1
+
+
+@njit(cache=True, _nrt=False)
+def advance(s, now):  # type: ignore[no-untyped-def]
+    """End all that ends up to `now`, each at its own time; leaves the last solve pending. Returns how many
+    batches wait to be reported."""
+    while True:
+        if now > s.clock[LAST]:
+            solve(s)
+        if s.count[N_END] == 0:
+            return s.count[N_DONE]
+        due = s.keys[END_KEY, 0]
+        if due > now + TIME_TOLERANCE * abs(now):
+            return s.count[N_DONE]
+        at = max(min(due, now), s.clock[LAST])
+        move_clock(s, at)
+        end_due(s, at)
+
+
+@njit(cache=True, _nrt=False)
+def overdue(s, now):  # type: ignore[no-untyped-def]
+    """Whether a flow ends before `now`, so that time cannot pass to it in one move."""
+    if now > s.clock[LAST]:
+        solve(s)
+    return s.count[N_END] > 0 and s.keys[END_KEY, 0] < now - TIME_TOLERANCE * abs(now)
+
+
+@njit(cache=True, _nrt=False)
+def start(s, now, batches, scale, cap_scale):  # type: ignore[no-untyped-def]
+    """Begin batches at `now`; returns -1, or the batch that may not start, or LATE, or UNKNOWN."""
+    for i in range(batches.size):
+        if batches[i] < 0 or batches[i] >= s.batch.size - 1:
+            return UNKNOWN
+    if overdue(s, now):
+        return LATE
+    for i in range(batches.size):
+        if s.batch[batches[i]].left != 0:
+            for j in range(i):
+                s.batch[batches[j]].left = 0
+            return batches[i]
+        s.batch[batches[i]].left = UNREPORTED
+    move_clock(s, now)
+    for i in range(batches.size):
+        s.batch[batches[i]].left = 0
+    for i in range(batches.size):
+        b = batches[i]
+        batch = s.batch[b]
+        batch.scale = scale
+        batch.owner = -1
+        for f in range(batch.first, s.batch[b + 1].first):
+            start_flow(s, f, now, scale, cap_scale)
+        if batch.left == 0:
+            finish_batch(s, b)
+    return -1
+
+
+@njit(cache=True, _nrt=False)
+def start_flow(s, f, now, scale, cap_scale):  # type: ignore[no-untyped-def]
+    """Flow f joins its links, open; one without bytes or links is over at once."""
+    flow = s.flow[f]
+    first, end = s.plan[f].first, s.plan[f + 1].first
+    flow.since = now
+    flow.owner = -1
+    flow.level = 0.0
+    flow.left = s.plan[f].size * scale
+    if flow.left <= 0.0 or first == end:
+        flow.left = 0.0
+        return
+    s.batch[flow.batch].left += 1
+    if s.plan[f].cap < np.inf:  # its private link is its last hop, and nobody else's
+        s.link[s.hop[end - 1].link].capacity = min(s.plan[f].cap * cap_scale, UNBOUNDED)
+    s.opened[s.count[N_OPENED]] = f
+    s.count[N_OPENED] += 1
+    s.count[PENDING] = 1
+    before = -1
+    for h in range(first, end):
+        hop = s.hop[h]
+        link = s.link[hop.link]
+        at = link.first + link.active
+        slot = s.slot[at]
+        slot.part = hop.part
+        slot.level = OPEN
+        slot.link = hop.link
+        slot.flow = f
+        if before < 0:
+            flow.slot = at
+        else:
+            s.slot[before].next = at
+            slot.prev = before
+        before = at
+        if link.active == 0:
+            link.busy_since = now
+        link.active += 1
+        link.open += 1
+        link.open_weight += hop.part
+        if link.state == QUIET:
+            touch(s, hop.link)
+    s.slot[before].next = flow.slot
+    s.slot[flow.slot].prev = before
+
+
+@njit(cache=True, _nrt=False)
+def set_capacity(s, now, links, capacity):  # type: ignore[no-untyped-def]
+    """Links change their capacity at `now`; every flow on them is solved again. Returns -1 or LATE."""
+    if overdue(s, now):
+        return LATE
+    move_clock(s, now)
+    for i in range(links.size):
+        c = links[i]
+        link = s.link[c]
+        link.capacity = capacity[i]
+        s.count[PENDING] = 1
+        if link.state == QUIET and link.level < np.inf:
+            touch(s, c)
+        elif link.forced == 0 and link.level == np.inf:
+            touch(s, c)
+            s.ranks[STACK, s.count[N_STACK]] = c
+            s.count[N_STACK] += 1
+        link.forced = 1
+    return -1
+
+
+@njit(cache=True)
+def run_to_end(s, order, start_s):  # type: ignore[no-untyped-def]
+    """Start every batch at its time (`order` sorts them) and run until nothing moves."""
+    one = np.empty(1, np.int64)
+    i = 0
+    while True:
+        due = next_end(s)
+        take_done(s)
+        begin = start_s[order[i]] if i < order.size else np.inf
+        now = min(due, begin)
+        if now == np.inf:
+            return
+        if due <= now + TIME_TOLERANCE * abs(now):
+            advance(s, now)
+        while i < order.size and start_s[order[i]] <= now:
+            one[0] = order[i]
+            start(s, now, one, 1.0, 1.0)
+            i += 1
