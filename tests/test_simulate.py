@@ -1,0 +1,159 @@
+"""A step end to end: contract, identities, symmetry, and closed forms on idle fabrics."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from netsim.collectives import expert_exchange
+from netsim.executor import Program, Transfer, execute
+from netsim.network.flows import FlowTable
+from netsim.network.fluid import FluidNetwork
+from netsim.reports.contract import contract
+from netsim.result import phases, step_time_s
+from netsim.routing import paths
+from netsim.simulate import simulate
+from netsim.specs.case import Case, make_case
+from netsim.tables import links_table, tasks_table
+from netsim.topologies import build
+from netsim.workloads.moe import routing_statistics
+
+#: two pipeline ranks of two expert-parallel groups each, few micro-batches
+SMALL = {"parallelism.pipeline": 2, "batch.microbatches": 4}
+
+
+def small(topology: str = "mpft", **more: Any) -> Case:
+    return make_case(topology, overrides=SMALL | more)
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Any]:
+    return contract(simulate(make_case("mpft"), 2048))
+
+
+def test_contract_of_the_published_cluster(published: dict[str, Any]) -> None:
+    top, work, step = published["topology"], published["workload"], published["step"]
+    assert {"name", "family", "gpus", "endpoints", "planes", "tiers", "switches", "switch_links",
+            "oversubscription"} <= top.keys()  # fmt: skip
+    assert (top["switches"], top["switch_links"], top["planes"]) == (96, 2048, 8)
+    assert (work["stages"], work["microbatches_per_pipeline"]) == (16, 120)
+    assert work["tokens_per_step"] == 62_914_560
+    assert set(step["phases_s"]) == {"1F", "1B", "1W", "1F1B", "bubble", "opt"}
+    assert min(step["phases_s"].values()) > 0
+    assert 15 < step["time_s"] < 25
+    assert {"kind", "count", "mean_ms", "p99_ms", "wire_bytes_per_gpu", "wire_GBps", "logical_GBps",
+            "bottleneck"} <= published["collectives"][0].keys()  # fmt: skip
+    assert {"same_leaf", "cross_leaf", "worst"} <= published["latency_us"].keys()
+    assert {"price_book", "network_usd", "usd_per_endpoint", "switch_usd", "cable_usd", "nic_usd",
+            "power_kw"} <= published["cost"].keys()  # fmt: skip
+    assert {"version", "seed", "spec_sha256", "compute_profile", "evidence"} <= published["provenance"].keys()
+    json.dumps(published, allow_nan=False)
+
+
+def test_rates_follow_from_time_by_hand(published: dict[str, Any]) -> None:
+    step = published["step"]
+    tokens_per_s = 62_914_560 / step["time_s"]
+    assert step["tokens_per_day"] == pytest.approx(tokens_per_s * 86_400)
+    # table 2 of arXiv 2505.09343: about 250 GFLOP a token, causal, training
+    assert step["tflops_per_gpu_causal"] == pytest.approx(250e9 * tokens_per_s / 2048 / 1e12, rel=0.005)
+    assert step["mfu_causal"] == pytest.approx(step["tflops_per_gpu_causal"] / 989)
+    assert step["gpu_hours_per_trillion_tokens"] == pytest.approx(2048 * 1e12 / tokens_per_s / 3600)
+
+
+def test_all_exchanges_of_the_step_are_there(published: dict[str, Any]) -> None:
+    # 59 MoE layers (one in the multi-token-prediction module) x 120 micro-batches x 2 groups a stage
+    counts = {row["kind"]: row["count"] for row in published["collectives"]}
+    assert sum(counts[k] for k in ("dispatch", "cached_dispatch", "combine", "combine_backward")) == 4 * 59 * 240
+    assert counts["send_forward"] == 15 * 120 * 2
+
+
+def test_phases_of_a_rank_add_up_to_the_step(published: dict[str, Any]) -> None:
+    assert sum(published["step"]["phases_s"].values()) == pytest.approx(published["step"]["time_s"], rel=1e-12)
+
+
+def test_multi_rail_equals_multi_plane_and_three_layers_need_160_switches(published: dict[str, Any]) -> None:
+    rail, three = (contract(simulate(make_case(name), 2048)) for name in ("mrft", "ft3"))
+    assert rail["step"]["time_s"] == pytest.approx(published["step"]["time_s"], rel=0.005)
+    assert rail["topology"]["switches"] == 96
+    assert three["topology"]["switches"] == 160
+
+
+@pytest.mark.parametrize("hosts", [1, 2, 4, 8])
+def test_an_idle_dispatch_takes_its_closed_form_time(hosts: int) -> None:
+    case, gpus = make_case("mpft"), 8 * hosts
+    fabric = build(case.topology, case.hardware, gpus)
+    routing = routing_statistics(case.workload.model.moe, gpus, 8)
+    flows = expert_exchange(np.arange(gpus), 8, routing)
+    routed = paths(fabric, "adaptive", flows.source, flows.target, 0)
+    table = FlowTable(
+        link_ptr=routed.ptr, link_ids=routed.link_ids, link_share=routed.share,
+        batch_ptr=np.array([0, len(flows)]), size_bytes=flows.share, rate_cap=np.full(len(flows), np.inf),
+        weight=np.ones(len(flows)),
+    )  # fmt: skip
+    size, latency = 4096 * 7472.0, float(routed.latency_s.max())
+    program = Program(
+        actor=np.zeros(1, int), queue=np.ones(1, int), seconds=np.full(1, np.nan), transfer=np.zeros(1, int),
+        wait_ptr=np.zeros(2, int), wait_ids=np.zeros(0, int), joint_size=[],
+        transfers=[Transfer(0, size, np.inf, latency)],
+    )  # fmt: skip
+    done = execute(program, FluidNetwork(routed.capacity, table))
+    # each GPU: `remote_hosts` copies a token at 44.8 GB/s over the NIC, `devices` copies at 160 GB/s over NVLink
+    nic, nvlink = size * routing.remote_hosts / 44.8e9, size * routing.devices / 160e9
+    assert done.end_s[0] == pytest.approx(max(nic, nvlink) + latency, rel=1e-9)
+
+
+def test_same_seed_same_bits_and_tables_are_tidy() -> None:
+    first, again = (simulate(small(), 256, seed=3) for _ in range(2))
+    assert contract(first) == contract(again)
+    tasks, links = tasks_table(first), links_table(first)
+    assert len(tasks) == len(first.program)
+    assert (tasks["end_ms"] >= tasks["start_ms"]).all()
+    for (_, _), queue in tasks.groupby(["group_class", "queue"], observed=True):
+        assert (queue["start_ms"].to_numpy()[1:] >= queue["end_ms"].to_numpy()[:-1]).all()
+    assert (links["mean_load"] <= 1 + 1e-9).all()
+
+
+def test_bytes_on_the_nics_are_those_of_the_model() -> None:
+    step = simulate(small(), 256, folded=False)
+    links = links_table(step)
+    sent = links[links["kind"] == "port_tx"]["carried_bytes"].sum()
+    tasks = tasks_table(step)
+    expert_and_sends = tasks[tasks["queue"] == "communication"]["wire_bytes_per_gpu"].sum() * 64
+    # gradients, per stage: dense over all 32 hosts' GPUs by an eighth, experts over the 4 holders, FP32 and BF16
+    gradients = 0.0
+    for held in step.timing.held:
+        hosts, copies = 32, 4
+        dense = held.dense / 8 * (hosts - 1) / hosts
+        gradients += 256 * (dense + held.expert * (copies - 1) / copies) * (4 + 2)
+    assert sent == pytest.approx(expert_and_sends + gradients, rel=1e-9)
+
+
+@pytest.mark.parametrize("routing", ["adaptive", "ecmp", "static"])
+@pytest.mark.parametrize("topology", ["mpft", "ft3"])
+def test_folded_equals_unfolded(topology: str, routing: str) -> None:
+    case = small(topology, **{"topology.routing": routing})
+    folded, plain = (simulate(case, 256, folded=fold) for fold in (True, False))
+    assert step_time_s(folded) == pytest.approx(step_time_s(plain), rel=1e-9)
+    assert phases(folded).exposed_s == pytest.approx(phases(plain).exposed_s, rel=1e-9)
+
+
+def test_a_degraded_link_slows_the_step_and_folds_exactly() -> None:
+    case, whole = small(), simulate(small(), 256)
+    port = int(np.flatnonzero(whole.topology.link_kind == 4)[9])  # the NIC of GPU 9, outwards
+    folded, plain = (simulate(case, 256, folded=fold, degraded={port: 0.25}) for fold in (True, False))
+    assert step_time_s(folded) == pytest.approx(step_time_s(plain), rel=1e-9)
+    assert step_time_s(folded) > step_time_s(whole)
+    assert len(whole.traffic.multiplicity) < len(folded.traffic.multiplicity) <= 4
+
+
+def test_one_pipeline_rank_runs_without_sends() -> None:
+    case = make_case(overrides={"parallelism.pipeline": 1, "schedule.name": "1f1b", "batch.microbatches": 2})
+    result = contract(simulate(case, 64))
+    assert {row["kind"] for row in result["collectives"]} == {
+        "dispatch", "cached_dispatch", "combine", "combine_backward", "reduce_scatter", "all_gather",
+    }  # fmt: skip
+    # dense parameters of all layers are replicated over 64 ranks; experts have no copies to reduce with
+    assert result["step"]["phases_s"]["1F1B"] == 0
+    assert result["step"]["phases_s"]["bubble"] == pytest.approx(0, abs=1e-9)
