@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from netsim.collectives import expert_exchange, point_to_point, rings, two_level_rings
 from netsim.workloads.moe import RoutingStatistics
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from netsim.errors import NetsimError
 from netsim.executor import Program, Transfer, execute
 from netsim.network.flows import FlowTable

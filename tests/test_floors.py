@@ -3,8 +3,9 @@
 import ast
 from pathlib import Path
 
-import netsim
 import pytest
+
+import netsim
 
 ROOT = Path(netsim.__file__).parent
 FLOORS = [

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from netsim.collectives import expert_exchange
 from netsim.executor import Program, Transfer, execute
 from netsim.network.flows import FlowTable
@@ -65,12 +66,16 @@ def test_rates_follow_from_time_by_hand(published: dict[str, Any]) -> None:
 def test_all_exchanges_of_the_step_are_there(published: dict[str, Any]) -> None:
     # 59 MoE layers (one in the multi-token-prediction module) x 120 micro-batches x 2 groups a stage
     counts = {row["kind"]: row["count"] for row in published["collectives"]}
-    assert sum(counts[k] for k in ("dispatch", "cached_dispatch", "combine", "combine_backward")) == 4 * 59 * 240
+    assert (
+        sum(counts[k] for k in ("dispatch", "cached_dispatch", "combine", "combine_backward")) == 4 * 59 * 240
+    )
     assert counts["send_forward"] == 15 * 120 * 2
 
 
 def test_phases_of_a_rank_add_up_to_the_step(published: dict[str, Any]) -> None:
-    assert sum(published["step"]["phases_s"].values()) == pytest.approx(published["step"]["time_s"], rel=1e-12)
+    assert sum(published["step"]["phases_s"].values()) == pytest.approx(
+        published["step"]["time_s"], rel=1e-12
+    )
 
 
 def test_multi_rail_equals_multi_plane_and_three_layers_need_160_switches(published: dict[str, Any]) -> None:

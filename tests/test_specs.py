@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
+
 from netsim import catalog
 from netsim.errors import NetsimError
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.case import SECTIONS, make_case, parse_overrides, sort_overrides
-from pydantic import BaseModel
 
 KINDS = {"topology": TopologySpec, "workload": WorkloadSpec, "hardware": HardwareSpec}
 

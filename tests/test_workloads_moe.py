@@ -4,6 +4,7 @@ from math import comb
 
 import numpy as np
 import pytest
+
 from netsim.specs import WorkloadSpec, load
 from netsim.specs.workload import MoeSpec
 from netsim.workloads.moe import choose_experts, routing_statistics, token_bytes

@@ -1,6 +1,7 @@
 """Plans, stages and the batch under weak and strong scaling."""
 
 import pytest
+
 from netsim.errors import SpecError
 from netsim.specs import WorkloadSpec, load
 from netsim.workloads.plan import make_plan

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+
 from netsim.errors import SpecError
 from netsim.workloads.schedules import SCHEDULES, Chunk, Unit, dualpipe, one_f_one_b, schedule, stage_of
 
@@ -23,7 +24,9 @@ def test_dualpipe_counts_per_rank_are_the_published_ones(rank: int, depth: int) 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize(("ranks", "microbatches"), [(2, 4), (4, 8), (4, 20), (8, 16), (16, 120)])
-def test_every_microbatch_passes_every_stage_once_in_each_phase(name: str, ranks: int, microbatches: int) -> None:
+def test_every_microbatch_passes_every_stage_once_in_each_phase(
+    name: str, ranks: int, microbatches: int
+) -> None:
     for chunks in schedule(name, ranks, microbatches):
         for part in ("forward", "backward", "weight"):
             units = [unit for chunk in chunks if (unit := getattr(chunk, part))]
@@ -59,7 +62,11 @@ def _ready(chunk: Chunk, rank: int, ranks: int, done: set[tuple[str, Unit, int]]
             return False
         if ("F", chunk.backward, stage) not in done:
             return False
-    return not chunk.weight or bool(chunk.backward) or ("B", chunk.weight, stage_of(rank, chunk.weight[0], ranks)) in done
+    return (
+        not chunk.weight
+        or bool(chunk.backward)
+        or ("B", chunk.weight, stage_of(rank, chunk.weight[0], ranks)) in done
+    )
 
 
 def _finish(chunk: Chunk, rank: int, ranks: int, done: set[tuple[str, Unit, int]]) -> None:

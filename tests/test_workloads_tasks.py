@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+
 from netsim.specs import WorkloadSpec, load
 from netsim.workloads.schedules import dualpipe, one_f_one_b
 from netsim.workloads.stages import split_layers

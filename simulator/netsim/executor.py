@@ -10,7 +10,7 @@ Left out: the cost of a scheduling decision itself (it is part of the measured o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from netsim.errors import NetsimError
 from netsim.network.fluid import FluidNetwork
 from netsim.network.simpy_network import Network
+
+Steps = Generator[simpy.Event, Any, None]
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class _Run:
     def ended(self) -> NDArray[np.float64]:
         return np.array([np.nan if end is None else end for end in self.end])
 
-    def _queue(self, tasks: list[int]) -> Iterator[simpy.Event]:
+    def _queue(self, tasks: list[int]) -> Steps:
         env, end = self.env, self.end
         for task in tasks:
             for other in self.waits[task]:
@@ -140,7 +142,7 @@ class _Run:
         if self.progress is not None and self.count % 2048 == 0:
             self.progress(self.count)
 
-    def _move(self, transfer: Transfer) -> Iterator[simpy.Event]:
+    def _move(self, transfer: Transfer) -> Steps:
         if transfer.latency_s:
             yield self.env.timeout(transfer.latency_s)
         if transfer.batch >= 0:
@@ -155,7 +157,7 @@ class _Run:
             self.env.process(self._joint_move(transfer, done))
         return done
 
-    def _joint_move(self, transfer: Transfer, done: simpy.Event) -> Iterator[simpy.Event]:
+    def _joint_move(self, transfer: Transfer, done: simpy.Event) -> Steps:
         yield from self._move(transfer)
         done.succeed()
 

@@ -1,7 +1,7 @@
 """From a task graph, seconds and traffic to the program that the executor runs, one copy per actor class.
 
-The transfers of a task are looked up by what it does (`Work`): expert exchanges and sends belong to the stage group, gradients
-to all ranks that hold the stage. Fixed latency is the path's idle latency plus the kernel's set-up.
+The transfers of a task are looked up by what it does (`Work`): expert exchanges and sends belong to the stage group,
+gradients to all ranks that hold the stage. Fixed latency is the path's idle latency plus the kernel's set-up.
 """
 
 from __future__ import annotations

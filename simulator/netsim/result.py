@@ -60,20 +60,17 @@ class Columns:
 def phases(step: Step) -> Phases:
     """Phases, exposed communication and the hidden fraction, weighted over all ranks."""
     columns, total = Columns(step), step_time_s(step)
-    timed = (columns.queue != GRADIENT) & ~np.isin(columns.name, [*SENDS, "optimizer"])
-    spans = [_chunk_spans(columns, timed & (columns.actor == a)) for a in range(len(columns.groups_in))]
-    last = max(float(end[-1]) for _, _, end in spans)
+    spans = chunk_spans(step, columns)
+    last = max(float(span.end_s[-1]) for span in spans)
     rows = {phase: np.zeros(len(spans)) for phase in PHASES}
     exposed = np.zeros(len(spans))
-    for actor, (chunk, start, end) in enumerate(spans):
-        label = np.array([step.graph.chunks[c].phase for c in chunk])
+    for actor, span in enumerate(spans):
+        length = span.end_s - span.start_s
         for phase in ("1F", "1B", "1W", "1F1B"):
-            rows[phase][actor] = (end - start)[label == phase].sum()
-        mine = timed & (columns.actor == actor) & (columns.queue == COMPUTE)
-        busy = (columns.end_s - columns.start_s)[mine].sum()
-        exposed[actor] = (end - start).sum() - busy
+            rows[phase][actor] = length[span.phase == phase].sum()
+        exposed[actor] = length.sum() - span.busy_s
         rows["opt"][actor] = total - last
-        rows["bubble"][actor] = last - (end - start).sum()
+        rows["bubble"][actor] = last - length.sum()
     weight = columns.groups_in
     return Phases(
         mean_s={phase: float(np.average(row, weights=weight)) for phase, row in rows.items()},
@@ -83,17 +80,34 @@ def phases(step: Step) -> Phases:
     )
 
 
-def _chunk_spans(
-    columns: Columns, mask: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Chunk number, start and end of each chunk of one actor; a chunk never starts before the last one ended."""
+@dataclass(frozen=True)
+class Spans:
+    """The chunks of one actor class in order: phase, start and end of each, and the compute time in all of them."""
+
+    phase: NDArray[np.str_]
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    busy_s: float
+
+
+def chunk_spans(step: Step, columns: Columns | None = None) -> list[Spans]:
+    """When each chunk of each actor class ran; a chunk never starts before the one before has ended."""
+    columns = columns or Columns(step)
+    timed = (columns.queue != GRADIENT) & ~np.isin(columns.name, [*SENDS, "optimizer"])
+    phase = np.array([chunk.phase for chunk in step.graph.chunks])
+    return [_spans(columns, timed & (columns.actor == a), phase) for a in range(len(columns.groups_in))]
+
+
+def _spans(columns: Columns, mask: NDArray[np.bool_], phase: NDArray[np.str_]) -> Spans:
     chunk, group = np.unique(columns.chunk[mask], return_inverse=True)
     start, end = np.full(len(chunk), np.inf), np.zeros(len(chunk))
     np.minimum.at(start, group, columns.start_s[mask])
     np.maximum.at(end, group, columns.end_s[mask])
     end = np.maximum.accumulate(end)
     start[1:] = np.maximum(start[1:], end[:-1])
-    return chunk, start, end
+    compute = mask & (columns.queue == COMPUTE)
+    busy = float((columns.end_s - columns.start_s)[compute].sum())
+    return Spans(phase[chunk], start, end, busy)
 
 
 def _hidden_fraction(columns: Columns) -> float:

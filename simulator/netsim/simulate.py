@@ -91,9 +91,7 @@ def simulate(
     traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded, capacity)
 
     timing = Timing(case, plan, held, graph.both_ways)
-    program, instances = make_program(
-        graph, traffic, timing.compute_s, timing.transfer_cost, graph.both_ways
-    )
+    program, instances = make_program(graph, traffic, timing.compute_s, timing.transfer_cost, graph.both_ways)
     fluid = FluidNetwork(traffic.capacity, traffic.table)
     report = (lambda done: progress(done, len(program))) if progress else None
     execution = execute(program, fluid, report)

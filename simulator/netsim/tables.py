@@ -27,7 +27,7 @@ def tasks_table(step: Step) -> pd.DataFrame:
             "rank": np.array(graph.rank)[task],
             "group_class": columns.actor,
             "stage_groups": columns.groups_in[columns.actor],
-            "queue": pd.Categorical.from_codes(columns.queue.tolist(), list(QUEUES)),
+            "queue": pd.Categorical(np.array(QUEUES)[columns.queue]),
             "name": of_work("name"),
             "block": of_work("block"),
             "pass": of_work("phase"),

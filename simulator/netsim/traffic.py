@@ -66,9 +66,9 @@ def make_traffic(
     crossed = np.bincount(table.link_ids, minlength=routed.capacity.size) > 0
     if folded:
         merged = fold(routed.capacity, table, _membership(batches, pipeline, groups), _colours(batches))
-        actor_class = merged.actor_class.reshape(pipeline, groups)
-        ids = merged.batch_class
-        table, capacity, link_class = merged.table, merged.capacity, merged.link_class
+        actor_class = merged.actor_class.astype(np.int64).reshape(pipeline, groups)
+        ids = merged.batch_class.astype(np.int64)
+        table, capacity, link_class = merged.table, merged.capacity, merged.link_class.astype(np.int64)
     else:
         actor_class = np.arange(pipeline * groups).reshape(pipeline, groups)
         ids, capacity, link_class = np.arange(len(batches)), routed.capacity, np.arange(routed.capacity.size)
@@ -119,9 +119,7 @@ def _table(batches: Sequence[Batch], routed: PathTable) -> FlowTable:
     )
 
 
-def _latencies(
-    batches: Sequence[Batch], routed: PathTable, table: FlowTable
-) -> dict[tuple[str, int], float]:
+def _latencies(batches: Sequence[Batch], routed: PathTable, table: FlowTable) -> dict[tuple[str, int], float]:
     """The longest idle path of each batch, once for each step of a ring."""
     found = {}
     for n, batch in enumerate(batches):

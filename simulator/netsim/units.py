@@ -88,7 +88,8 @@ def _quantity(dimension: str) -> tuple[BeforeValidator, PlainSerializer]:
 
     def write(value: float) -> str:
         unit = next(iter(_UNITS[dimension]))
-        return f"{value!r} {unit}"
+        text = f"{value:.15g}"  # exact where it can be, or every digit
+        return f"{text if float(text) == value else repr(value)} {unit}"
 
     return BeforeValidator(read), PlainSerializer(write)
 

@@ -16,7 +16,8 @@ TopologyName = Annotated[
 Gpus = Annotated[int, typer.Option("--gpus", "-n", help="GPUs in the cluster.")]
 WorkloadName = Annotated[str, typer.Option("--workload", "-w", help="Job: a preset or a TOML file.")]
 Profile = Annotated[
-    str | None, typer.Option("--profile", help="Compute profile: a preset or a TOML file. [default: the workload's]")
+    str | None,
+    typer.Option("--profile", help="Compute profile: a preset or a TOML file. [default: the workload's]"),
 ]
 Routing = Annotated[
     str | None, typer.Option("--routing", help="ecmp, adaptive or static. [default: the fabric's]")
@@ -33,10 +34,13 @@ Scaling = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a spec key, e.g. switch.radix=128. Repeatable."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a spec key, e.g. switch.radix=128. Repeatable."
+    ),
 ]
 Output = Annotated[
-    Path | None, typer.Option("-o", "--output", help="Write result.json, spec.toml and tables into this folder.")
+    Path | None,
+    typer.Option("-o", "--output", help="Write result.json, spec.toml and tables into this folder."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite a result that is already there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

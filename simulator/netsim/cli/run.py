@@ -81,5 +81,3 @@ def _simulate(
     with progress_bar("simulating", quiet) as report:
         step = simulate(case, gpus, scaling=scaling, seed=seed, folded=fold, progress=report)
     return step, contract(step)
-
-

@@ -36,7 +36,14 @@ def print_summary(result: dict[str, Any]) -> None:
 
 def _table(title: str, *columns: str) -> Table:
     """A table without walls: the first and any wordy last column to the left, numbers to the right."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
     for name in columns:
         table.add_column(name, justify="left" if name in ("", "bound by") else "right", no_wrap=True)
     return table
@@ -74,7 +81,9 @@ def _print_network(console: Console, result: dict[str, Any]) -> None:
         f"{cost['network_usd'] / 1e6:.2f} M$ ({cost['usd_per_endpoint'] / 1e3:.2f} k$ an endpoint, "
         f"{cost['price_book']} prices), {cost['power_kw']:.0f} kW"
     )
-    shown = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in latency.items() if value is not None)
+    shown = ", ".join(
+        f"{name.replace('_', ' ')} {value:.2f}" for name, value in latency.items() if value is not None
+    )
     console.print(f"Latency (us, 64 B): {shown}")
 
 
@@ -95,7 +104,9 @@ def print_record(record: dict[str, Any]) -> None:
     """Nested tables of plain values, a section a table."""
     console = Console(highlight=False)
     for title, values in record.items():
-        table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=box.SIMPLE)
+        table = Table(
+            title=title, title_justify="left", title_style="bold", show_header=False, box=box.SIMPLE
+        )
         for name, value in values.items():
             if not isinstance(value, dict | list):
                 table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value}")

@@ -69,7 +69,7 @@ def expert_exchange(gpus: NDArray[np.int64], gpus_per_host: int, routing: Routin
 
 
 def _all_pairs(grid: NDArray[np.int64], share: float) -> Transfers:
-    hosts, width = grid.shape
+    width = grid.shape[1]
     source = np.repeat(grid, width, axis=1)
     target = np.tile(grid, (1, width))
     return _flows(source, target, share, np.inf)

@@ -31,10 +31,11 @@ def prepare(folder: Path, force: bool = False) -> None:
 
 
 def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = False) -> list[Path]:
-    """Write result.json, spec.toml and the tables; returns the files.
+    """Write result.json, spec.toml, the tables and a picture of the step; returns the files.
 
     Raises NetsimError when a file cannot be written.
     """
+    from netsim.reports.gantt import gantt, save
     from netsim.tables import collectives_table, links_table, tasks_table
 
     written = [
@@ -46,6 +47,7 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
         written.append(_write(folder / f"{name}.parquet", lambda p, t=table: t.to_parquet(p, index=False)))  # type: ignore[misc]
         if csv:
             written.append(_write(folder / f"{name}.csv", lambda p, t=table: t.to_csv(p, index=False)))  # type: ignore[misc]
+    written.append(_write(folder / "gantt.svg", lambda p: save(gantt(step), p, "svg")))
     return written
 
 

@@ -25,12 +25,11 @@ _FREE = ("embedding", "mtp_in")
 
 def model_layers(model: ModelSpec) -> Stage:
     """Every layer of the model in forward order, heads and multi-token-prediction modules included."""
-    layers: list[LayerKind] = ["embedding"]
-    layers += ["dense"] * model.dense_layers + ["moe"] * (model.layers - model.dense_layers)
-    layers += ["head"]
-    for _ in range(model.mtp_depth):
-        layers += ["mtp_in", "moe", "head"]
-    return tuple(layers)
+    dense: Stage = ("dense",)
+    moe: Stage = ("moe",)
+    prediction: Stage = ("mtp_in", "moe", "head")
+    body = dense * model.dense_layers + moe * (model.layers - model.dense_layers)
+    return ("embedding", *body, "head", *prediction * model.mtp_depth)
 
 
 def split_layers(model: ModelSpec, stages: int) -> tuple[Stage, ...]:

@@ -52,7 +52,8 @@ class Work(NamedTuple):
 class TaskGraph:
     """The tasks of one pipeline, in columns; a task is an index, and tasks of a rank are in queue order.
 
-    `both_ways` says that every stage is held by two ranks. `waits[t]` holds the tasks, other than its predecessor in the queue, that task t waits for.
+    `both_ways` says that every stage is held by two ranks. `waits[t]` holds the tasks, other than its predecessor in
+    the queue, that task t waits for.
     """
 
     ranks: int
