@@ -12,8 +12,8 @@ FLOORS = [
     ["units", "errors", "catalog", "specs"],
     ["topologies", "workloads"],
     ["maxmin", "routing", "placement", "collectives", "compute"],
-    ["network", "traffic", "program", "executor", "result", "tables", "simulate"],
-    ["reports"],
+    ["network", "traffic", "program", "executor", "result", "tables", "simulate", "bench"],
+    ["reports", "measure"],
     ["cli"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

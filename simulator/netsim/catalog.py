@@ -17,6 +17,7 @@ FOLDERS = {
     "hardware": "workloads/hardware",
     "profile": "workloads/compute",
     "prices": "topologies/prices",
+    "protocol": "topologies/protocols",
     "published": "reports/published",
 }
 

@@ -1,12 +1,10 @@
 """Expert routing: how many hosts and devices a token visits, and how many bytes that moves.
 
-The gate is DeepSeek-V3's: sigmoid affinities; a group of experts (those of one host in training) scores the sum
-of its two best; the best `group_limit` groups stay; the token goes to the `top_k` best experts in them. The number
-of distinct hosts and devices has no closed form under the group limit, so it is counted once over sampled tokens
-with independent random affinities (balanced in the mean). With every group allowed (`group_limit = groups`) it
-has one, and the tests hold the sampling to it:
-
-    E[distinct hosts] = N (1 - C(E - E/N, k) / C(E, k))     for E experts on N hosts, k of them chosen evenly.
+The `model` gate is DeepSeek-V3's: sigmoid affinities; a group of experts (those of one host in training) scores the
+sum of its two best; the best `group_limit` groups stay; the token goes to the `top_k` best experts in them. The
+`deepep` gate is that of DeepEP's own tests: the groups are the hosts, each scores its best expert, and the best four
+stay. Distinct hosts and devices are counted once over sampled tokens with independent random affinities (balanced in
+the mean). Where there is a closed form (`netsim.workloads.distinct`), the tests hold the sampling to it.
 
 A token crosses the NIC once for each *other* host that it visits, to the GPU of the sender's index, and is
 spread there over NVLink; the own host's devices are reached over NVLink directly. Copies to the arriving GPU itself
@@ -16,7 +14,7 @@ Bytes of a token: a dispatch carries FP8 values with one 4-byte scale per 128 of
 source metadata, and expert indices and weights (4 + 4 bytes per chosen expert); a cached dispatch leaves out the
 indices and weights; a combine carries BF16, the metadata and the weights.
 
-Left out: skewed expert load, and the imbalance between ranks within one micro-batch.
+Left out here: skewed expert load, and the imbalance between ranks within one micro-batch (`expert_load`).
 
 Sources: arXiv 2412.19437 section 2.1.2; github.com/deepseek-ai/DeepEP (message layout, tests/test_internode.py).
 """
@@ -25,13 +23,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netsim.specs.workload import MoeSpec
 
+Gate = Literal["model", "deepep"]
+
 SAMPLED_TOKENS = 8192
+DEEPEP_HOST_LIMIT = 4
 _VALUE_BYTES = {"fp8": 1, "bf16": 2, "fp32": 4}
 _SCALE_BLOCK, _SCALE_BYTES = 128, 4
 _SOURCE_BYTES = 16
@@ -57,22 +59,52 @@ class RoutingStatistics:
 
 @lru_cache(maxsize=64)
 def routing_statistics(
-    moe: MoeSpec, expert_parallel: int, gpus_per_host: int, seed: int = 0, tokens: int = SAMPLED_TOKENS
+    moe: MoeSpec,
+    expert_parallel: int,
+    gpus_per_host: int,
+    seed: int = 0,
+    tokens: int = SAMPLED_TOKENS,
+    gate: Gate = "model",
 ) -> RoutingStatistics:
     """Distinct hosts and devices of a token under the actual gate, from sampled tokens."""
-    chosen = choose_experts(moe, np.random.default_rng([seed, 0x6A7E]), tokens)
+    group_hosts = max(1, -(-expert_parallel // gpus_per_host))
+    gated = moe if gate == "model" else by_host(moe, group_hosts)
+    chosen = choose_experts(gated, np.random.default_rng([seed, 0x6A7E]), tokens, gate)
     devices = chosen // (moe.experts // expert_parallel)
     hosts = devices // gpus_per_host
-    group_hosts = max(1, -(-expert_parallel // gpus_per_host))
     return RoutingStatistics(group_hosts, _mean_distinct(hosts), _mean_distinct(devices))
 
 
-def choose_experts(moe: MoeSpec, rng: np.random.Generator, tokens: int) -> NDArray[np.int64]:
-    """The experts of each token, (tokens, top_k), by group-limited top-k over random affinities."""
-    # the sigmoid is monotone, so it matters only for the sum of a group's two best
-    affinity = 1.0 / (1.0 + np.exp(-rng.standard_normal((tokens, moe.groups, moe.experts // moe.groups))))
-    best_two = np.partition(affinity, -2, axis=2)[:, :, -2:].sum(axis=2)
-    kept = np.argpartition(best_two, -moe.group_limit, axis=1)[:, -moe.group_limit :]
+def by_host(moe: MoeSpec, hosts: int) -> MoeSpec:
+    """The experts with a group a host, of which a token visits at most four."""
+    return moe.model_copy(update={"groups": hosts, "group_limit": min(DEEPEP_HOST_LIMIT, hosts)})
+
+
+def choose_experts(
+    moe: MoeSpec,
+    rng: np.random.Generator,
+    tokens: int,
+    gate: Gate = "model",
+    load: NDArray[np.float64] | None = None,
+) -> NDArray[np.int64]:
+    """The experts of each token, (tokens, top_k), by group-limited top-k over random affinities.
+
+    load : (experts,) positive; an expert is chosen about in proportion (exactly so for the first choice without a
+        group limit: Gumbel noise on its logarithm). Default: all alike.
+    """
+    shape = (tokens, moe.groups, moe.experts // moe.groups)
+    if load is None:
+        score = rng.standard_normal(shape)
+    else:
+        score = rng.gumbel(size=shape) + np.log(load / load.mean()).reshape(shape[1:])
+    if gate == "deepep":
+        affinity = np.abs(score) + 1.0 if load is None else np.exp(score)
+        of_group = affinity.max(axis=2)
+    else:
+        # the sigmoid is monotone, so it matters only for the sum of a group's two best
+        affinity = 1.0 / (1.0 + np.exp(-score))
+        of_group = np.partition(affinity, -2, axis=2)[:, :, -2:].sum(axis=2)
+    kept = np.argpartition(of_group, -moe.group_limit, axis=1)[:, -moe.group_limit :]
     allowed = np.zeros((tokens, moe.groups, 1), dtype=bool)
     np.put_along_axis(allowed[:, :, 0], kept, True, axis=1)
     masked = np.where(allowed, affinity, -1.0).reshape(tokens, moe.experts)

@@ -1,0 +1,89 @@
+"""Rows of `netsim collective` as files: a result with its provenance, a CSV, and a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import netsim
+from netsim.bench import Setup
+from netsim.errors import NetsimError
+from netsim.reports.rundir import prepare
+from netsim.topologies import latency_us, summary
+
+__all__ = ["figure", "prepare", "to_csv", "to_json", "write"]
+
+SCHEMA = 1
+
+
+def to_json(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as a JSON list."""
+    return json.dumps(list(rows), indent=1, allow_nan=False) + "\n"
+
+
+def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as CSV, one observation a line."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write(folder: Path, rows: Sequence[dict[str, Any]], setup: Setup) -> list[Path]:
+    """Write result.json, collective.csv and collective.svg; returns the files.
+
+    Raises NetsimError when a file cannot be written.
+    """
+    result = {
+        "schema": SCHEMA,
+        "topology": summary(setup.topology),
+        "latency_us": latency_us(setup.topology),
+        "rows": list(rows),
+        "provenance": {
+            "version": netsim.__version__,
+            "seed": setup.seed,
+            "routing": setup.routing,
+            "protocol": setup.protocol.model_dump(mode="json", exclude_none=True),
+            "evidence": {
+                spec.name: dict(sorted(spec.sources.items()))
+                for spec in (setup.topology.spec, setup.topology.hardware, setup.protocol)
+            },
+        },
+    }
+    texts = {
+        "result.json": json.dumps(result, indent=1, allow_nan=False) + "\n",
+        "collective.csv": to_csv(rows),
+        "collective.svg": figure(rows),
+    }
+    for name, text in texts.items():
+        try:
+            (folder / name).write_text(text, "utf-8")
+        except OSError as error:
+            raise NetsimError(f"{folder / name}: cannot be written: {error.strerror}") from None
+    return [folder / name for name in texts]
+
+
+def figure(rows: Sequence[dict[str, Any]]) -> str:
+    """Bandwidth over size (or over expert-parallel width) as SVG text."""
+    from netsim.reports.plots import canvas, svg
+
+    exchange = "hosts_per_token" in rows[0]
+    x = "ranks" if exchange else "size_bytes"
+    series = ("logical_GBps", "wire_GBps", "nvlink_GBps") if exchange else ("busbw_GBps", "wire_GBps")
+    fig, ax = canvas()
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        mine = [row for row in rows if row["kind"] == kind]
+        for name in series:
+            label = f"{kind} {name.removesuffix('_GBps')}"
+            ax.plot([row[x] for row in mine], [row[name] for row in mine], marker="o", ms=3, label=label)
+    ax.set_xscale("log", base=2)
+    ax.set_xlabel("expert-parallel ranks" if exchange else "message size, bytes")
+    ax.set_ylabel("GB/s")
+    ax.set_ylim(bottom=0)
+    ax.legend(fontsize=8)
+    return svg(fig)
