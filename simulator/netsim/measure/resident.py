@@ -68,7 +68,7 @@ extern "C" __global__ void CLUSTER resident(volatile int* stop, volatile long lo
       moved += 2LL * 65536 * sizeof(uint4);
       at = last % slice;
     } else if (threadIdx.x == 0) {
-      __nanosleep(500);
+      __nanosleep(20000);  // asking the host more often slows the launches of others
     }
     __syncthreads();
   }

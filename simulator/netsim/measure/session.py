@@ -117,9 +117,9 @@ class GpuBench:
                     self._last = (m.shape, *self._build(m))
                 _, built, error_rel = self._last
                 return self.protocol.time(m, built), error_rel
-        except (RuntimeError, ValueError, AttributeError, NotImplementedError) as error:
-            if isinstance(error, WrongResult):
-                raise
+        except (WrongResult, NetsimError):
+            raise
+        except Exception as error:  # a library's refusals have no common type
             raise Refused(self._reason(error)) from error
 
     def _build(self, m: Measurement) -> tuple[Built, float]:

@@ -4,12 +4,10 @@ Each function takes `triton.language` and returns the kernel's source, so that t
 `Gpu.jit` compiles it. Float32 inside, one pass over memory, one program a row or a block of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
-#: Triton tells compile-time arguments by the word in the annotation
+#: Triton tells compile-time arguments by the word in the annotation, and evaluates names there: hence the quotes
 constexpr = Any
 Kernel = Callable[..., None]
 
@@ -17,7 +15,7 @@ Kernel = Callable[..., None]
 def rmsnorm(tl: Any) -> Kernel:
     """y = x / rms(x) * w."""
 
-    def kernel(x: Any, w: Any, y: Any, n: Any, WIDTH: constexpr) -> None:
+    def kernel(x: "Any", w: "Any", y: "Any", n: "Any", WIDTH: "constexpr") -> None:
         at = tl.program_id(0).to(tl.int64) * n
         c = tl.arange(0, WIDTH)
         v = tl.load(x + at + c, mask=c < n, other=0.0).to(tl.float32)
@@ -31,7 +29,7 @@ def rmsnorm(tl: Any) -> Kernel:
 def add_rmsnorm(tl: Any) -> Kernel:
     """s = x + r, y = s / rms(s) * w."""
 
-    def kernel(x: Any, r: Any, w: Any, s: Any, y: Any, n: Any, WIDTH: constexpr) -> None:
+    def kernel(x: "Any", r: "Any", w: "Any", s: "Any", y: "Any", n: "Any", WIDTH: "constexpr") -> None:
         at = tl.program_id(0).to(tl.int64) * n
         c = tl.arange(0, WIDTH)
         v = tl.load(x + at + c, mask=c < n, other=0.0).to(tl.float32)
@@ -47,7 +45,7 @@ def add_rmsnorm(tl: Any) -> Kernel:
 def rmsnorm_bwd(tl: Any) -> Kernel:
     """The gradient of the input of rmsnorm."""
 
-    def kernel(x: Any, w: Any, dy: Any, dx: Any, n: Any, WIDTH: constexpr) -> None:
+    def kernel(x: "Any", w: "Any", dy: "Any", dx: "Any", n: "Any", WIDTH: "constexpr") -> None:
         at = tl.program_id(0).to(tl.int64) * n
         c = tl.arange(0, WIDTH)
         v = tl.load(x + at + c, mask=c < n, other=0.0).to(tl.float32)
@@ -63,7 +61,9 @@ def rmsnorm_bwd(tl: Any) -> Kernel:
 def quant(tl: Any) -> Kernel:
     """FP8 with a scale for each 128 values of a row."""
 
-    def kernel(x: Any, q: Any, s: Any, n: Any, per_row: Any, groups: Any, GROUPS: constexpr) -> None:
+    def kernel(
+        x: "Any", q: "Any", s: "Any", n: "Any", per_row: "Any", groups: "Any", GROUPS: "constexpr"
+    ) -> None:
         g = tl.program_id(0).to(tl.int64) * GROUPS + tl.arange(0, GROUPS)
         c = (g % per_row)[:, None] * 128 + tl.arange(0, 128)[None, :]
         at = (g // per_row)[:, None] * n + c
@@ -79,7 +79,9 @@ def quant(tl: Any) -> Kernel:
 def dequant(tl: Any) -> Kernel:
     """Back from FP8 with a scale for each 128 values."""
 
-    def kernel(q: Any, s: Any, y: Any, n: Any, per_row: Any, groups: Any, GROUPS: constexpr) -> None:
+    def kernel(
+        q: "Any", s: "Any", y: "Any", n: "Any", per_row: "Any", groups: "Any", GROUPS: "constexpr"
+    ) -> None:
         g = tl.program_id(0).to(tl.int64) * GROUPS + tl.arange(0, GROUPS)
         c = (g % per_row)[:, None] * 128 + tl.arange(0, 128)[None, :]
         at = (g // per_row)[:, None] * n + c
@@ -94,7 +96,7 @@ def dequant(tl: Any) -> Kernel:
 def swiglu(tl: Any) -> Kernel:
     """silu(gate) * up; gate and up stand side by side in a row of 2n."""
 
-    def kernel(x: Any, y: Any, n: Any, WIDTH: constexpr) -> None:
+    def kernel(x: "Any", y: "Any", n: "Any", WIDTH: "constexpr") -> None:
         row = tl.program_id(0).to(tl.int64)
         c = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
         gate = tl.load(x + row * 2 * n + c, mask=c < n, other=0.0).to(tl.float32)
@@ -107,7 +109,9 @@ def swiglu(tl: Any) -> Kernel:
 def swiglu_quant(tl: Any) -> Kernel:
     """silu(gate) * up, written as FP8 with a scale for each 128 values."""
 
-    def kernel(x: Any, q: Any, s: Any, n: Any, per_row: Any, groups: Any, GROUPS: constexpr) -> None:
+    def kernel(
+        x: "Any", q: "Any", s: "Any", n: "Any", per_row: "Any", groups: "Any", GROUPS: "constexpr"
+    ) -> None:
         g = tl.program_id(0).to(tl.int64) * GROUPS + tl.arange(0, GROUPS)
         c = (g % per_row)[:, None] * 128 + tl.arange(0, 128)[None, :]
         row = (g // per_row)[:, None]
@@ -125,7 +129,7 @@ def swiglu_quant(tl: Any) -> Kernel:
 def swiglu_bwd(tl: Any) -> Kernel:
     """Gradients of gate and up."""
 
-    def kernel(x: Any, dy: Any, dx: Any, n: Any, WIDTH: constexpr) -> None:
+    def kernel(x: "Any", dy: "Any", dx: "Any", n: "Any", WIDTH: "constexpr") -> None:
         row = tl.program_id(0).to(tl.int64)
         c = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
         gate = tl.load(x + row * 2 * n + c, mask=c < n, other=0.0).to(tl.float32)
@@ -142,7 +146,7 @@ def swiglu_bwd(tl: Any) -> Kernel:
 def rope(tl: Any) -> Kernel:
     """Rotary embedding of heads of 64 values, halves paired; one angle a row and pair."""
 
-    def kernel(x: Any, cos: Any, sin: Any, y: Any, n: Any, HEADS: constexpr) -> None:
+    def kernel(x: "Any", cos: "Any", sin: "Any", y: "Any", n: "Any", HEADS: "constexpr") -> None:
         row = tl.program_id(0).to(tl.int64)
         head = tl.program_id(1) * HEADS + tl.arange(0, HEADS)
         i = tl.arange(0, 32)[None, :]
@@ -161,7 +165,7 @@ def rope(tl: Any) -> Kernel:
 def gather(tl: Any) -> Kernel:
     """Rows of x in the order of an index."""
 
-    def kernel(x: Any, index: Any, y: Any, n: Any, WIDTH: constexpr) -> None:
+    def kernel(x: "Any", index: "Any", y: "Any", n: "Any", WIDTH: "constexpr") -> None:
         row = tl.program_id(0).to(tl.int64)
         c = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
         source = tl.load(index + row).to(tl.int64)
@@ -173,7 +177,9 @@ def gather(tl: Any) -> Kernel:
 def combine(tl: Any) -> Kernel:
     """Weighted sum of the K rows of each token."""
 
-    def kernel(x: Any, index: Any, w: Any, y: Any, n: Any, K: constexpr, WIDTH: constexpr) -> None:
+    def kernel(
+        x: "Any", index: "Any", w: "Any", y: "Any", n: "Any", K: "constexpr", WIDTH: "constexpr"
+    ) -> None:
         token = tl.program_id(0).to(tl.int64)
         c = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
         total = tl.zeros([WIDTH], dtype=tl.float32)
@@ -189,7 +195,7 @@ def combine(tl: Any) -> Kernel:
 def adam(tl: Any) -> Kernel:
     """AdamW with BF16 moments, FP32 master weight and gradient, and the BF16 weight written."""
 
-    def kernel(p: Any, g: Any, m: Any, v: Any, low: Any, count: Any, WIDTH: constexpr) -> None:
+    def kernel(p: "Any", g: "Any", m: "Any", v: "Any", low: "Any", count: "Any", WIDTH: "constexpr") -> None:
         i = tl.program_id(0).to(tl.int64) * WIDTH + tl.arange(0, WIDTH)
         inside = i < count
         grad = tl.load(g + i, mask=inside, other=0.0)
@@ -208,7 +214,9 @@ def adam(tl: Any) -> Kernel:
 def transpose(tl: Any) -> Kernel:
     """out[c, r] = x[index[r], c] for bytes, in square tiles; without an index when INDEXED is 0."""
 
-    def kernel(x: Any, index: Any, out: Any, m: Any, n: Any, INDEXED: constexpr, TILE: constexpr) -> None:
+    def kernel(
+        x: "Any", index: "Any", out: "Any", m: "Any", n: "Any", INDEXED: "constexpr", TILE: "constexpr"
+    ) -> None:
         r = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
         c = tl.program_id(1).to(tl.int64) * TILE + tl.arange(0, TILE)
         inside = (r < m)[:, None] & (c < n)[None, :]
@@ -224,7 +232,7 @@ def transpose(tl: Any) -> Kernel:
 def quant_transpose(tl: Any) -> Kernel:
     """FP8 of the transpose, with a scale for 128 rows of each column: what a weight gradient reads."""
 
-    def kernel(x: Any, q: Any, s: Any, m: Any, n: Any, TILE: constexpr) -> None:
+    def kernel(x: "Any", q: "Any", s: "Any", m: "Any", n: "Any", TILE: "constexpr") -> None:
         block = tl.program_id(0).to(tl.int64)
         r = block * 128 + tl.arange(0, 128)
         c = tl.program_id(1).to(tl.int64) * TILE + tl.arange(0, TILE)
