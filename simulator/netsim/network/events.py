@@ -17,9 +17,8 @@ from netsim.network.state import (
     N_DONE,
     N_END,
     N_EVENTS,
-    N_OPENED,
+    N_FORCED,
     N_STACK,
-    OPEN,
     PENDING,
     QUIET,
     STACK,
@@ -54,7 +53,7 @@ def move_clock(s, now):  # type: ignore[no-untyped-def]
     s.count[N_EVENTS] += 1
 
 
-@njit(cache=True, _nrt=False)
+@njit(cache=True, _nrt=False, forceinline=True)
 def finish_batch(s, b):  # type: ignore[no-untyped-def]
     """Batch b has ended; it may start again once that is reported."""
     s.batch[b].left = UNREPORTED
@@ -72,59 +71,64 @@ def take_done(s):  # type: ignore[no-untyped-def]
     return done
 
 
-@njit(cache=True, _nrt=False)
-def leave(s, at):  # type: ignore[no-untyped-def]
-    """Free one slot: close the ring of its flow, and move the last slot of the link's list into the hole."""
-    gone = s.slot[at]
+@njit(cache=True, _nrt=False, forceinline=True)
+def leave(s, c, at):  # type: ignore[no-untyped-def]
+    """Free a slot of link c: close the ring of its flow, and move the last slot of the list into the hole."""
+    gone = s.ring[at]
     flow = s.flow[gone.flow]
-    link = s.link[gone.link]
-    flow.slot = gone.next if gone.next != at else -1
-    s.slot[gone.prev].next = gone.next
-    s.slot[gone.next].prev = gone.prev
+    after = s.slot[at].next
+    flow.slot = after if after != at else -1
+    s.slot[gone.prev].next = after
+    s.ring[after].prev = gone.prev
+    link = s.link[c]
     link.active -= 1
     last = link.first + link.active
     if at == last:
         return
-    moved = s.slot[last]
-    if moved.next == last:
-        moved.next = at
-        moved.prev = at
-    s.slot[moved.next].prev = at
-    s.slot[moved.prev].next = at
-    if s.flow[moved.flow].slot == last:
-        s.flow[moved.flow].slot = at
     s.slot[at] = s.slot[last]
+    s.ring[at] = s.ring[last]
+    if s.slot[at].next == last:
+        s.slot[at].next = at
+        s.ring[at].prev = at
+    s.ring[s.slot[at].next].prev = at
+    s.slot[s.ring[at].prev].next = at
+    if s.flow[s.ring[at].flow].slot == last:
+        s.flow[s.ring[at].flow].slot = at
 
 
-@njit(cache=True, _nrt=False)
-def end_flow(s, f, now):  # type: ignore[no-untyped-def]
-    """Flow f has all its bytes across; it leaves its links."""
+@njit(cache=True, _nrt=False, forceinline=True)
+def end_flow(s, own, bound_by, now):  # type: ignore[no-untyped-def]
+    """The flow of slot `own`, bounded by that link, has all its bytes across; it leaves its links."""
+    f = s.ring[own].flow
     flow = s.flow[f]
     batch = s.batch[flow.batch]
     volume = s.plan[f].size * batch.scale / flow.weight
-    while flow.slot >= 0:
-        slot = s.slot[flow.slot]
-        c = slot.link
+    level = s.link[bound_by].level
+    at, c = own, bound_by
+    for _ in range(s.slot[own].hops):
+        slot = s.slot[at]
+        part, c_next = slot.part, slot.next_link
         link = s.link[c]
-        link.used -= slot.part * flow.level
-        link.bytes += slot.part * volume
-        leave(s, flow.slot)
+        link.used -= part * level
+        s.tally[c].bytes += part * volume
+        after = slot.next
+        last = link.first + link.active - 1
+        leave(s, c, at)
         if link.active == 0:
             link.used = 0.0
-            link.busy += now - link.busy_since
+            s.tally[c].busy += now - s.tally[c].busy_since
         if link.level < np.inf:
             touch(s, c)
             s.count[PENDING] = 1
+        at, c = at if after == last else after, c_next
     flow.since = now
-    flow.left = 0.0
-    flow.level = 0.0
     batch.left -= 1
-    batch.owner = flow.owner
+    batch.owner = bound_by
     if batch.left == 0:
         finish_batch(s, flow.batch)
 
 
-@njit(cache=True, _nrt=False)
+@njit(cache=True, _nrt=False, forceinline=True)
 def end_due(s, now):  # type: ignore[no-untyped-def]
     """End every flow that is due at the instant `now`."""
     limit = now + TIME_TOLERANCE * abs(now)
@@ -133,16 +137,12 @@ def end_due(s, now):  # type: ignore[no-untyped-def]
         c = heap[0]
         s.count[N_END] = heap_remove(heap, pos, keys, s.count[N_END], c)
         link = s.link[c]
+        pace = s.pace[c]
         at = link.first
         while at < link.first + link.active:
             slot = s.slot[at]
-            flow = s.flow[slot.flow]
-            if (
-                slot.level == link.level
-                and flow.owner == c
-                and flow.since + flow.left / (flow.level * flow.weight) <= limit
-            ):
-                end_flow(s, slot.flow, now)
+            if slot.owner == c and pace.since + (slot.end - pace.mark) / link.level <= limit:
+                end_flow(s, at, c, now)
             else:
                 at += 1
 
@@ -201,24 +201,19 @@ def start(s, now, batches, scale, cap_scale):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True, _nrt=False)
+@njit(cache=True, _nrt=False, forceinline=True)
 def start_flow(s, f, now, scale, cap_scale):  # type: ignore[no-untyped-def]
     """Flow f joins its links, open; one without bytes or links is over at once."""
     flow = s.flow[f]
-    first, end = s.plan[f].first, s.plan[f + 1].first
+    plan = s.plan[f]
+    first, end = plan.first, s.plan[f + 1].first
     flow.since = now
-    flow.owner = -1
-    flow.level = 0.0
-    flow.left = s.plan[f].size * scale
-    if flow.left <= 0.0 or first == end:
-        flow.left = 0.0
+    if plan.size * scale <= 0.0 or first == end:
         return
     s.batch[flow.batch].left += 1
-    if s.plan[f].cap < np.inf:  # its private link is its last hop, and nobody else's
-        s.link[s.hop[end - 1].link].capacity = min(s.plan[f].cap * cap_scale, UNBOUNDED)
-    s.opened[s.count[N_OPENED]] = f
-    s.count[N_OPENED] += 1
     s.count[PENDING] = 1
+    if plan.cap < np.inf:  # its private link is its last hop, and nobody else's
+        s.link[s.hop[end - 1].link].capacity = min(plan.cap * cap_scale, UNBOUNDED)
     before = -1
     for h in range(first, end):
         hop = s.hop[h]
@@ -226,24 +221,33 @@ def start_flow(s, f, now, scale, cap_scale):  # type: ignore[no-untyped-def]
         at = link.first + link.active
         slot = s.slot[at]
         slot.part = hop.part
-        slot.level = OPEN
-        slot.link = hop.link
-        slot.flow = f
+        slot.end = plan.size * scale / flow.weight
+        slot.owner = -1
+        slot.hops = end - first
+        s.ring[at].flow = f
         if before < 0:
             flow.slot = at
         else:
-            s.slot[before].next = at
-            slot.prev = before
+            follow(s, before, at, hop)
         before = at
         if link.active == 0:
-            link.busy_since = now
+            s.tally[hop.link].busy_since = now
         link.active += 1
         link.open += 1
         link.open_weight += hop.part
         if link.state == QUIET:
             touch(s, hop.link)
-    s.slot[before].next = flow.slot
-    s.slot[flow.slot].prev = before
+    follow(s, before, flow.slot, s.hop[first])
+
+
+@njit(cache=True, _nrt=False, forceinline=True)
+def follow(s, before, at, hop):  # type: ignore[no-untyped-def]
+    """Slot `at`, of `hop`, comes after slot `before` in the ring of their flow."""
+    slot = s.slot[before]
+    slot.next = at
+    slot.next_link = hop.link
+    slot.next_part = hop.part
+    s.ring[at].prev = before
 
 
 @njit(cache=True, _nrt=False)
@@ -259,11 +263,13 @@ def set_capacity(s, now, links, capacity):  # type: ignore[no-untyped-def]
         s.count[PENDING] = 1
         if link.state == QUIET and link.level < np.inf:
             touch(s, c)
-        elif link.forced == 0 and link.level == np.inf:
+        elif s.tally[c].forced == 0 and link.level == np.inf:
             touch(s, c)
             s.ranks[STACK, s.count[N_STACK]] = c
             s.count[N_STACK] += 1
-        link.forced = 1
+        if s.tally[c].forced == 0:
+            s.tally[c].forced = 1
+            s.count[N_FORCED] += 1
     return -1
 
 
@@ -285,3 +291,39 @@ def run_to_end(s, order, start_s):  # type: ignore[no-untyped-def]
             one[0] = order[i]
             start(s, now, one, 1.0, 1.0)
             i += 1
+
+
+@njit(cache=True, _nrt=False)
+def rate_per_weight(s, f):  # type: ignore[no-untyped-def]
+    """The level of flow f after a solve, 0 when it is not active."""
+    at = s.flow[f].slot
+    return s.link[s.slot[at].owner].level if at >= 0 else 0.0
+
+
+@njit(cache=True, _nrt=False)
+def left_per_weight(s, f):  # type: ignore[no-untyped-def]
+    """What is left of the active flow f at the clock after a solve, bytes / weight."""
+    at = s.flow[f].slot
+    owner = s.slot[at].owner
+    pace = s.pace[owner]
+    end = s.slot[at].end
+    for _ in range(s.slot[at].hops):
+        here = s.slot[at].next
+        if s.slot[at].next_link == owner:
+            end = s.slot[here].end
+        at = here
+    done = pace.mark + s.link[owner].level * (s.clock[LAST] - pace.since)
+    return max(end - done, 0.0)
+
+
+@njit(cache=True, _nrt=False)
+def add_progress(s, total, rates):  # type: ignore[no-untyped-def]
+    """Add what active flows have carried so far to `total` (n_links,), and put rates into `rates` (n_flows,)."""
+    for f in range(s.flow.size):
+        rates[f] = rate_per_weight(s, f) * s.flow[f].weight
+        if s.flow[f].slot < 0:
+            continue
+        sent = s.plan[f].size * s.batch[s.flow[f].batch].scale / s.flow[f].weight - left_per_weight(s, f)
+        for h in range(s.plan[f].first, s.plan[f + 1].first):
+            if s.hop[h].link < total.size:
+                total[s.hop[h].link] += s.hop[h].part * sent

@@ -117,35 +117,20 @@ class FluidNetwork:
     @property
     def link_bytes(self) -> NDArray[np.float64]:
         """(n_links,) bytes carried so far, up to the last event."""
-        total = self._s.link["bytes"][: self._n_links].copy()
-        events.solve(self._s)
-        flow, plan = self._s.flow, self._s.plan
-        active = np.flatnonzero(flow["slot"] >= 0)
-        row = flow[active]
-        moved = row["level"] * (self._s.clock[state.LAST] - row["since"])  # per unit of weight
-        sent = plan["size"][active] * self._s.batch["scale"][row["batch"]] - row["left"]
-        per_part = moved + sent / row["weight"]
-        for f, amount in zip(active, per_part, strict=True):
-            hops = self._s.hop[plan["first"][f] : plan["first"][f + 1]]
-            hops = hops[hops["link"] < self._n_links]
-            np.add.at(total, hops["link"], hops["part"] * amount)
-        return total
+        return self._progress()[0]
 
     @property
     def link_busy_s(self) -> NDArray[np.float64]:
         """(n_links,) time with at least one active flow, up to the last event."""
-        link = self._s.link[: self._n_links]
-        open_s = np.where(link["active"] > 0, self._s.clock[state.LAST] - link["busy_since"], 0.0)
-        busy: NDArray[np.float64] = link["busy"] + open_s
+        link, tally = self._s.link[: self._n_links], self._s.tally[: self._n_links]
+        open_s = np.where(link["active"] > 0, self._s.clock[state.LAST] - tally["busy_since"], 0.0)
+        busy: NDArray[np.float64] = tally["busy"] + open_s
         return busy
 
     @property
     def rates(self) -> NDArray[np.float64]:
         """(n_flows,) bytes/s at the last event, 0 for a flow that is not active."""
-        events.solve(self._s)
-        flow = self._s.flow
-        rate: NDArray[np.float64] = flow["level"] * flow["weight"]
-        return rate
+        return self._progress()[1]
 
     @property
     def events(self) -> int:
@@ -161,6 +146,12 @@ class FluidNetwork:
     def visits(self) -> int:
         """Flows visited by all solves so far: the work done."""
         return int(self._s.count[state.N_VISITS])
+
+    def _progress(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        events.solve(self._s)
+        total, rates = self._s.tally["bytes"][: self._n_links].copy(), np.zeros(self._s.flow.size)
+        events.add_progress(self._s, total, rates)
+        return total, rates
 
     def _late(self, now_s: float) -> ValueError:
         return ValueError(

@@ -16,57 +16,69 @@ from netsim.network.flows import FlowTable
 
 UNBOUNDED = 1e300
 
-#: level of an open flow in its links' lists
-OPEN = -1.0
-#: what a link is doing in the solve under way
-QUIET, TOUCHED, FULL = 0, 1, 2
+#: what a link is doing in the solve under way: REOPENED means that the flows it bounded rise again
+QUIET, TOUCHED, REOPENED, FULL = 0, 1, 2, 3
 
 # What a solve visits is kept apart from what only starts and ends need: a solve is bound by memory.
 FLOW = np.dtype(
-    [
-        ("left", "f8"),  # bytes left at `since`
-        ("since", "f8"),  # s; when it ended, once it has
-        ("level", "f8"),  # rate / weight, bytes/s
-        ("weight", "f8"),
-        ("owner", "i4"),  # the link that bounds it
-        ("slot", "i4"),  # one of its slots, -1 when it is not active
-        ("batch", "i4"),
-        ("pad", "i4"),
-    ]
-)
+    [("since", "f8"), ("weight", "f8"), ("slot", "i4"), ("batch", "i4")]
+)  # start or end, s; a slot or -1
 # bytes at scale 1, bytes/s at cap scale 1 (inf: none), hop[first : next flow's first]
 PLAN = np.dtype([("size", "f8"), ("cap", "f8"), ("first", "i8")])
 HOP = np.dtype([("part", "f8"), ("link", "i4")])  # part = share x weight
-# An active flow in the list of one link. `level` repeats the flow's (negative while open), so that a scan of a link
-# stays in its list; next and prev lead around the flow's slots on its other links.
+# An active flow in the list of one link. The slots of a flow form a ring; the next one's link and part are repeated
+# here, so that a solve needs no look at the next slot of a flow over two links.
 SLOT = np.dtype(
-    [("part", "f8"), ("level", "f8"), ("link", "i4"), ("flow", "i4"), ("next", "i4"), ("prev", "i4")]
+    [
+        ("part", "f8"),
+        ("next_part", "f8"),
+        (
+            "end",
+            "f8",
+        ),  # the mark of the owner's progress at which the flow ends; new flows: bytes left / weight
+        ("owner", "i4"),  # the link that bounds the flow, -1 for a new one
+        ("next_link", "i4"),
+        ("hops", "i4"),  # slots in the ring
+        ("next", "i4"),
+    ]
 )
+RING = np.dtype([("flow", "i4"), ("prev", "i4")])  # of the same slots
 LINK = np.dtype(
     [
         ("capacity", "f8"),
         ("used", "f8"),  # bytes/s taken by flows that are not open
         ("open_weight", "f8"),
         ("level", "f8"),  # the level at which it binds, inf when it does not
-        ("earliest", "f8"),  # s, the first end among the flows it bounds
-        ("bytes", "f8"),  # carried by flows that have ended
-        ("busy", "f8"),  # s, closed intervals
-        ("busy_since", "f8"),
-        ("first", "i8"),  # its slots: slot[first : first + active]
-        ("active", "i4"),
-        ("open", "i4"),
+        ("open", "i4"),  # open flows on it
         ("state", "i4"),
-        ("forced", "i4"),  # its capacity changed: open every flow on it
+        ("first", "i4"),  # its slots: slot[first : first + active]
+        ("active", "i4"),
     ]
 )
+# Progress of a link that bounds flows: bytes per unit of weight since some start. All flows it bounds move with it,
+# so a new level touches none of them.
+PACE = np.dtype(
+    [
+        ("mark", "f8"),  # progress at `since`
+        ("since", "f8"),
+        ("old_level", "f8"),  # before the solve under way
+        ("old_mark", "f8"),
+        ("old_since", "f8"),
+        ("first_end", "f8"),  # the smallest `end` among the flows it bounds
+    ]
+)
+# Bytes carried by flows that have ended, closed busy intervals; whether to open every flow on it (new capacity).
+TALLY = np.dtype([("bytes", "f8"), ("busy", "f8"), ("busy_since", "f8"), ("forced", "i8")])
 BATCH = np.dtype([("scale", "f8"), ("first", "i8"), ("left", "i4"), ("owner", "i4")])
 
 # rows of State.ranks (int32, per link)
-FILL_HEAP, FILL_POS, END_HEAP, END_POS, TOUCHED_LIST, STACK = range(6)
+FILL_HEAP, FILL_POS, END_HEAP, END_POS, TOUCHED_LIST, STACK, REOPENED_LIST = range(7)
 # rows of State.keys (float64, per link)
 FILL_KEY, END_KEY = range(2)
 # entries of State.count
-N_OPENED, N_TOUCHED, N_STACK, N_DONE, N_FILL, N_END, N_EVENTS, N_SOLVES, N_VISITS, PENDING = range(10)
+N_REOPENED, N_TOUCHED, N_STACK, N_DONE, N_FILL, N_END, N_EVENTS, N_SOLVES, N_VISITS, N_FORCED, PENDING = (
+    range(11)
+)
 # entries of State.clock
 LAST = 0  # s, time of the last event; a pending solve belongs to it
 
@@ -78,11 +90,13 @@ class State(NamedTuple):
     plan: NDArray[Any]  # (n_flows + 1,) PLAN; the last row closes `first`
     hop: NDArray[Any]  # (nnz + n_caps,) HOP
     slot: NDArray[Any]  # (nnz + n_caps,) SLOT
+    ring: NDArray[Any]  # (nnz + n_caps,) RING
     link: NDArray[Any]  # (n_links + n_caps,) LINK
+    pace: NDArray[Any]  # (n_links + n_caps,) PACE
+    tally: NDArray[Any]  # (n_links + n_caps,) TALLY
     batch: NDArray[Any]  # (n_batches + 1,) BATCH
-    opened: NDArray[np.int32]  # (n_flows,) flows open in the solve under way
     done: NDArray[np.int32]  # (n_batches,) batches that ended, not yet reported
-    ranks: NDArray[np.int32]  # (6, n_links + n_caps) heaps and work lists of links
+    ranks: NDArray[np.int32]  # (7, n_links + n_caps) heaps and work lists of links
     keys: NDArray[np.float64]  # (2, n_links + n_caps) heap keys
     count: NDArray[np.int64]
     clock: NDArray[np.float64]
@@ -101,7 +115,6 @@ def _lay_out(
         plan[f].size = size[f]
         plan[f].cap = cap[f]
         flow[f].weight = weight[f]
-        flow[f].owner = -1
         flow[f].slot = -1
         for k in range(link_ptr[f], link_ptr[f + 1]):
             hop[at].link = link_ids[k]
@@ -121,7 +134,6 @@ def _lay_out(
         at += link[c].first
         link[c].first = at - link[c].first
         link[c].level = np.inf
-        link[c].earliest = np.inf
     for b in range(batch_ptr.size):
         batch[b].first = batch_ptr[b]
         batch[b].owner = -1
@@ -152,19 +164,21 @@ def make_state(capacity: NDArray[np.float64], table: FlowTable) -> State:
         *(table.link_ptr, table.link_ids, table.link_share, table.batch_ptr),
         *(table.size_bytes, table.rate_cap, table.weight, cap, flow, plan, hop, link, batch),
     )
-    ranks = np.zeros((6, n_links), np.int32)
+    ranks = np.zeros((7, n_links), np.int32)
     ranks[FILL_POS] = ranks[END_POS] = -1
     return State(
         flow=flow,
         plan=plan,
         hop=hop,
         slot=np.zeros(nnz, SLOT),
+        ring=np.zeros(nnz, RING),
         link=link,
+        pace=np.zeros(n_links, PACE),
+        tally=np.zeros(n_links, TALLY),
         batch=batch,
-        opened=np.zeros(table.n_flows, np.int32),
         done=np.zeros(table.n_batches, np.int32),
         ranks=ranks,
         keys=np.zeros((2, n_links)),
-        count=np.zeros(10, np.int64),
+        count=np.zeros(11, np.int64),
         clock=np.full(1, -np.inf),
     )
