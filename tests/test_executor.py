@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from netsim.errors import NetsimError
 from netsim.executor import Program, Transfer, execute
@@ -81,3 +83,35 @@ def test_a_joint_transfer_starts_with_its_last_member() -> None:
 def test_what_never_ends_is_an_error_that_names_it() -> None:
     with pytest.raises(NetsimError, match="1 of 1 tasks never end, the first on actor 0"):
         execute(program([(0, 1, NAN, 0, ())], [Transfer(0, 1.0, np.inf, 0.0)]), link(0.0, 1.0))
+
+
+def naive_list_schedule(rows: list[tuple[int, int, float, int, tuple[int, ...]]]) -> list[float]:
+    """End of every task: relaxed from zero until nothing moves, with no queues, events or clock."""
+    end = [0.0] * len(rows)
+    while True:
+        before, last = list(end), {}
+        for task, (actor, queue, seconds, _, waits) in enumerate(rows):
+            ready = max([last.get((actor, queue), 0.0), *(end[w] for w in waits)])
+            end[task] = last[actor, queue] = ready + seconds
+        if end == before:
+            return end
+
+
+@st.composite
+def small_schedules(draw: st.DrawFn) -> list[tuple[int, int, float, int, tuple[int, ...]]]:
+    """Up to 40 tasks on 3 actors of 2 queues, each waiting for a few earlier ones."""
+    rows = []
+    for task in range(draw(st.integers(1, 40))):
+        waits = draw(st.sets(st.integers(0, task - 1), max_size=3)) if task else set()
+        seconds = draw(st.floats(0, 5, allow_nan=False))
+        rows.append((draw(st.integers(0, 2)), draw(st.integers(0, 1)), seconds, -1, tuple(sorted(waits))))
+    return rows
+
+
+@settings(max_examples=300, deadline=None)
+@given(small_schedules())
+def test_engine_agrees_with_a_naive_list_schedule(
+    rows: list[tuple[int, int, float, int, tuple[int, ...]]],
+) -> None:
+    done = execute(program(rows), link(1.0))
+    np.testing.assert_allclose(done.end_s, naive_list_schedule(rows), rtol=1e-12)

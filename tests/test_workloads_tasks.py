@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from netsim.specs import WorkloadSpec, load
-from netsim.workloads.schedules import dualpipe, one_f_one_b
+from netsim.workloads.schedules import SCHEDULES, dualpipe, schedule
 from netsim.workloads.stages import split_layers
 from netsim.workloads.tasks import COMMUNICATION, COMPUTE, EXPERT_TRANSFERS, GRADIENT, TaskGraph, build_tasks
 
@@ -53,10 +53,11 @@ def test_an_overlapped_pair_interleaves_as_in_the_public_trace(deepseek: TaskGra
     assert queue(COMMUNICATION) == exchanges * 4 + ["send_forward", "send_backward"]
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_graph_has_no_cycle(ranks: int) -> None:
-    order = one_f_one_b(ranks, 4) if ranks == 1 else dualpipe(ranks, 2 * ranks)
-    graph = build_tasks(order, split_layers(MODEL, ranks))
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_graph_has_no_cycle(name: str, ranks: int) -> None:
+    order = schedule(name, ranks, 2 * ranks)
+    graph = build_tasks(order, split_layers(MODEL, order.stages))
     done, heads = [False] * len(graph), {}
     queues: dict[tuple[int, int], list[int]] = {}
     for task, key in enumerate(zip(graph.rank, graph.queue, strict=True)):
@@ -84,3 +85,19 @@ def test_gradient_queue_reduces_before_it_gathers(deepseek: TaskGraph) -> None:
     mine = [t for t in range(len(deepseek)) if deepseek.rank[t] == 5 and deepseek.queue[t] == GRADIENT]
     names = [deepseek.works[deepseek.work[t]].name for t in mine]
     assert names == ["reduce_scatter", "reduce_scatter", "grad_norm", "all_gather", "all_gather"]
+
+
+def test_sends_go_where_the_next_stage_is() -> None:
+    routes = {name: build_tasks(schedule(name, 4, 8), split_layers(MODEL, stages)).routes for name, stages in
+              (("1f1b", 4), ("dualpipe", 4), ("dualpipe_v", 8), ("interleaved", 8))}  # fmt: skip
+    neighbours = [(0, 1), (1, 0), (1, 2), (2, 1), (2, 3), (3, 2)]
+    assert routes["1f1b"] == routes["dualpipe"] == routes["dualpipe_v"] == neighbours
+    # the last rank's first virtual stage feeds the first rank's second
+    assert routes["interleaved"] == sorted([*neighbours, (3, 0), (0, 3)])
+
+
+def test_the_bottom_of_the_v_sends_nothing() -> None:
+    # rank 3 of 4 holds the stages 3 and 4: each of 8 micro-batches is sent in and out, not from one to the other
+    graph = build_tasks(schedule("dualpipe_v", 4, 8), split_layers(MODEL, 8))
+    names = Counter(graph.works[w].name for w, rank in zip(graph.work, graph.rank, strict=True) if rank == 3)
+    assert names["send_forward"] == names["send_backward"] == 8

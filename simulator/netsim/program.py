@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.collectives.step import holders
 from netsim.executor import Program, Transfer
 from netsim.traffic import Traffic
 from netsim.workloads.tasks import EXPERT_TRANSFERS, JOINT, SENDS, TaskGraph, Work
@@ -40,7 +39,6 @@ def make_program(
     traffic: Traffic,
     compute_s: Callable[[Work], float],
     cost: Callable[[Work], TransferCost],
-    both_ways: bool,
 ) -> tuple[Program, Instances]:
     """One copy of each rank's tasks for every actor class of that rank."""
     first, last = _rank_bounds(graph)
@@ -52,7 +50,7 @@ def make_program(
     actor = np.repeat(np.arange(actors), lengths)
     shift = base[:-1] - first[ranks]  # task + shift[actor] = instance
     wait_ptr, wait_ids = _waits(graph, traffic, task, actor, shift)
-    transfers = _Transfers(graph, traffic, cost, both_ways)
+    transfers = _Transfers(graph, traffic, cost)
     work_of_task = np.array(graph.work)[task]
     is_compute = np.array([_is_compute(work) for work in graph.works])
     seconds_of_work = np.array([compute_s(w) if _is_compute(w) else np.nan for w in graph.works])
@@ -106,11 +104,8 @@ def _waits(
 class _Transfers:
     """Interns the transfers of (work, actor)."""
 
-    def __init__(
-        self, graph: TaskGraph, traffic: Traffic, cost: Callable[[Work], TransferCost], both_ways: bool
-    ) -> None:
-        self.works, self.traffic, self.cost = graph.works, traffic, cost
-        self.both_ways = both_ways
+    def __init__(self, graph: TaskGraph, traffic: Traffic, cost: Callable[[Work], TransferCost]) -> None:
+        self.works, self.holders, self.traffic, self.cost = graph.works, graph.holders, traffic, cost
         self.found: list[Transfer] = []
         self.joint_size: list[int] = []
         self.ids: dict[tuple[int, int], int] = {}
@@ -127,15 +122,15 @@ class _Transfers:
 
     def _own(self, work: Work, actor: int) -> Transfer:
         rank, group = self.traffic.representative[actor].tolist()
-        name = "expert" if work.name in EXPERT_TRANSFERS else "send_up" if work.step > 0 else "send_down"
-        return self._transfer(work, (name, rank * self.traffic.actor_class.shape[1] + group))
+        stage_group = rank * self.traffic.actor_class.shape[1] + group
+        return self._transfer(
+            work, ("expert" if work.name in EXPERT_TRANSFERS else f"send{work.step:+}", stage_group)
+        )
 
     def _joint(self, work: Work) -> Transfer:
-        pipeline = len(self.traffic.actor_class)
         rendezvous = self.joint.setdefault(work, len(self.joint))
-        ranks = list(range(pipeline))
-        if work.name != "grad_norm":
-            ranks = holders(work.stage, pipeline, self.both_ways)
+        everyone = tuple(range(len(self.traffic.actor_class)))
+        ranks = list(everyone if work.name == "grad_norm" else self.holders[work.stage])
         self.joint_size.append(len(np.unique(self.traffic.actor_class[ranks])))
         if work.name == "grad_norm":
             cost = self.cost(work)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.collectives.step import StageParameters, holders, step_batches
+from netsim.collectives.step import StageParameters, step_batches
 from netsim.compute import BlockTime, ComputeModel
 from netsim.executor import Execution, Program, execute
 from netsim.network.fluid import FluidNetwork
@@ -79,19 +79,19 @@ def simulate(
     plan = make_plan(workload, gpus, scaling)
     placement = contiguous(plan, hardware.gpus_per_host)
 
-    stages = split_layers(workload.model, plan.pipeline)
     order = schedule(workload.schedule.name, plan.pipeline, plan.microbatches)
+    stages = split_layers(workload.model, order.stages)
     graph = build_tasks(order, stages)
 
     routing = routing_statistics(workload.model.moe, plan.expert, hardware.gpus_per_host, seed)
     held = [stage_parameters(case, stage, plan.expert) for stage in stages]
-    batches = step_batches(placement, hardware.gpus_per_host, routing, held, graph.both_ways)
+    batches = step_batches(placement, hardware.gpus_per_host, routing, held, graph.holders, graph.routes)
     shape = (plan.pipeline, plan.groups, plan.expert)
     capacity = degraded_capacity(topology, degraded or {})
     traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded, capacity)
 
-    timing = Timing(case, plan, held, graph.both_ways)
-    program, instances = make_program(graph, traffic, timing.compute_s, timing.transfer_cost, graph.both_ways)
+    timing = Timing(case, plan, held, graph.holders)
+    program, instances = make_program(graph, traffic, timing.compute_s, timing.transfer_cost)
     fluid = FluidNetwork(traffic.capacity, traffic.table)
     report = (lambda done: progress(done, len(program))) if progress else None
     execution = execute(program, fluid, report)
@@ -123,7 +123,7 @@ class Timing:
     case: Case
     plan: Plan
     held: list[StageParameters]
-    both_ways: bool
+    holders: tuple[tuple[int, ...], ...]
     blocks: dict[Work, BlockTime] = field(default_factory=dict)
 
     @property
@@ -149,7 +149,7 @@ class Timing:
 
     def _own_parameters(self, stage: int) -> float:
         """The share of a stage's parameters that a rank updates under ZeRO stage 1."""
-        copies = len(holders(stage, self.plan.pipeline, self.both_ways)) * self.plan.groups
+        copies = len(self.holders[stage]) * self.plan.groups
         held = self.held[stage]
         return held.dense / (copies * self.plan.expert) + held.expert / copies
 

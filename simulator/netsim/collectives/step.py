@@ -1,7 +1,7 @@
 """Every collective of a training step, as batches of flows: who takes part, and how large its unit is.
 
 A batch is a set of flows that starts as one. Each stage group has one for its expert exchanges and one for
-each neighbour that it sends to; each stage has one for its gradients, shared by the ranks that hold the stage
+each other that it sends to; each stage has one for its gradients, shared by the ranks that hold the stage
 (under a bidirectional schedule two, since parameters are held twice). The units: bytes of a rank's tokens for
 expert exchanges, bytes of a rank's activations for sends, bytes per parameter for gradients.
 
@@ -58,11 +58,12 @@ def step_batches(
     gpus_per_host: int,
     routing: RoutingStatistics,
     parameters: Sequence[StageParameters],
-    both_ways: bool,
+    holders: Sequence[Sequence[int]],
+    routes: Sequence[tuple[int, int]],
 ) -> list[Batch]:
     """All batches of one step.
 
-    placement : (pipeline, groups, expert) GPUs; parameters : per stage; both_ways : every stage is held by two ranks.
+    placement : (pipeline, groups, expert) GPUs; parameters, holders : per stage; routes : (sender, receiver) ranks.
     """
     pipeline, groups, _ = placement.shape
     batches: list[Batch] = []
@@ -71,26 +72,21 @@ def step_batches(
             actor, gpus = rank * groups + group, placement[rank, group]
             exchange = expert_exchange(gpus, gpus_per_host, routing)
             batches.append(Batch(("expert", actor), rank, exchange, ((actor, MEMBER),)))
-            for name, step in (("send_up", 1), ("send_down", -1)):
-                if 0 <= rank + step < pipeline:
-                    flows = point_to_point(gpus, placement[rank + step, group])
-                    ends = ((actor, SENDER), (actor + step * groups, RECEIVER))
-                    batches.append(Batch((name, actor), rank, flows, ends))
-    for stage in range(pipeline):
-        batches.append(_gradients(placement, gpus_per_host, stage, parameters[stage], both_ways))
+    for rank, target in routes:
+        for group in range(groups):
+            actor, other = rank * groups + group, target * groups + group
+            flows = point_to_point(placement[rank, group], placement[target, group])
+            ends = ((actor, SENDER), (other, RECEIVER))
+            batches.append(Batch((f"send{target - rank:+}", actor), rank, flows, ends))
+    for stage, held in enumerate(parameters):
+        batches.append(_gradients(placement, gpus_per_host, stage, held, list(holders[stage])))
     return batches
 
 
-def holders(stage: int, pipeline: int, both_ways: bool) -> list[int]:
-    """The ranks that hold a stage."""
-    return sorted({stage, pipeline - 1 - stage}) if both_ways else [stage]
-
-
 def _gradients(
-    placement: NDArray[np.int64], gpus_per_host: int, stage: int, held: StageParameters, both_ways: bool
+    placement: NDArray[np.int64], gpus_per_host: int, stage: int, held: StageParameters, ranks: list[int]
 ) -> Batch:
-    pipeline, groups, expert = placement.shape
-    ranks = holders(stage, pipeline, both_ways)
+    _, groups, expert = placement.shape
     # group by group, each with its copies at the other ranks: every group then has the same place in the ring
     gpus = placement[ranks].transpose(1, 0, 2)
     width = min(gpus_per_host, groups * expert)

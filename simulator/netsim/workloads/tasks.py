@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from netsim.workloads.schedules import Chunk, Order, Unit, stage_of
+from netsim.workloads.schedules import Chunk, Order, Unit
 from netsim.workloads.stages import LayerKind, Stage
 
 COMPUTE, COMMUNICATION, GRADIENT = 0, 1, 2
@@ -37,7 +37,7 @@ class Work(NamedTuple):
 
     For compute, `name` is a layer kind and `block` its half; for transfers, `name` is the collective. `overlapped`
     says whether compute and communication of the chunk run side by side. `stage` names the gradients of a joint
-    transfer, `step` the direction of a send along the ranks (+1 or -1).
+    transfer, `step` how many ranks along a send goes.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Work(NamedTuple):
 class TaskGraph:
     """The tasks of one pipeline, in columns; a task is an index, and tasks of a rank are in queue order.
 
-    `both_ways` says that every stage is held by two ranks. `waits[t]` holds the tasks, other than its predecessor in
-    the queue, that task t waits for.
+    `holders` : the ranks that hold each stage. `waits[t]` holds the tasks, other than its predecessor in the queue, that
+    task t waits for.
     """
 
     ranks: int
-    both_ways: bool
+    holders: tuple[tuple[int, ...], ...]
     works: list[Work] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
     rank: list[int] = field(default_factory=list)
@@ -72,15 +72,21 @@ class TaskGraph:
     def __len__(self) -> int:
         return len(self.rank)
 
+    @property
+    def routes(self) -> list[tuple[int, int]]:
+        """The pairs of ranks (sender, receiver) between which anything is sent, sorted."""
+        steps = [work.step for work in self.works]
+        moves = {(rank, steps[work]) for rank, work in zip(self.rank, self.work, strict=True) if steps[work]}
+        return sorted((rank, rank + step) for rank, step in moves)
+
 
 def build_tasks(order: Order, stages: Sequence[Stage]) -> TaskGraph:
     """Every task of every rank for one step.
 
-    order : chunks of each rank; stages : layers of each stage, one stage a rank.
+    order : chunks of each rank; stages : layers of each of the order's stages.
     """
-    both_ways = any(chunk.forward and chunk.forward.direction for chunk in order[0])
-    build = _Builder(TaskGraph(len(order), both_ways), stages)
-    for rank, chunks in enumerate(order):
+    build = _Builder(TaskGraph(len(order.ranks), order.holders), order, stages)
+    for rank, chunks in enumerate(order.ranks):
         build.rank_tasks(rank, chunks)
     build.resolve_arrivals()
     return build.graph
@@ -89,14 +95,12 @@ def build_tasks(order: Order, stages: Sequence[Stage]) -> TaskGraph:
 class _Builder:
     """Accumulates tasks; sends are linked to the chunks they feed once all ranks are known."""
 
-    def __init__(self, graph: TaskGraph, stages: Sequence[Stage]) -> None:
-        self.graph = graph
-        self.ranks, self.stages = graph.ranks, stages
-        self.directions = (0, 1) if graph.both_ways else (0,)
+    def __init__(self, graph: TaskGraph, order: Order, stages: Sequence[Stage]) -> None:
+        self.graph, self.order, self.stages = graph, order, stages
         self.first_layer = [sum(len(s) for s in stages[:i]) for i in range(len(stages))]
         self.work_ids: dict[Work, int] = {}
-        self.sent: dict[tuple[str, Unit, int], int] = {}
-        self.arrivals: list[tuple[int, tuple[str, Unit, int]]] = []
+        self.sent: dict[tuple[str, Unit], int] = {}
+        self.arrivals: list[tuple[int, tuple[str, Unit]]] = []
         self.last_on: list[int] = []  # last task of each queue of the current rank
         self.weights_done: dict[int, int] = {}  # stage -> last weight-gradient task on this rank
         self.join: tuple[int, ...] = ()  # forward communication that the next chunk's compute waits for
@@ -120,7 +124,7 @@ class _Builder:
         graph.work.append(work_id)
         graph.chunk.append(len(graph.chunks) - 1)
         graph.microbatch.append(self.unit.microbatch)
-        graph.stage.append(self.stage)
+        graph.stage.append(self.unit.stage)
         graph.layer.append(layer)
         # an earlier task of the same queue has ended by the time this one is at its head
         graph.waits.append(tuple(w for w in waits if graph.queue[w] != queue))
@@ -128,7 +132,7 @@ class _Builder:
 
     def _compute(self, side: _Side, kind: LayerKind, block: str, phase: str, layer: int) -> int:
         work = Work(kind, block, phase, side.overlapped)
-        self.unit, self.stage = side.unit, side.stage
+        self.unit = side.unit
         # a weight gradient needs only what its own input gradient already needed
         ready = () if phase == "W" else side.ready
         task = self.add(COMPUTE, work, ready + self.join, layer)
@@ -136,7 +140,7 @@ class _Builder:
         return self._expect(side, task)
 
     def _transfer(self, side: _Side, name: str, layer: int) -> int:
-        self.unit, self.stage = side.unit, side.stage
+        self.unit = side.unit
         phase = "B" if name in ("cached_dispatch", "combine_backward") else "F"
         return self._expect(
             side, self.add(COMMUNICATION, Work(name, "", phase, side.overlapped), side.ready, layer)
@@ -167,15 +171,14 @@ class _Builder:
             self._weights(chunk.weight)
 
     def _forward_side(self, unit: Unit, overlapped: bool) -> _Side:
-        stage = stage_of(self.rank, unit.direction, self.ranks)
-        layers = list(enumerate(self.stages[stage], self.first_layer[stage]))
-        arrival = ("send_forward", unit, stage - 1) if stage else None
-        return _Side(unit, stage, layers, arrival, overlapped)
+        layers = list(enumerate(self.stages[unit.stage], self.first_layer[unit.stage]))
+        arrival = ("send_forward", Unit(unit.stage - 1, unit.microbatch)) if unit.stage else None
+        return _Side(unit, layers, arrival, overlapped)
 
     def _backward_side(self, unit: Unit, overlapped: bool) -> _Side:
         side = self._forward_side(unit, overlapped)
-        last = side.stage == self.ranks - 1
-        side.arrival = None if last else ("send_backward", unit, side.stage + 1)
+        last = unit.stage == self.order.stages - 1
+        side.arrival = None if last else ("send_backward", Unit(unit.stage + 1, unit.microbatch))
         side.layers.reverse()
         return side
 
@@ -214,7 +217,7 @@ class _Builder:
 
     def _weight(self, side: _Side, layer: tuple[int, LayerKind], block: str) -> None:
         task = self._compute(side, layer[1], block, "W", layer[0])
-        self.weights_done[side.stage] = task
+        self.weights_done[side.unit.stage] = task
 
     def _weights(self, unit: Unit) -> None:
         side = self._backward_side(unit, overlapped=False)
@@ -225,33 +228,38 @@ class _Builder:
                 self._weight(side, layer, "attn")
 
     def _send(self, side: _Side, name: str, along: int) -> None:
-        """Hand the result to the stage that comes next in the direction of travel."""
-        if not 0 <= side.stage + along < self.ranks:
+        """Hand the result to the rank of the stage that comes next; on the same rank there is nothing to send."""
+        following = Unit(side.unit.stage + along, side.unit.microbatch)
+        if not 0 <= following.stage < self.order.stages:
             return
-        step = along if side.unit.direction == 0 else -along
-        self.unit, self.stage = side.unit, side.stage
-        work = Work(name, "", name[5].upper(), side.overlapped, step=step)
-        self.sent[name, side.unit, side.stage] = self.add(COMMUNICATION, work, side.ready)
+        step = self.order.rank_of[following] - self.rank
+        self.unit = side.unit
+        if step:
+            work = Work(name, "", name[5].upper(), side.overlapped, step=step)
+            self.sent[name, side.unit] = self.add(COMMUNICATION, work, side.ready)
+        elif side.ready:
+            self.sent[name, side.unit] = side.ready[0]
 
     # -- end of the step ----------------------------------------------------------------------------------
 
     def _end_of_step(self) -> None:
         """Reduce each stage's gradients when its last weight gradient is there, then clip, update, gather."""
         self.graph.chunks.append(Chunk())
-        held = sorted({stage_of(self.rank, d, self.ranks) for d in self.directions})
-        self.unit = Unit(0, -1)
+        held = self.order.stages_of(self.rank)
         reduced = []
         for stage in sorted(held, key=lambda s: self.weights_done[s]):
-            self.stage = stage
-            reduced.append(self.add(GRADIENT, Work("reduce_scatter", stage=stage), (self.weights_done[stage],)))
-        self.stage = -1
+            self.unit = Unit(stage, -1)
+            reduced.append(
+                self.add(GRADIENT, Work("reduce_scatter", stage=stage), (self.weights_done[stage],))
+            )
+        self.unit = Unit(-1, -1)
         norm = self.add(GRADIENT, Work("grad_norm"), tuple(reduced))
         updated = []
         for stage in held:
-            self.stage = stage
+            self.unit = Unit(stage, -1)
             updated.append(self.add(COMPUTE, Work("optimizer", stage=stage), (norm,)))
         for stage, update in zip(held, updated, strict=True):
-            self.stage = stage
+            self.unit = Unit(stage, -1)
             self.add(GRADIENT, Work("all_gather", stage=stage), (update,))
 
     def resolve_arrivals(self) -> None:
@@ -264,9 +272,8 @@ class _Side:
     """The forward or the backward half of a chunk while it is being written."""
 
     unit: Unit
-    stage: int
     layers: list[tuple[int, LayerKind]]
-    arrival: tuple[str, Unit, int] | None
+    arrival: tuple[str, Unit] | None
     overlapped: bool
     ready: tuple[int, ...] = ()
 

@@ -1,0 +1,43 @@
+"""Pipeline schedules: from (ranks, micro-batches) to the order of chunks on every rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netsim.errors import SpecError, did_you_mean
+from netsim.workloads.schedules.dualpipe import dualpipe, dualpipe_v
+from netsim.workloads.schedules.one_direction import VIRTUAL_STAGES, interleaved, one_f_one_b, zero_bubble
+from netsim.workloads.schedules.order import Chunk, Order, Unit
+
+SCHEDULES: dict[str, Callable[[int, int], Order]] = {
+    "1f1b": one_f_one_b,
+    "interleaved": interleaved,
+    "zb1p": zero_bubble,
+    "dualpipe": dualpipe,
+    "dualpipe_v": dualpipe_v,
+}
+
+
+def schedule(name: str, ranks: int, microbatches: int) -> Order:
+    """The chunks of every rank under a named schedule.
+
+    Raises SpecError for an unknown name, and where a schedule cannot run these counts.
+    """
+    if name not in SCHEDULES:
+        raise SpecError("schedule", "schedule.name", name, did_you_mean(name, SCHEDULES))
+    return SCHEDULES[name](ranks, microbatches)
+
+
+__all__ = [
+    "SCHEDULES",
+    "VIRTUAL_STAGES",
+    "Chunk",
+    "Order",
+    "Unit",
+    "dualpipe",
+    "dualpipe_v",
+    "interleaved",
+    "one_f_one_b",
+    "schedule",
+    "zero_bubble",
+]
