@@ -55,8 +55,14 @@ def _answer(question, answer):
     case = np.load(question)
     begin = time.perf_counter()
     engine = Engine(
-        ["oracle", "--cfg=network/model:raw", "--cfg=network/crosstraffic:0", "--cfg=precision/timing:1e-12"]
-        + ["--cfg=precision/work-amount:1e-9", "--log=root.thres:error"]
+        [
+            "oracle",
+            "--cfg=network/model:raw",
+            "--cfg=network/crosstraffic:0",
+            "--cfg=precision/timing:1e-12",
+            "--cfg=precision/work-amount:1e-9",
+            "--log=root.thres:error",
+        ]
     )
     zone = engine.netzone_root.add_netzone_full("fabric")
     src, dst, size, ptr = case["src"], case["dst"], case["size"], case["link_ptr"]

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import simpy
-from network_cases import engine_ends, naive_ends, random_case, random_table
 
 from netsim.maxmin import maxmin_rates
 from netsim.network.flows import FlowTable, FlowTableBuilder
 from netsim.network.fluid import FluidNetwork, drain
 from netsim.network.simpy_network import Network
+from network_cases import engine_ends, naive_ends, random_case, random_table
 
 
 def star_all_to_all(n, sizes=1.0):

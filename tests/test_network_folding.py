@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from network_cases import random_table
 
 from netsim.network.flows import FlowTable, FlowTableBuilder
 from netsim.network.fluid import FluidNetwork, drain
 from netsim.network.folding import Groups, drain_folded, fold
+from network_cases import random_table
 
 
 def leaf_spine(hosts, per_leaf, spines):

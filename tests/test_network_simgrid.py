@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import simgrid_oracle
 
+import simgrid_oracle
 from netsim.network.flows import FlowTable
 from netsim.network.fluid import drain
 

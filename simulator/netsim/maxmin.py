@@ -1,7 +1,7 @@
 """Weighted max-min fair rates of flows that share links, from flat arrays.
 
-The model. Flow ``f`` has a weight ``w_f > 0`` and a rate ``x_f = w_f * level_f``; it puts ``share_lf > 0`` bytes on link
-``l`` for each of its own bytes (1 on a plain path, a fraction on each of several sprayed paths). An allocation is
+The model. Flow ``f`` has a weight ``w_f > 0`` and a rate ``x_f = w_f * level_f``; it puts ``share_lf > 0`` bytes on
+link ``l`` for each of its own bytes (1 on a plain path, a fraction on each of several sprayed paths). An allocation is
 feasible when::
 
     sum_f share_lf * x_f <= capacity_l      for every link l
@@ -19,7 +19,7 @@ the order in ``O(nnz + n_links log n_links)``.
 
 Left out: time, graphs, latency, packets. A link without capacity stops its flows at rate 0.
 
-Source: Bertsekas and Gallager, Data Networks, 2nd ed. 1992, section 6.5.2; Boudec, Rate adaptation, congestion
+Source: Bertsekas and Gallager, Data Networks, 2nd ed. 1992, section 6.5.2; Le Boudec, Rate adaptation, congestion
 control and fairness: a tutorial, 2021, section 1.2; the linear max-min solver of SimGrid (surf/lmm) for the shape of
 the interface.
 """

@@ -124,7 +124,7 @@ def run_case(name: str) -> dict[str, float]:
     end = time.perf_counter()
     return {
         "flows": n_flows,
-        "solves": int(s.count[state.N_SOLVES]),
+        "solves": int(s.counts[state.N_SOLVES]),
         "build": built - begin,
         "fold": in_classes - built,
         "run": end - in_classes,

@@ -38,10 +38,10 @@ UNKNOWN = -3
 @njit(cache=True, _nrt=False)
 def next_end(s):  # type: ignore[no-untyped-def]
     """Absolute time of the next end, inf when there is none."""
-    if s.count[N_DONE] > 0:
+    if s.counts[N_DONE] > 0:
         return s.clock[LAST]
     solve(s)
-    return s.keys[END_KEY, 0] if s.count[N_END] > 0 else np.inf
+    return s.keys[END_KEY, 0] if s.counts[N_END] > 0 else np.inf
 
 
 @njit(cache=True, _nrt=False)
@@ -50,24 +50,24 @@ def move_clock(s, now):  # type: ignore[no-untyped-def]
     if now > s.clock[LAST]:
         solve(s)
         s.clock[LAST] = now
-    s.count[N_EVENTS] += 1
+    s.counts[N_EVENTS] += 1
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
 def finish_batch(s, b):  # type: ignore[no-untyped-def]
     """Batch b has ended; it may start again once that is reported."""
     s.batch[b].left = UNREPORTED
-    s.done[s.count[N_DONE]] = b
-    s.count[N_DONE] += 1
+    s.done[s.counts[N_DONE]] = b
+    s.counts[N_DONE] += 1
 
 
 @njit(cache=True)
 def take_done(s):  # type: ignore[no-untyped-def]
     """The batches that ended since the last call, ascending."""
-    done = np.sort(s.done[: s.count[N_DONE]]).astype(np.int64)
+    done = np.sort(s.done[: s.counts[N_DONE]]).astype(np.int64)
     for b in done:
         s.batch[b].left = 0
-    s.count[N_DONE] = 0
+    s.counts[N_DONE] = 0
     return done
 
 
@@ -119,7 +119,7 @@ def end_flow(s, own, bound_by, now):  # type: ignore[no-untyped-def]
             s.tally[c].busy += now - s.tally[c].busy_since
         if link.level < np.inf:
             touch(s, c)
-            s.count[PENDING] = 1
+            s.counts[PENDING] = 1
         at, c = at if after == last else after, c_next
     flow.since = now
     batch.left -= 1
@@ -133,9 +133,9 @@ def end_due(s, now):  # type: ignore[no-untyped-def]
     """End every flow that is due at the instant `now`."""
     limit = now + TIME_TOLERANCE * abs(now)
     heap, pos, keys = s.ranks[END_HEAP], s.ranks[END_POS], s.keys[END_KEY]
-    while s.count[N_END] > 0 and keys[0] <= limit:
+    while s.counts[N_END] > 0 and keys[0] <= limit:
         c = heap[0]
-        s.count[N_END] = heap_remove(heap, pos, keys, s.count[N_END], c)
+        s.counts[N_END] = heap_remove(heap, pos, keys, s.counts[N_END], c)
         link = s.link[c]
         pace = s.pace[c]
         at = link.first
@@ -154,11 +154,11 @@ def advance(s, now):  # type: ignore[no-untyped-def]
     while True:
         if now > s.clock[LAST]:
             solve(s)
-        if s.count[N_END] == 0:
-            return s.count[N_DONE]
+        if s.counts[N_END] == 0:
+            return s.counts[N_DONE]
         due = s.keys[END_KEY, 0]
         if due > now + TIME_TOLERANCE * abs(now):
-            return s.count[N_DONE]
+            return s.counts[N_DONE]
         at = max(min(due, now), s.clock[LAST])
         move_clock(s, at)
         end_due(s, at)
@@ -169,7 +169,7 @@ def overdue(s, now):  # type: ignore[no-untyped-def]
     """Whether a flow ends before `now`, so that time cannot pass to it in one move."""
     if now > s.clock[LAST]:
         solve(s)
-    return s.count[N_END] > 0 and s.keys[END_KEY, 0] < now - TIME_TOLERANCE * abs(now)
+    return s.counts[N_END] > 0 and s.keys[END_KEY, 0] < now - TIME_TOLERANCE * abs(now)
 
 
 @njit(cache=True, _nrt=False)
@@ -211,7 +211,7 @@ def start_flow(s, f, now, scale, cap_scale):  # type: ignore[no-untyped-def]
     if plan.size * scale <= 0.0 or first == end:
         return
     s.batch[flow.batch].left += 1
-    s.count[PENDING] = 1
+    s.counts[PENDING] = 1
     if plan.cap < np.inf:  # its private link is its last hop, and nobody else's
         s.link[s.hop[end - 1].link].capacity = min(plan.cap * cap_scale, UNBOUNDED)
     before = -1
@@ -260,16 +260,16 @@ def set_capacity(s, now, links, capacity):  # type: ignore[no-untyped-def]
         c = links[i]
         link = s.link[c]
         link.capacity = capacity[i]
-        s.count[PENDING] = 1
+        s.counts[PENDING] = 1
         if link.state == QUIET and link.level < np.inf:
             touch(s, c)
         elif s.tally[c].forced == 0 and link.level == np.inf:
             touch(s, c)
-            s.ranks[STACK, s.count[N_STACK]] = c
-            s.count[N_STACK] += 1
+            s.ranks[STACK, s.counts[N_STACK]] = c
+            s.counts[N_STACK] += 1
         if s.tally[c].forced == 0:
             s.tally[c].forced = 1
-            s.count[N_FORCED] += 1
+            s.counts[N_FORCED] += 1
     return -1
 
 

@@ -62,11 +62,11 @@ def touch(s, c):  # type: ignore[no-untyped-def]
     link = s.link[c]
     if link.state == QUIET:
         link.state = TOUCHED
-        s.ranks[TOUCHED_LIST, s.count[N_TOUCHED]] = c
-        s.count[N_TOUCHED] += 1
+        s.ranks[TOUCHED_LIST, s.counts[N_TOUCHED]] = c
+        s.counts[N_TOUCHED] += 1
         if link.level < np.inf:
-            s.ranks[STACK, s.count[N_STACK]] = c
-            s.count[N_STACK] += 1
+            s.ranks[STACK, s.counts[N_STACK]] = c
+            s.counts[N_STACK] += 1
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
@@ -99,7 +99,7 @@ def force(s, c):  # type: ignore[no-untyped-def]
         if owner >= 0 and owner != c:
             touch(s, owner)
     s.tally[c].forced = 0
-    s.count[N_FORCED] -= 1
+    s.counts[N_FORCED] -= 1
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
@@ -113,8 +113,8 @@ def reopen(s, c, now):  # type: ignore[no-untyped-def]
     pace.since = now
     link.level = np.inf
     link.state = REOPENED
-    s.ranks[REOPENED_LIST, s.count[N_REOPENED]] = c
-    s.count[N_REOPENED] += 1
+    s.ranks[REOPENED_LIST, s.counts[N_REOPENED]] = c
+    s.counts[N_REOPENED] += 1
     weight = 0.0
     for own in range(link.first, link.first + link.active):
         slot = s.slot[own]
@@ -140,10 +140,10 @@ def reopen(s, c, now):  # type: ignore[no-untyped-def]
 @njit(cache=True, _nrt=False, forceinline=True)
 def open_bounded(s, now):  # type: ignore[no-untyped-def]
     """Rule 1, until nothing follows."""
-    while s.count[N_STACK] > 0:
-        s.count[N_STACK] -= 1
-        c = s.ranks[STACK, s.count[N_STACK]]
-        if s.count[N_FORCED] > 0 and s.tally[c].forced:
+    while s.counts[N_STACK] > 0:
+        s.counts[N_STACK] -= 1
+        c = s.ranks[STACK, s.counts[N_STACK]]
+        if s.counts[N_FORCED] > 0 and s.tally[c].forced:
             force(s, c)
         if s.link[c].level < np.inf:
             reopen(s, c, now)
@@ -152,13 +152,13 @@ def open_bounded(s, now):  # type: ignore[no-untyped-def]
 @njit(cache=True, _nrt=False, forceinline=True)
 def rank(s, c, key):  # type: ignore[no-untyped-def]
     heap, pos, keys = s.ranks[FILL_HEAP], s.ranks[FILL_POS], s.keys[FILL_KEY]
-    s.count[N_FILL] = heap_set(heap, pos, keys, s.count[N_FILL], c, key)
+    s.counts[N_FILL] = heap_set(heap, pos, keys, s.counts[N_FILL], c, key)
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
 def unrank(s, c):  # type: ignore[no-untyped-def]
     heap, pos, keys = s.ranks[FILL_HEAP], s.ranks[FILL_POS], s.keys[FILL_KEY]
-    s.count[N_FILL] = heap_remove(heap, pos, keys, s.count[N_FILL], c)
+    s.counts[N_FILL] = heap_remove(heap, pos, keys, s.counts[N_FILL], c)
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
@@ -180,7 +180,7 @@ def rerank(s, c, floor):  # type: ignore[no-untyped-def]
 def open_above(s, c, level, floor, now):  # type: ignore[no-untyped-def]
     """Rule 2 for link c: open what kept more than `level`, and rank the links that this concerns again."""
     link = s.link[c]
-    known = s.count[N_REOPENED]
+    known = s.counts[N_REOPENED]
     for at in range(link.first, link.first + link.active):
         owner = s.slot[at].owner
         if (
@@ -190,7 +190,7 @@ def open_above(s, c, level, floor, now):  # type: ignore[no-untyped-def]
         ):
             touch(s, owner)
     open_bounded(s, now)
-    for i in range(known, s.count[N_REOPENED]):
+    for i in range(known, s.counts[N_REOPENED]):
         owner = s.ranks[REOPENED_LIST, i]
         rerank(s, owner, floor)
         for own in range(s.link[owner].first, s.link[owner].first + s.link[owner].active):
@@ -247,7 +247,7 @@ def stop_open(s, c, level, now):  # type: ignore[no-untyped-def]
             other.open -= 1
             if slot.hops > 2:
                 at = step.next
-    s.count[N_VISITS] += link.open
+    s.counts[N_VISITS] += link.open
     link.state = FULL
     link.used += link.open_weight * level
     link.open_weight = 0.0
@@ -262,11 +262,11 @@ def fill(s, now):  # type: ignore[no-untyped-def]
     """Progressive filling of the open flows."""
     level = 0.0
     above = 1.0 + LEVEL_TOLERANCE
-    for i in range(s.count[N_TOUCHED]):
+    for i in range(s.counts[N_TOUCHED]):
         c = s.ranks[TOUCHED_LIST, i]
         if s.link[c].open > 0:
             rank(s, c, fill_level(s, c, 0.0))
-    while s.count[N_FILL] > 0:
+    while s.counts[N_FILL] > 0:
         c = s.ranks[FILL_HEAP, 0]
         link = s.link[c]
         if link.open == 0:
@@ -292,7 +292,7 @@ def fill(s, now):  # type: ignore[no-untyped-def]
 @njit(cache=True, _nrt=False, forceinline=True)
 def settle(s):  # type: ignore[no-untyped-def]
     """After a solve: the touched links into the heap of ends, and all marks cleared."""
-    count = s.count
+    count = s.counts
     heap, pos, keys = s.ranks[END_HEAP], s.ranks[END_POS], s.keys[END_KEY]
     for i in range(count[N_TOUCHED]):
         c = s.ranks[TOUCHED_LIST, i]
@@ -312,10 +312,10 @@ def settle(s):  # type: ignore[no-untyped-def]
 @njit(cache=True, _nrt=False)
 def solve(s):  # type: ignore[no-untyped-def]
     """Bring all rates up to date with what happened at the clock."""
-    if s.count[PENDING] == 0:
+    if s.counts[PENDING] == 0:
         return
-    s.count[PENDING] = 0
-    s.count[N_SOLVES] += 1
+    s.counts[PENDING] = 0
+    s.counts[N_SOLVES] += 1
     open_bounded(s, s.clock[LAST])
     fill(s, s.clock[LAST])
     settle(s)

@@ -138,4 +138,4 @@ class FlowTableBuilder:
         }
         for name in ("link_ptr", "batch_ptr"):
             arrays[name] = np.concatenate(([0], np.cumsum(arrays[name])))
-        return FlowTable(**arrays)  # type: ignore[arg-type]
+        return FlowTable(**arrays)

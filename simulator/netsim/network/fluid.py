@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from netsim.network import events, state
+from netsim.network import events, filling, state
 from netsim.network.flows import FlowTable
 
 NOTHING: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -58,7 +58,7 @@ class FluidNetwork:
         scale: float = 1.0,
         cap_scale: float = 1.0,
     ) -> None:
-        """Begin `batches` at `now_s`, each flow with ``scale * size_bytes`` bytes and a cap of ``cap_scale * rate_cap``.
+        """Begin `batches` at `now_s`, flows of ``scale * size_bytes`` bytes capped at ``cap_scale * rate_cap``.
 
         Raises
         ------
@@ -135,20 +135,20 @@ class FluidNetwork:
     @property
     def events(self) -> int:
         """Instants and calls handled so far."""
-        return int(self._s.count[state.N_EVENTS])
+        return int(self._s.counts[state.N_EVENTS])
 
     @property
     def solves(self) -> int:
         """Solves so far: at most one per instant."""
-        return int(self._s.count[state.N_SOLVES])
+        return int(self._s.counts[state.N_SOLVES])
 
     @property
     def visits(self) -> int:
         """Flows visited by all solves so far: the work done."""
-        return int(self._s.count[state.N_VISITS])
+        return int(self._s.counts[state.N_VISITS])
 
     def _progress(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        events.solve(self._s)
+        filling.solve(self._s)
         total, rates = self._s.tally["bytes"][: self._n_links].copy(), np.zeros(self._s.flow.size)
         events.add_progress(self._s, total, rates)
         return total, rates

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import simpy
-from simpy.events import NORMAL
+from simpy.events import NORMAL, EventPriority
 
 from netsim.network.fluid import FluidNetwork
 
 #: after every ordinary event of the instant (SimPy sorts by time, then priority, then age)
-LATE = NORMAL + 1
+LATE = EventPriority(NORMAL + 1)
 
 
 class Network:

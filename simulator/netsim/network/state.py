@@ -75,7 +75,7 @@ BATCH = np.dtype([("scale", "f8"), ("first", "i8"), ("left", "i4"), ("owner", "i
 FILL_HEAP, FILL_POS, END_HEAP, END_POS, TOUCHED_LIST, STACK, REOPENED_LIST = range(7)
 # rows of State.keys (float64, per link)
 FILL_KEY, END_KEY = range(2)
-# entries of State.count
+# entries of State.counts
 N_REOPENED, N_TOUCHED, N_STACK, N_DONE, N_FILL, N_END, N_EVENTS, N_SOLVES, N_VISITS, N_FORCED, PENDING = (
     range(11)
 )
@@ -98,22 +98,21 @@ class State(NamedTuple):
     done: NDArray[np.int32]  # (n_batches,) batches that ended, not yet reported
     ranks: NDArray[np.int32]  # (7, n_links + n_caps) heaps and work lists of links
     keys: NDArray[np.float64]  # (2, n_links + n_caps) heap keys
-    count: NDArray[np.int64]
+    counts: NDArray[np.int64]
     clock: NDArray[np.float64]
 
 
 @njit(cache=True)
-def _lay_out(
-    link_ptr, link_ids, link_share, batch_ptr, size, cap, weight, capacity, flow, plan, hop, link, batch
-):  # type: ignore[no-untyped-def]
+def _lay_out(table, cap, flow, plan, hop, link, batch):  # type: ignore[no-untyped-def]
+    link_ptr, link_ids, link_share, batch_ptr, size, rate_cap, weight = table
     at = 0
-    private = capacity.size
-    for c in range(capacity.size):
-        link[c].capacity = min(capacity[c], UNBOUNDED)
+    private = cap.size
+    for c in range(cap.size):
+        link[c].capacity = min(cap[c], UNBOUNDED)
     for f in range(size.size):
         plan[f].first = at
         plan[f].size = size[f]
-        plan[f].cap = cap[f]
+        plan[f].cap = rate_cap[f]
         flow[f].weight = weight[f]
         flow[f].slot = -1
         for k in range(link_ptr[f], link_ptr[f + 1]):
@@ -121,10 +120,10 @@ def _lay_out(
             hop[at].part = link_share[k] * weight[f]
             link[link_ids[k]].first += 1
             at += 1
-        if cap[f] < np.inf:
+        if rate_cap[f] < np.inf:
             hop[at].link = private
             hop[at].part = weight[f]
-            link[private].capacity = cap[f]
+            link[private].capacity = rate_cap[f]
             link[private].first = 1
             private += 1
             at += 1
@@ -160,10 +159,8 @@ def make_state(capacity: NDArray[np.float64], table: FlowTable) -> State:
         raise ValueError(f"{nnz} incidences, the limit is {2**31 - 1}: fold the table or split it")
     flow, plan = np.zeros(table.n_flows, FLOW), np.zeros(table.n_flows + 1, PLAN)
     hop, link, batch = np.zeros(nnz, HOP), np.zeros(n_links, LINK), np.zeros(table.n_batches + 1, BATCH)
-    _lay_out(
-        *(table.link_ptr, table.link_ids, table.link_share, table.batch_ptr),
-        *(table.size_bytes, table.rate_cap, table.weight, cap, flow, plan, hop, link, batch),
-    )
+    arrays = (table.link_ptr, table.link_ids, table.link_share, table.batch_ptr)
+    _lay_out((*arrays, table.size_bytes, table.rate_cap, table.weight), cap, flow, plan, hop, link, batch)
     ranks = np.zeros((7, n_links), np.int32)
     ranks[FILL_POS] = ranks[END_POS] = -1
     return State(
@@ -179,6 +176,6 @@ def make_state(capacity: NDArray[np.float64], table: FlowTable) -> State:
         done=np.zeros(table.n_batches, np.int32),
         ranks=ranks,
         keys=np.zeros((2, n_links)),
-        count=np.zeros(11, np.int64),
+        counts=np.zeros(11, np.int64),
         clock=np.full(1, -np.inf),
     )
