@@ -1,0 +1,74 @@
+"""`netsim validate`: netsim against what other people measured."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from netsim.cli.app import app
+from netsim.cli.options import Json, Quiet
+
+
+@app.command()
+def validate(
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="A published set by name, e.g. fig5 or isca25_table3. Repeatable."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Write validation.md and its plots into this folder, e.g. reports."
+        ),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Compare with every published number; exit 1 when one that has a tolerance is missed."""
+    from netsim.reports import validation
+    from netsim.reports.validation_report import write_report
+
+    specs = validation.published(only or [])
+    found = []
+    for spec in specs:
+        if not quiet and sys.stderr.isatty():
+            print(f"{spec.name}: {spec.description}", file=sys.stderr)
+        found.append((spec, validation.validate(spec)))
+    checks = [check for _, mine in found for check in mine]
+    if output is not None:
+        for path in write_report(output, found):
+            if not quiet:
+                print(f"wrote {path}", file=sys.stderr)
+    if json:
+        print(jsonlib.dumps([check.record() for check in checks], indent=1))
+    elif not quiet:
+        _print(found, checks)
+    return int(any(check.ok is False for check in checks))
+
+
+def _print(found: list[Any], checks: list[Any]) -> None:
+    """The scorecard, and every miss."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from netsim.reports.validation import score
+
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for name in ("published", "rows", "calibrated", "checked", "missed", "median error", "worst"):
+        table.add_column(name, justify="left" if name == "published" else "right")
+    for spec, mine in found:
+        s = score(spec, mine)
+        errors = (f"{s.median_pct:.1f} %", f"{s.worst_pct:.1f} %")
+        table.add_row(s.name, str(s.rows), str(s.calibrated), str(s.checked), str(s.missed), *errors)
+    console.print(table)
+    for check in checks:
+        if check.ok is False:
+            console.print(
+                f"missed: {check.id}: {check.simulated:.4g} {check.unit}, published {check.published:.4g} "
+                f"({check.error_pct:+.1f} %, tolerance {check.tolerance_pct:g} %, {check.kind})"
+            )

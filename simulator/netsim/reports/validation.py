@@ -1,0 +1,152 @@
+"""netsim against what other people measured: one row a published number, with its error and its tolerance.
+
+    error = simulated / published - 1, in percent
+
+A row is fine when its error is within its tolerance (zero means equal to nine digits), or when both round to the same
+decimals where the file says so. Rows without a tolerance are shown and never fail. `calibrated` rows were used to set
+a constant, `predicted` ones were not; nothing is fitted to a predicted row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from netsim import catalog
+from netsim.errors import NetsimError, did_you_mean
+from netsim.reports.experiments import EXPERIMENTS
+from netsim.specs import load
+from netsim.specs.published import PublishedRow, PublishedSpec
+
+_EQUAL_PCT = 1e-7
+
+
+@dataclass(frozen=True)
+class Check:
+    """One published number beside its simulated one; `ok` is None where there is no tolerance."""
+
+    id: str
+    source: str
+    metric: str
+    unit: str
+    published: float
+    simulated: float
+    error_pct: float
+    tolerance_pct: float | None
+    kind: str
+    ok: bool | None
+
+    def record(self) -> dict[str, Any]:
+        """The row as plain values."""
+        return asdict(self)
+
+
+def published(only: Iterable[str] = ()) -> list[PublishedSpec]:
+    """The published sets, all or those named by the start of their name.
+
+    Raises NetsimError when a name matches none, or a file names an unknown experiment.
+    """
+    names = catalog.names("published")
+    wanted = list(only)
+    for prefix in wanted:
+        if not any(_named(name, prefix) for name in names):
+            raise NetsimError(f"--only {prefix}: no such published set: {did_you_mean(prefix, names)}")
+    chosen = [n for n in names if not wanted or any(_named(n, prefix) for prefix in wanted)]
+    specs = [load(PublishedSpec, "published", name) for name in chosen]
+    for spec in specs:
+        if spec.experiment not in EXPERIMENTS:
+            hint = did_you_mean(spec.experiment, EXPERIMENTS)
+            raise NetsimError(
+                f"reports/published/{spec.name}.toml: no experiment {spec.experiment!r}: {hint}"
+            )
+    return specs
+
+
+def _named(name: str, prefix: str) -> bool:
+    """`fig5` and `isca25_fig5` both name isca25_fig5."""
+    return name.startswith(prefix) or prefix in name.split("_")
+
+
+def validate(spec: PublishedSpec) -> list[Check]:
+    """Run the experiment of one published set."""
+    simulated = EXPERIMENTS[spec.experiment]([row.where for row in spec.rows])
+    checks = [_check(spec, row, value) for row, value in zip(spec.rows, simulated, strict=True)]
+    return [*checks, *_median(spec, checks)]
+
+
+def _check(spec: PublishedSpec, row: PublishedRow, simulated: float) -> Check:
+    error = 100.0 * (simulated / row.value - 1.0)
+    tolerance = spec.tolerance_pct if row.tolerance_pct is None else row.tolerance_pct
+    ok: bool | None = None
+    if row.decimals is not None:
+        tolerance = 100.0 * 0.5 * 10.0**-row.decimals / row.value
+        ok = round(simulated, row.decimals) == row.value
+    elif tolerance is not None:
+        ok = abs(error) <= max(tolerance, _EQUAL_PCT)
+    return Check(
+        id=f"{spec.name}.{row.id}",
+        source=spec.source,
+        metric=row.metric or spec.metric,
+        unit=row.unit or spec.unit,
+        published=row.value,
+        simulated=simulated,
+        error_pct=error,
+        tolerance_pct=tolerance,
+        kind=row.kind or spec.kind,
+        ok=ok,
+    )
+
+
+def _median(spec: PublishedSpec, checks: Sequence[Check]) -> list[Check]:
+    """The median of the absolute errors, where the set has a bound on it."""
+    if spec.median_tolerance_pct is None:
+        return []
+    errors = [abs(check.error_pct) for check in checks if check.tolerance_pct is not None]
+    middle = median(errors)
+    return [
+        Check(
+            id=f"{spec.name}.median",
+            source=spec.source,
+            metric=f"median error of {len(errors)} rows",
+            unit="%",
+            published=0.0,
+            simulated=middle,
+            error_pct=middle,
+            tolerance_pct=spec.median_tolerance_pct,
+            kind="predicted",
+            ok=middle <= spec.median_tolerance_pct,
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One published set in a line: rows, rows with a tolerance, misses, and errors of the latter (or of all)."""
+
+    name: str
+    description: str
+    rows: int
+    checked: int
+    missed: int
+    calibrated: int
+    median_pct: float
+    worst_pct: float
+
+
+def score(spec: PublishedSpec, checks: Sequence[Check]) -> Score:
+    """Count one set."""
+    rows = [check for check in checks if not check.id.endswith(".median")]
+    judged = [check for check in rows if check.ok is not None]
+    errors = [abs(check.error_pct) for check in (judged or rows)]
+    return Score(
+        name=spec.name,
+        description=spec.description,
+        rows=len(rows),
+        checked=len(judged),
+        missed=sum(check.ok is False for check in checks),
+        calibrated=sum(check.kind == "calibrated" for check in rows),
+        median_pct=median(errors),
+        worst_pct=max(errors),
+    )

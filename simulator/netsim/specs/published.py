@@ -1,0 +1,62 @@
+"""The spec of a set of published numbers: values with units and uncertainty, and how close netsim must come.
+
+A file is one table or figure. `experiment` names what netsim runs to reproduce it; `where` is what tells its rows
+apart. A row is `calibrated` when some constant was set with it, else `predicted`. A row without `tolerance_pct` is
+shown and never fails; `decimals` asks for equality after rounding instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from netsim.specs.base import Preset, Strict
+
+Evidence = Literal["calibrated", "predicted"]
+Percent = Annotated[float, Field(ge=0.0, le=100.0)]
+
+
+class PublishedRow(Strict):
+    """One published number; what is left out is taken from its file."""
+
+    id: str
+    value: float
+    where: Mapping[str, str | int | float] = Field(default_factory=dict)
+    metric: str | None = None
+    unit: str | None = None
+    uncertainty: str | None = None
+    kind: Evidence | None = None
+    tolerance_pct: Percent | None = None
+    decimals: Annotated[int, Field(ge=0, le=6)] | None = None
+
+
+class PublishedSpec(Preset):
+    """One table or figure. `median_tolerance_pct` bounds the median of the errors of rows that have a tolerance."""
+
+    source: str
+    experiment: str
+    metric: str
+    unit: str
+    uncertainty: str
+    kind: Evidence = "predicted"
+    tolerance_pct: Percent | None = None
+    median_tolerance_pct: Percent | None = None
+    notes: str = ""
+    rows: tuple[PublishedRow, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuple(cls, data: object) -> object:
+        if isinstance(data, dict) and isinstance(data.get("rows"), list):
+            data = {**data, "rows": tuple(data["rows"])}
+        return data
+
+    @model_validator(mode="after")
+    def _distinct(self) -> PublishedSpec:
+        ids = [row.id for row in self.rows]
+        twice = next((i for i in ids if ids.count(i) > 1), None)
+        if twice is not None:
+            raise ValueError(f"row {twice!r} is given twice")
+        return self
