@@ -1,7 +1,7 @@
 """One training step, from specs to times: the only place where the floors meet.
 
     specs -> plan, fabric, placement           what runs where
-          -> stages, schedule, tasks           in which order
+          -> schedule, stages, tasks, memory   in which order, and whether it fits
           -> batches of flows, folded          what crosses the network
           -> operators to seconds              what the GPUs do meanwhile
           -> executor on the fluid network     when
@@ -29,6 +29,7 @@ from netsim.program import Instances, TransferCost, make_program
 from netsim.specs.case import Case
 from netsim.topologies import Topology, build
 from netsim.traffic import Traffic, make_traffic
+from netsim.workloads.memory import Memory, memory_by_rank, unshared
 from netsim.workloads.model import layer_parameters
 from netsim.workloads.moe import RoutingStatistics, routing_statistics, token_bytes, value_bytes
 from netsim.workloads.operators import block_operators, optimizer_operators
@@ -55,6 +56,7 @@ class Step:
     execution: Execution
     fluid: FluidNetwork
     timing: Timing
+    memory: tuple[Memory, ...]
     folded: bool
 
 
@@ -90,6 +92,7 @@ def simulate(
     capacity = degraded_capacity(topology, degraded or {})
     traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded, capacity)
 
+    memory = memory_by_rank(workload, plan, order, stages, routing.devices)
     timing = Timing(case, plan, held, graph.holders)
     program, instances = make_program(graph, traffic, timing.compute_s, timing.transfer_cost)
     fluid = FluidNetwork(traffic.capacity, traffic.table)
@@ -97,7 +100,7 @@ def simulate(
     execution = execute(program, fluid, report)
     return Step(
         case, seed, plan, topology, stages, routing, graph, traffic, program, instances, execution, fluid,
-        timing, folded,
+        timing, tuple(memory), folded,
     )  # fmt: skip
 
 
@@ -111,8 +114,7 @@ def degraded_capacity(topology: Topology, degraded: Mapping[int, float]) -> NDAr
 
 def stage_parameters(case: Case, stage: Stage, expert_parallel: int) -> StageParameters:
     """Parameters of a stage that one rank holds; heads of one stage share theirs."""
-    once = [kind for n, kind in enumerate(stage) if kind != "head" or "head" not in stage[:n]]
-    parts = [layer_parameters(case.workload.model, kind) for kind in once]
+    parts = [layer_parameters(case.workload.model, kind) for kind in unshared(stage)]
     return StageParameters(sum(p.dense for p in parts), sum(p.expert for p in parts) / expert_parallel)
 
 

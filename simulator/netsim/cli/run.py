@@ -38,6 +38,10 @@ def run(
     scaling: Scaling = "weak",
     seed: Seed = 0,
     sets: Sets = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Fail when the plan does not fit, or an operator is extrapolated."),
+    ] = False,
     fold: Annotated[
         bool, typer.Option("--fold/--no-fold", help="Share the execution of ranks that cannot be told apart.")
     ] = True,
@@ -58,6 +62,10 @@ def run(
         rundir.prepare(output, force)
     began = time.perf_counter()
     step, result = _simulate(case, gpus, scaling, seed, fold, quiet)
+    for warning in result["warnings"]:
+        print(f"netsim: warning: {warning}", file=sys.stderr)
+    if strict:
+        _refuse_doubts(result)
     result["run"] = {"wall_s": time.perf_counter() - began}
     if output is not None:
         files = rundir.write_run(output, step, result, csv)
@@ -69,6 +77,17 @@ def run(
         from netsim.cli.summary import print_summary
 
         print_summary(result)
+
+
+def _refuse_doubts(result: dict[str, Any]) -> None:
+    """Under --strict: no plan that does not fit, and no compute time beyond what was measured or modelled."""
+    from netsim.errors import DomainError, NetsimError
+
+    if result["warnings"]:
+        raise NetsimError(f"--strict: {result['warnings'][0]}")
+    beyond = result["provenance"]["compute_origin"]["extrapolated"]
+    if beyond:
+        raise DomainError(f"--strict: {beyond:.1%} of the compute time lies outside the profile's domain")
 
 
 def _simulate(

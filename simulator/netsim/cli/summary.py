@@ -31,6 +31,7 @@ def print_summary(result: dict[str, Any]) -> None:
     console.print(_phases(step))
     console.print(_collectives(result["collectives"]))
     _print_network(console, result)
+    _print_memory(console, result["memory"])
     _print_provenance(console, result["provenance"])
 
 
@@ -85,6 +86,18 @@ def _print_network(console: Console, result: dict[str, Any]) -> None:
         f"{name.replace('_', ' ')} {value:.2f}" for name, value in latency.items() if value is not None
     )
     console.print(f"Latency (us, 64 B): {shown}")
+
+
+def _print_memory(console: Console, memory: dict[str, Any]) -> None:
+    parts = ", ".join(
+        f"{name} {memory[f'{name}_gb']:.1f}"
+        for name in ("parameters", "gradients", "optimizer", "activations", "buffers")
+    )
+    room = f"{memory['spare_gb']:.1f} GB to spare" if memory["fits"] else "does not fit"
+    console.print(
+        f"Memory: rank {memory['rank']} needs {memory['total_gb']:.1f} of {memory['capacity_gb']:.0f} GB, {room} "
+        f"({parts})"
+    )
 
 
 def _print_provenance(console: Console, provenance: dict[str, Any]) -> None:

@@ -29,6 +29,8 @@ def contract(step: Step) -> dict[str, Any]:
         "collectives": _collectives(step),
         "latency_us": latency_us(step.topology),
         "cost": cost,
+        "memory": _memory(step),
+        "warnings": warnings(step),
         "provenance": _provenance(step),
     }
 
@@ -69,6 +71,7 @@ def _step(step: Step, found: Phases) -> dict[str, Any]:
         **{f"tflops_per_gpu_{name}": rate / 1e12 for name, rate in rates.items()},
         **{f"mfu_{name}": rate / peak for name, rate in rates.items()},
         "gpu_hours_per_trillion_tokens": plan.gpus * 1e12 / tokens_per_s / 3600.0,
+        "days_per_trillion_tokens": 1e12 / tokens_per_s / _DAY_S,
         "phases_s": found.mean_s,
         "phases_range_s": {phase: list(pair) for phase, pair in found.range_s.items()},
         "exposed_comm_s": found.exposed_s,
@@ -91,6 +94,32 @@ def _collectives(step: Step) -> list[dict[str, Any]]:
             "bottleneck": c.bottleneck,
         }
         for c in collective_statistics(step)
+    ]
+
+
+def _memory(step: Step) -> dict[str, Any]:
+    """The rank that needs most, part by part."""
+    worst = max(step.memory, key=lambda rank: rank.total)
+    capacity = step.case.hardware.gpu.hbm
+    return {
+        "rank": worst.rank,
+        **{f"{name}_gb": size / 1e9 for name, size in worst.parts.items()},
+        "total_gb": worst.total / 1e9,
+        "capacity_gb": capacity / 1e9,
+        "spare_gb": (capacity - worst.total) / 1e9,
+        "microbatches_in_flight": worst.in_flight,
+        "fits": worst.total <= capacity,
+    }
+
+
+def warnings(step: Step) -> list[str]:
+    """What a reader must know before believing the rest; `--strict` makes errors of them."""
+    worst, capacity = max(step.memory, key=lambda rank: rank.total), step.case.hardware.gpu.hbm
+    if worst.total <= capacity:
+        return []
+    return [
+        f"does not fit: rank {worst.rank} needs {worst.total / 1e9:.1f} GB of {capacity / 1e9:.0f} GB, most of it "
+        f"{worst.largest} ({worst.parts[worst.largest] / 1e9:.1f} GB)"
     ]
 
 

@@ -31,11 +31,12 @@ def prepare(folder: Path, force: bool = False) -> None:
 
 
 def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = False) -> list[Path]:
-    """Write result.json, spec.toml, the tables and a picture of the step; returns the files.
+    """Write result.json, spec.toml, the tables, a timeline for Perfetto and a picture; returns the files.
 
     Raises NetsimError when a file cannot be written.
     """
     from netsim.reports.gantt import gantt, save
+    from netsim.reports.timeline import timeline
     from netsim.tables import collectives_table, links_table, tasks_table
 
     written = [
@@ -47,6 +48,7 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
         written.append(_write(folder / f"{name}.parquet", lambda p, t=table: t.to_parquet(p, index=False)))  # type: ignore[misc]
         if csv:
             written.append(_write(folder / f"{name}.csv", lambda p, t=table: t.to_csv(p, index=False)))  # type: ignore[misc]
+    written.append(_write(folder / "timeline.perfetto-trace", lambda p: p.write_bytes(timeline(step))))
     written.append(_write(folder / "gantt.svg", lambda p: save(gantt(step), p, "svg")))
     return written
 

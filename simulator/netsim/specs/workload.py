@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from netsim.specs.base import Preset, Strict
+from netsim.units import Bytes
 
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["fp8", "bf16", "fp32"]
@@ -99,6 +100,28 @@ class CommunicationSpec(Strict):
     parameter: Precision
 
 
+class StorageSpec(Strict):
+    """What stays in GPU memory, in which precision, and what the backward computes again instead.
+
+    `weights` of matrix products (embedding, head, gate and norms stay BF16), `master` copy and Adam `moments` of the
+    optimizer's share, `stash` of activations that are kept for the backward; `attention_bits` an element of the
+    attention output in the stash; `buffers` of communication and work space.
+    """
+
+    weights: Precision
+    master: Precision
+    moments: Precision
+    stash: Precision
+    attention_bits: Annotated[int, Field(ge=8, le=32)]
+    recompute: tuple[Literal["norm", "mla_up"], ...]
+    buffers: Bytes
+
+    @field_validator("recompute", mode="before")
+    @classmethod
+    def _tuple(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+
 class WorkloadSpec(Preset):
     """A job preset."""
 
@@ -109,3 +132,4 @@ class WorkloadSpec(Preset):
     schedule: ScheduleSpec
     batch: BatchSpec
     communication: CommunicationSpec
+    storage: StorageSpec

@@ -1,0 +1,139 @@
+"""Bytes of GPU memory on a rank, part by part, and whether they fit.
+
+    parameters   working weights of the stages held, in the storage precision (embedding, head, gate, norms in BF16)
+    gradients    one FP32 accumulator a parameter held (ZeRO stage 1 shards only what follows)
+    optimizer    master weight and two Adam moments of the rank's share of the parameters
+    activations  what a stage keeps of a micro-batch, times the micro-batches between forward and weight gradient, at
+                 the worst moment of the schedule's order
+    buffers      a fixed allowance
+
+Kept of a MoE layer, for t tokens of width h and r rows at the local experts: the residual stream before attention and
+before the FFN (2 t h BF16), the latents (t (q_rank + kv_rank + rope) BF16), the attention output (t heads v_dim) and
+its log-sum-exp, the tokens received by the local experts (t x distinct devices x h), and the inputs of SwiGLU of shared
+and routed experts (t 2 w shared + r 2 w), in the stash's precision. Without recomputing norms their outputs are kept
+too (2 t h), without recomputing the MLA up-projections the queries, keys and values. A dense layer keeps 2 t width
+in place of the experts; a head its input and the logits' gradient in BF16.
+
+Left out: fragmentation, scales of FP8 blocks (1/32 of the values), temporary tensors inside a block.
+
+Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 3.2.3 and 3.3.3; what the public trace saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netsim.specs.workload import ModelSpec, StorageSpec, WorkloadSpec
+from netsim.workloads.model import layer_parameters
+from netsim.workloads.moe import value_bytes
+from netsim.workloads.plan import Plan
+from netsim.workloads.schedules import Order
+from netsim.workloads.stages import LayerKind, Stage
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one rank by part, at its worst moment; `in_flight` micro-batches of one stage or other then."""
+
+    rank: int
+    parameters: float
+    gradients: float
+    optimizer: float
+    activations: float
+    buffers: float
+    in_flight: int
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The parts by name."""
+        names = ("parameters", "gradients", "optimizer", "activations", "buffers")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def total(self) -> float:
+        """All parts together."""
+        return sum(self.parts.values())
+
+    @property
+    def largest(self) -> str:
+        """The name of the largest part."""
+        return max(self.parts, key=lambda name: self.parts[name])
+
+
+def memory_by_rank(
+    job: WorkloadSpec, plan: Plan, order: Order, stages: Sequence[Stage], devices_per_token: float
+) -> list[Memory]:
+    """Memory of every pipeline rank."""
+    kept = [sum(layer_activations(job, plan, kind, devices_per_token) for kind in stage) for stage in stages]
+    return [_of_rank(job, plan, order, stages, kept, rank) for rank in range(len(order.ranks))]
+
+
+def _of_rank(
+    job: WorkloadSpec, plan: Plan, order: Order, stages: Sequence[Stage], kept: Sequence[float], rank: int
+) -> Memory:
+    storage, held = job.storage, order.stages_of(rank)
+    weights = gradients = optimizer = 0.0
+    for stage in held:
+        copies = len(order.holders[stage]) * plan.groups
+        for kind in unshared(stages[stage]):
+            dense, expert = layer_parameters(job.model, kind)
+            own = expert / plan.expert
+            bytes_each = value_bytes(storage.weights if kind in ("dense", "moe") else "bf16")
+            weights += (dense + own) * bytes_each
+            gradients += (dense + own) * value_bytes(job.communication.gradient)
+            share = dense / (copies * plan.expert) + own / copies
+            optimizer += share * (value_bytes(storage.master) + 2 * value_bytes(storage.moments))
+    activations, in_flight = _peak(order, kept, rank)
+    return Memory(rank, weights, gradients, optimizer, activations, storage.buffers, in_flight)
+
+
+def unshared(stage: Stage) -> list[LayerKind]:
+    """The layers of a stage that have parameters of their own: heads of one stage share theirs."""
+    return [kind for n, kind in enumerate(stage) if kind != "head" or "head" not in stage[:n]]
+
+
+def _peak(order: Order, kept: Sequence[float], rank: int) -> tuple[float, int]:
+    """The most bytes of activations on a rank, and the micro-batches then in flight."""
+    now = peak = 0.0
+    count = at_peak = 0
+    for chunk in order.ranks[rank]:
+        if chunk.forward:
+            now, count = now + kept[chunk.forward.stage], count + 1
+        if now > peak:
+            peak, at_peak = now, count
+        if chunk.weight:
+            now, count = now - kept[chunk.weight.stage], count - 1
+    return peak, at_peak
+
+
+def layer_activations(job: WorkloadSpec, plan: Plan, kind: LayerKind, devices_per_token: float) -> float:
+    """Bytes that a layer keeps of one micro-batch until its weight gradient."""
+    model, storage, tokens = job.model, job.storage, plan.microbatch_tokens
+    h, stash = model.hidden, value_bytes(storage.stash)
+    match kind:
+        case "embedding":
+            return 4.0 * tokens
+        case "head":
+            return 2.0 * tokens * (h + model.vocabulary)
+        case "mtp_in":
+            return 2.0 * tokens * 2 * h
+    attention = _attention(model, storage, tokens)
+    norms = 0.0 if "norm" in storage.recompute else 2.0 * tokens * h * stash
+    if kind == "dense":
+        return attention + norms + 2.0 * tokens * h + 2.0 * tokens * model.dense_width * stash
+    moe = model.moe
+    rows = tokens * moe.top_k
+    swiglu = (tokens * moe.shared + rows) * 2 * moe.width * stash
+    received = tokens * devices_per_token * h * stash
+    return attention + norms + 2.0 * tokens * h + swiglu + received
+
+
+def _attention(model: ModelSpec, storage: StorageSpec, tokens: int) -> float:
+    a = model.attention
+    latents = a.q_rank + a.kv_rank + a.rope_dim
+    kept = 2.0 * tokens * (model.hidden + latents)
+    kept += tokens * a.heads * (a.v_dim * storage.attention_bits / 8 + 4)
+    if "mla_up" not in storage.recompute:
+        kept += 2.0 * tokens * a.heads * (2 * (a.nope_dim + a.rope_dim) + a.v_dim)
+    return kept
