@@ -73,8 +73,7 @@ def make_plan(
     Raises NetsimError when a pattern matches nothing.
     """
     alone = _alone(workload, seed)
-    own = [m for m in alone if m.set == "workload"]
-    beside = [m for m in own if m.shape.kernel not in LAUNCH_KERNELS]
+    beside = [m for m in alone if m.set in ("workload", "holdout") and m.shape.kernel not in LAUNCH_KERNELS]
     sides: tuple[Side, ...] = ("spin", "copy") if side_sms else ()
     plan = [
         *alone,

@@ -68,7 +68,7 @@ extern "C" __global__ void CLUSTER resident(volatile int* stop, volatile long lo
       moved += 2LL * 65536 * sizeof(uint4);
       at = last % slice;
     } else if (threadIdx.x == 0) {
-      __nanosleep(20000);  // asking the host more often slows the launches of others
+      __nanosleep(1000);
     }
     __syncthreads();
   }
@@ -93,7 +93,7 @@ class Resident:
         self.gpu = gpu
         major = int(gpu.properties.major)
         self._source = _SOURCE.replace("CLUSTER", "__cluster_dims__(2, 1, 1)" if major >= 9 else "")
-        self._stream = gpu.torch.cuda.Stream()
+        self._stream, self._control = gpu.torch.cuda.Stream(), gpu.torch.cuda.Stream()
         self.side_GBps = float("nan")
 
     def _compile(self, name: str) -> Any:
@@ -148,7 +148,9 @@ class Resident:
             yield
             return
         torch = self.gpu.torch
-        stop = torch.zeros(1, dtype=torch.int32).pin_memory()
+        # the flag is in device memory: polling the host over PCIe slows every other kernel, up to twofold
+        stop = torch.zeros(1, dtype=torch.int32, device=self.gpu.device)
+        one = torch.ones(1, dtype=torch.int32).pin_memory()
         state = torch.zeros((sms, 4), dtype=torch.int64).pin_memory()
         words = self._words
         torch.cuda.synchronize()
@@ -163,7 +165,8 @@ class Resident:
             self.gpu.stream.synchronize()
             still = int((state[:, _ENDED] == 0).sum())
         finally:
-            stop.fill_(1)
+            with torch.cuda.stream(self._control):
+                stop.copy_(one, non_blocking=True)
             self._stream.synchronize()
         if still < sms:
             raise NotResident(f"the side kernel held {still} of {sms} SMs at the end")
