@@ -19,6 +19,7 @@ import simpy
 from numpy.typing import NDArray
 
 from netsim.errors import NetsimError
+from netsim.network.flows import FlowTable
 from netsim.network.fluid import FluidNetwork
 from netsim.network.simpy_network import Network
 
@@ -70,13 +71,13 @@ class Execution:
 
 
 def execute(
-    program: Program, fluid: FluidNetwork, progress: Callable[[int], None] | None = None
+    program: Program, fluid: FluidNetwork | None = None, progress: Callable[[int], None] | None = None
 ) -> Execution:
-    """Run every task to its end.
+    """Run every task to its end; without transfers there need not be a network.
 
     Raises NetsimError naming the first stuck task when the program cannot finish (a dead link under a transfer).
     """
-    run = _Run(program, fluid, progress)
+    run = _Run(program, fluid or FluidNetwork(np.zeros(0), FlowTable.from_batches([])), progress)
     run.env.run()
     stuck = np.flatnonzero(np.isnan(run.ended()))
     if stuck.size:

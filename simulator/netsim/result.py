@@ -76,7 +76,7 @@ def phases(step: Step) -> Phases:
         mean_s={phase: float(np.average(row, weights=weight)) for phase, row in rows.items()},
         range_s={phase: (float(row.min()), float(row.max())) for phase, row in rows.items()},
         exposed_s=float(np.average(exposed, weights=weight)),
-        hidden_fraction=_hidden_fraction(columns),
+        hidden_fraction=hidden_fraction(columns),
     )
 
 
@@ -110,7 +110,7 @@ def _spans(columns: Columns, mask: NDArray[np.bool_], phase: NDArray[np.str_]) -
     return Spans(phase[chunk], start, end, busy)
 
 
-def _hidden_fraction(columns: Columns) -> float:
+def hidden_fraction(columns: Columns) -> float:
     """Share of communication time with compute running on the same rank, over all ranks."""
     hidden = moved = 0.0
     for actor, ranks in enumerate(columns.groups_in):

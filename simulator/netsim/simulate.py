@@ -34,7 +34,7 @@ from netsim.workloads.model import layer_parameters
 from netsim.workloads.moe import RoutingStatistics, routing_statistics, token_bytes, value_bytes
 from netsim.workloads.operators import block_operators, optimizer_operators
 from netsim.workloads.plan import Plan, Scaling, make_plan
-from netsim.workloads.schedules import schedule
+from netsim.workloads.schedules import Order, schedule
 from netsim.workloads.stages import Stage, split_layers
 from netsim.workloads.tasks import EXPERT_TRANSFERS, SENDS, TaskGraph, Work, build_tasks
 
@@ -76,30 +76,53 @@ def simulate(
 
     Raises SpecError when the fabric, the plan or the schedule cannot be built, NetsimError when the step stalls.
     """
-    workload, hardware = case.workload, case.hardware
-    topology = build(case.topology, hardware, gpus)
-    plan = make_plan(workload, gpus, scaling)
-    placement = contiguous(plan, hardware.gpus_per_host)
+    topology = build(case.topology, case.hardware, gpus)
+    plan = make_plan(case.workload, gpus, scaling)
+    order = schedule(case.workload.schedule.name, plan.pipeline, plan.microbatches)
+    stages = split_layers(case.workload.model, order.stages)
+    job = Job(plan, order, stages)
+    return simulate_job(case, topology, job, seed=seed, folded=folded, degraded=degraded, progress=progress)
 
-    order = schedule(workload.schedule.name, plan.pipeline, plan.microbatches)
-    stages = split_layers(workload.model, order.stages)
-    graph = build_tasks(order, stages)
+
+@dataclass(frozen=True)
+class Job:
+    """What runs: the plan, the order of chunks on every rank, and the layers of every stage."""
+
+    plan: Plan
+    order: Order
+    stages: tuple[Stage, ...]
+
+
+def simulate_job(
+    case: Case,
+    topology: Topology,
+    job: Job,
+    *,
+    seed: int = 0,
+    folded: bool = True,
+    degraded: Mapping[int, float] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Step:
+    """Simulate one step of any job that is laid out, such as a part of a training step; see `simulate`."""
+    workload, plan, hardware = case.workload, job.plan, case.hardware
+    placement = contiguous(plan, hardware.gpus_per_host)
+    graph = build_tasks(job.order, job.stages)
 
     routing = routing_statistics(workload.model.moe, plan.expert, hardware.gpus_per_host, seed)
-    held = [stage_parameters(case, stage, plan.expert) for stage in stages]
+    held = [stage_parameters(case, stage, plan.expert) for stage in job.stages]
     batches = step_batches(placement, hardware.gpus_per_host, routing, held, graph.holders, graph.routes)
     shape = (plan.pipeline, plan.groups, plan.expert)
     capacity = degraded_capacity(topology, degraded or {})
     traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded, capacity)
 
-    memory = memory_by_rank(workload, plan, order, stages, routing.devices)
+    memory = memory_by_rank(workload, plan, job.order, job.stages, routing.devices)
     timing = Timing(case, plan, held, graph.holders)
     program, instances = make_program(graph, traffic, timing.compute_s, timing.transfer_cost)
     fluid = FluidNetwork(traffic.capacity, traffic.table)
     report = (lambda done: progress(done, len(program))) if progress else None
     execution = execute(program, fluid, report)
     return Step(
-        case, seed, plan, topology, stages, routing, graph, traffic, program, instances, execution, fluid,
+        case, seed, plan, topology, job.stages, routing, graph, traffic, program, instances, execution, fluid,
         timing, tuple(memory), folded,
     )  # fmt: skip
 
