@@ -13,7 +13,7 @@ FLOORS = [
     ["topologies", "workloads"],
     ["maxmin", "routing", "placement", "collectives", "compute"],
     ["network", "traffic", "program", "executor", "result", "tables", "simulate", "bench"],
-    ["reports", "measure"],
+    ["reports", "measure", "calibration"],
     ["cli"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -2,9 +2,9 @@
 
 Modelled: two contexts, with and without transfers beside the compute (`compute.table` defines them); a
 measured kernel at another shape, by the ratio of the class model's times at both; the
-idle gap after each kernel; a GPU other than the measured one, by the ratio of the class model's times on
-both. Left out: drift between layers, the clock, kernels of one stream that overlap (measured ones are timed
-as a whole).
+idle gap after each kernel; a GPU or an SM clock other than the measured one, by the ratio of the class model's
+times on both (`compute.device`). Left out: drift between layers, kernels of one stream that overlap (measured
+ones are timed as a whole).
 """
 
 from __future__ import annotations
@@ -15,18 +15,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from netsim.compute.roofline import (
-    Bound,
-    Device,
-    Estimate,
-    estimate,
-    floor_s,
-    inside_domain,
-    measured_device,
-    target_device,
-)
-from netsim.compute.table import alone_s, lookup, measured_operator, overlap_factor
-from netsim.errors import NetsimError, did_you_mean
+from netsim.compute.device import Device, measured_device, target_device
+from netsim.compute.roofline import AXES, Bound, estimate, floor_s, inside_domain, overlap_factor
+from netsim.compute.table import alone_s, lookup, measured_operator
+from netsim.errors import DomainError, NetsimError, did_you_mean
 from netsim.specs.hardware import HardwareSpec
 from netsim.specs.profile import ClassModel, OperatorRow, ProfileSpec, TransferKernel
 from netsim.workloads.operators import Operator
@@ -59,14 +51,25 @@ class BlockTime:
 
 @dataclass(frozen=True)
 class ComputeModel:
-    """Answers for one profile on one GPU. Overlapped context: `beside_transfer=True`."""
+    """Answers for one profile on one GPU. Overlapped context: `beside_transfer=True`.
+
+    clock_hz : SM clock to answer for; None is the clock that each class was measured at
+    """
 
     profile: ProfileSpec
     hardware: HardwareSpec
+    clock_hz: float | None = None
 
     @cached_property
     def _rows(self) -> dict[str, OperatorRow]:
         return {row.name: row for row in self.profile.operators}
+
+    @cached_property
+    def _free_rows(self) -> dict[tuple[str, tuple[int, ...]], OperatorRow]:
+        """Rows measured outside a job, where class and shape say what a kernel does."""
+        return {
+            (row.kind, row.shape): row for row in self.profile.operators if not row.block and row.kind in AXES
+        }
 
     @cached_property
     def _measured(self) -> Device:
@@ -76,22 +79,31 @@ class ComputeModel:
     def _target(self) -> Device:
         return target_device(self.profile, self.hardware)
 
+    @property
+    def _elsewhere(self) -> bool:
+        """Whether the question is about another GPU or clock than the measured one."""
+        return self._measured != self._target or self.clock_hz is not None
+
     def operator_time(self, op: Operator, beside_transfer: bool) -> OperatorTime:
         """Time of an operator: from the table where name and shape are known, else by its class model.
 
         A kernel measured at another shape keeps its distance from the class model.
         """
-        row = self._rows.get(op.name)
+        row = self._rows.get(op.name) or self._free_rows.get((op.kind, op.shape))
         if row is None or row.kind != op.kind:
             return self.model_time(op, beside_transfer)
         found = self._from_table(row, op, beside_transfer)
         return found or self._carried(row, op, beside_transfer) or self.model_time(op, beside_transfer)
 
-    def model_time(self, op: Operator, beside_transfer: bool) -> OperatorTime:
-        """Time of an operator by the model of its class, whatever the table says."""
+    def model_time(self, op: Operator, beside_transfer: bool, share: float | None = None) -> OperatorTime:
+        """Time of an operator by the model of its class, whatever the table says.
+
+        share : of its time with a transfer resident, where that is known better than from the profile
+        """
         model = self._class(op)
-        seconds, bound = self._estimate(op, model, self._target, beside_transfer)
-        known = self._measured == self._target and inside_domain(op, model)
+        share = self._share(model, beside_transfer) if share is None else share
+        seconds, bound = estimate(op, model, self._target, share, self.clock_hz)
+        known = not self._elsewhere and inside_domain(op, model)
         return OperatorTime(seconds, "model" if known else "extrapolated", bound)
 
     def block_time(self, ops: Sequence[Operator], beside_transfer: bool) -> BlockTime:
@@ -104,6 +116,19 @@ class ComputeModel:
             busy += time.seconds
             gaps += gap
         return BlockTime(busy, gaps, by_origin)
+
+    def require_known(self, ops: Sequence[Operator]) -> None:
+        """For `--strict`: refuse operators that neither the table nor a class model has seen.
+
+        Raises DomainError (exit status 3) that names the first of them and the dimension it leaves.
+        """
+        outside = {op.name: op for op in ops if self.operator_time(op, True).origin == "extrapolated"}
+        if outside:
+            name, op = min(outside.items())
+            more = f" (and {len(outside) - 1} more)" if len(outside) > 1 else ""
+            raise DomainError(
+                f"profile {self.profile.name}: operator {name} {list(op.shape)}{more}: {self._why(op)}"
+            )
 
     def transfer_rate(self, kind: str, beside_compute: bool) -> float:
         """Wire bytes per second that a GPU's kernel moves at most; infinite if the profile has none."""
@@ -129,33 +154,48 @@ class ComputeModel:
                 f"operator {op.name}: kernel class {op.kind!r} is not in the profile: {hint}"
             ) from None
 
-    def _estimate(self, op: Operator, model: ClassModel, device: Device, beside_transfer: bool) -> Estimate:
-        seconds, bound = estimate(op, model, device)
+    def _share(self, model: ClassModel, beside_transfer: bool) -> float:
         if not beside_transfer:
-            seconds = max(seconds / overlap_factor(model, self.profile.transport_share), floor_s(op, device))
-        return Estimate(seconds, bound)
+            return 0.0
+        return self.profile.transport_share if model.transport_share is None else model.transport_share
+
+    def _why(self, op: Operator) -> str:
+        if self.clock_hz is not None:
+            return f"measured at another SM clock than {self.clock_hz / 1e9:g} GHz"
+        if self._elsewhere:
+            return f"measured on {self.profile.device}, asked for {self.hardware.gpu.name}"
+        return f"outside what was measured of class {op.kind}"
+
+    def _scale(self, row: OperatorRow, known: Operator, beside_transfer: bool) -> float:
+        """From the overlapped time of a row to its time in a context, on the measured device."""
+        if beside_transfer:
+            return 1.0
+        model = self._class(known)
+        share = self._share(model, True) if row.transport_share is None else row.transport_share
+        beside, overlapped = (overlap_factor(known, model, self._measured, s) for s in (1.0, share))
+        return alone_s(row, beside, overlapped) / row.overlapped
 
     def _carried(self, row: OperatorRow, op: Operator, beside_transfer: bool) -> OperatorTime | None:
         known = measured_operator(row, op)
         if known is None:
             return None
         model, here = self._class(op), self.model_time(op, beside_transfer)
-        there = estimate(known, model, self._measured).seconds
-        distance = row.overlapped * op.calls / there
-        if not beside_transfer:
-            share = self.profile.transport_share
-            distance *= overlap_factor(model, share) * alone_s(row, model, share) / row.overlapped
-        return replace(here, seconds=max(here.seconds * distance, floor_s(op, self._target)))
+        there = estimate(known, model, self._measured, self._share(model, beside_transfer)).seconds
+        measured = row.overlapped * op.calls * self._scale(row, known, beside_transfer)
+        return replace(here, seconds=max(here.seconds * measured / there, self._floor(op, model)))
 
     def _from_table(self, row: OperatorRow, op: Operator, beside_transfer: bool) -> OperatorTime | None:
         model = self._class(op)
-        found = lookup(row, op, model, self.profile.transport_share, beside_transfer)
+        found = lookup(row, op, self._scale(row, measured_operator(row, op) or op, beside_transfer))
         if found is None:
             return None
-        here = self._estimate(op, model, self._target, beside_transfer)
-        ratio = 1.0
-        if self._target != self._measured:
-            ratio = here.seconds / self._estimate(op, model, self._measured, beside_transfer).seconds
-        seconds = max(found.seconds * op.calls * ratio, floor_s(op, self._target))
-        known = found.inside and self._target == self._measured
+        here, ratio = self.model_time(op, beside_transfer), 1.0
+        if self._elsewhere:
+            share = self._share(model, beside_transfer)
+            ratio = here.seconds / estimate(op, model, self._measured, share).seconds
+        seconds = max(found.seconds * op.calls * ratio, self._floor(op, model))
+        known = found.inside and not self._elsewhere
         return OperatorTime(seconds, "table" if known else "extrapolated", here.bound)
+
+    def _floor(self, op: Operator, model: ClassModel) -> float:
+        return floor_s(op, self._target, self.clock_hz or model.clock)

@@ -1,17 +1,23 @@
-"""The model of a kernel class: a roofline with a fitted efficiency, and waves of tiles for matrix products.
+"""The model of a kernel class: a roofline with fitted efficiencies, waves, and the fixed cost of a launch.
 
-A GEMM of m x n x k cuts its output into tiles of a x b, which run in waves over the SMs it launches on:
+    time alone  = call + body
+    matrix      body = max(waves of tiles, bytes / (efficiency x HBM rate))           see `compute.tiles`
+    attention   body = max(blocks over all SMs, memory) + passes x memory             see `compute.tiles`
+    the rest    body = max((bytes + drain) / (efficiency x HBM rate), values x value / SMs) + rows x row
 
-    waves   = ceil( ceil(m/a) ceil(n/b) / SMs )
-    compute = waves (overhead + 2 a b k / (efficiency x peak of one SM))
+`drain`: a kernel of one block a row (or patch) ends with half of the blocks that an SM holds still to finish,
+so half of the bytes in flight are paid again; kernels of fine grain have none. `value`: what an SM needs for a
+value where latency or the arithmetic of addresses bounds it.
 
-so that a short k pays its epilogue and a last wave that is not full its idle SMs. Attention and everything
-without tiles: compute = flops / (efficiency x peak of those SMs). Memory = bytes / (efficiency x HBM rate).
-The time is the larger of both, plus a fixed time for each launch (and, in kernels that sort or count, each
-row), and never less than the peaks allow.
+Beside a transfer, which was resident for a `share` of the time:
 
-Left out: the clock as a parameter of its own (efficiencies hold at the clock of the profile's job), L2 reuse,
-tiles chosen by shape, unequal rows of the experts, power limits.
+    time = call + share (call_beside - call) + body (1 + share slowdown) + share (values x value / SMs)
+
+the last term for persistent kernels only: blocks that find no room on an SM run after the others.
+
+The SM clock is explicit: a class was measured at `clock`, its efficiency is of the peak at that clock, and
+asked at another, products and cycles scale with it while HBM and launches stay. No time is ever less than the
+peaks allow. Left out: cache reuse, unequal rows of the experts, the power limit that sets the clock.
 
 Source: Williams, Waterman, Patterson 2009 (roofline); DeepSeek-V3, arXiv 2412.19437, section 3.3.2 (128 x 128
 blocks of scales, which set the tile).
@@ -20,17 +26,22 @@ blocks of scales, which set the tile).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from netsim.specs.hardware import HardwareSpec
-from netsim.specs.profile import ClassModel, ProfileSpec
+from netsim.compute.device import Device, measured_device, target_device
+from netsim.compute.tiles import Speed, attention_s, product_s
+from netsim.specs.profile import ClassModel
 from netsim.workloads.operators import Operator
+
+__all__ = [
+    "AXES", "Bound", "Device", "Estimate", "Parts", "estimate", "floor_s", "inside_domain", "measured_device",
+    "overlap_factor", "parts", "target_device",
+]  # fmt: skip
 
 Bound = Literal["compute", "memory", "launch"]
 
 #: kernel class -> names of the dimensions of its shape; classes not listed are judged by bytes
-_AXES: dict[str, tuple[str, ...]] = {
+AXES: dict[str, tuple[str, ...]] = {
     "gemm_fp8": ("m", "n", "k"),
     "gemm_bf16": ("m", "n", "k"),
     "wgrad_fp8": ("m", "n", "k"),
@@ -39,34 +50,8 @@ _AXES: dict[str, tuple[str, ...]] = {
     "attention_fwd": ("sequences", "heads", "length", "qk", "v"),
     "attention_bwd": ("sequences", "heads", "length", "qk", "v"),
     "index": ("rows", "columns"),
+    "strided": ("rows", "columns"),
 }
-
-
-@dataclass(frozen=True)
-class Device:
-    """What bounds a kernel. SI units; `gemm_sms` of the `sms` run matrix products."""
-
-    sms: int
-    gemm_sms: int
-    bf16_flops_per_s: float
-    fp8_flops_per_s: float
-    hbm_bytes_per_s: float
-
-    def peak(self, kind: str) -> float:
-        """Operations per second of all SMs, in the precision of a kernel class."""
-        return self.fp8_flops_per_s if kind.endswith("fp8") else self.bf16_flops_per_s
-
-
-def measured_device(profile: ProfileSpec) -> Device:
-    """The GPU that a profile was measured on."""
-    return Device(profile.sms, profile.gemm_sms, profile.bf16_peak, profile.fp8_peak, profile.hbm_rate)
-
-
-def target_device(profile: ProfileSpec, hardware: HardwareSpec) -> Device:
-    """The GPU that is asked about; it gives the same share of its SMs to communication."""
-    gpu = hardware.gpu
-    gemm_sms = max(1, round(gpu.sms * profile.gemm_sms / profile.sms))
-    return Device(gpu.sms, gemm_sms, gpu.bf16_peak, gpu.fp8_peak, gpu.hbm_rate)
 
 
 class Estimate(NamedTuple):
@@ -76,47 +61,74 @@ class Estimate(NamedTuple):
     bound: Bound
 
 
-def floor_s(op: Operator, device: Device) -> float:
+class Parts(NamedTuple):
+    """Seconds of one call without a transfer: in the SMs, in HBM, of the launch, and of what runs again
+    when blocks find no room beside a transfer; `body` is what the first two come to together."""
+
+    compute: float
+    memory: float
+    launch: float
+    body: float
+    again: float = 0.0
+
+
+def floor_s(op: Operator, device: Device, clock_hz: float | None = None) -> float:
     """The least time that the peaks of a device allow."""
-    return max(op.flops / device.peak(op.kind), op.bytes / device.hbm_bytes_per_s)
+    return max(op.flops / device.peak(op.kind, clock_hz), op.bytes / device.hbm_bytes_per_s)
 
 
-def estimate(op: Operator, model: ClassModel, device: Device) -> Estimate:
-    """Time of an operator by the model of its class, as measured in overlapped work."""
-    compute = _compute_s(op, model, device)
-    memory = op.bytes / (model.hbm_efficiency * device.hbm_bytes_per_s)
-    launch = (model.call + model.row * op.shape[0]) * op.calls
-    bounds: dict[Bound, float] = {"compute": compute, "memory": memory, "launch": launch}
-    # no efficiency exceeds 1 and no tile is cut, so this is never below floor_s
-    return Estimate(max(compute, memory) + launch, max(bounds, key=lambda bound: bounds[bound]))
+def estimate(
+    op: Operator, model: ClassModel, device: Device, share: float = 0.0, clock_hz: float | None = None
+) -> Estimate:
+    """Time of an operator by the model of its class, with a transfer resident for a share of the time."""
+    found = parts(op, model, device, clock_hz)
+    late = model.call if model.call_beside is None else model.call_beside
+    seconds = found.launch + share * (late - model.call) + found.body * (1.0 + share * model.slowdown)
+    seconds = op.calls * (seconds + share * found.again)
+    bounds: dict[Bound, float] = {"compute": found.compute, "memory": found.memory, "launch": found.launch}
+    return Estimate(
+        max(seconds, floor_s(op, device, clock_hz or model.clock)),
+        max(bounds, key=lambda bound: bounds[bound]),
+    )
 
 
-def _compute_s(op: Operator, model: ClassModel, device: Device) -> float:
+def overlap_factor(op: Operator, model: ClassModel, device: Device, share: float) -> float:
+    """How much longer an operator takes on average when transfers come and go beside it."""
+    return estimate(op, model, device, share).seconds / estimate(op, model, device).seconds
+
+
+def parts(op: Operator, model: ClassModel, device: Device, clock_hz: float | None = None) -> Parts:
+    """What the time of one call goes into."""
+    memory = op.bytes / op.calls / (model.hbm_efficiency * device.hbm_bytes_per_s)
     if not op.flops:
-        return 0.0
-    efficiency = model.efficiency or 1.0
-    peak = efficiency * device.peak(op.kind)
-    if model.tile is None:
-        return op.flops / (peak * device.gemm_sms / device.sms)
-    tiles, depth = _tiles(op, model.tile)
-    waves = math.ceil(tiles / device.gemm_sms)
-    products = 2.0 * model.tile[0] * model.tile[1] * depth / (peak / device.sms)
-    return waves * (model.tile_overhead + products)
+        return _streaming(op, model, device, memory)
+    clock = clock_hz or model.clock
+    stretch = (model.clock or clock) / clock if clock else 1.0
+    sm_rate = device.peak(op.kind, clock) / device.sms
+    if op.kind.startswith("attention"):
+        speed = Speed(sm_rate, device.sms, device.hbm_bytes_per_s, stretch)
+        compute = attention_s(op, model, speed)
+        return Parts(compute, memory, model.call, max(compute, memory) + model.passes * memory)
+    speed = Speed(sm_rate, device.gemm_sms, device.hbm_bytes_per_s, stretch)
+    body = product_s(op, model, speed, memory)
+    return Parts(body, memory, model.call, body)
 
 
-def _tiles(op: Operator, tile: tuple[int, ...]) -> tuple[int, float]:
-    """(number of output tiles, depth of the products behind each)."""
-    if op.kind == "grouped_wgrad_fp8":
-        rows, m, n, groups = op.shape
-        return groups * math.ceil(m / tile[0]) * math.ceil(n / tile[1]), rows / groups
-    m, n, k, *_ = op.shape
-    return math.ceil(m / tile[0]) * math.ceil(n / tile[1]), float(k)
+def _streaming(op: Operator, model: ClassModel, device: Device, memory: float) -> Parts:
+    rows, columns = op.shape[0], math.prod(op.shape[1:])
+    values = rows * columns
+    if model.resident and not op.fine:
+        in_flight = min(values, device.sms * model.resident * (model.patch or columns))
+        memory *= 1.0 + (in_flight / values / 2 if values else 0.0)
+    busy = values * model.value / device.sms
+    launch = model.call + model.row * rows
+    return Parts(busy, memory, launch, max(memory, busy), busy if model.persistent else 0.0)
 
 
 def inside_domain(op: Operator, model: ClassModel) -> bool:
     """Whether an operator lies in the box of what was measured of its class."""
     values = {
         "bytes": op.bytes / op.calls,
-        **dict(zip(_AXES.get(op.kind, ()), map(float, op.shape), strict=False)),
+        **dict(zip(AXES.get(op.kind, ()), map(float, op.shape), strict=False)),
     }
     return all(low <= values[axis] <= high for axis, (low, high) in model.domain.items() if axis in values)

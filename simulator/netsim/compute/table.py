@@ -8,9 +8,9 @@ kernel is from its class model: `measured_operator` is the operator that it stan
 carries its time over.
 
 Contexts: *overlapped* is the mean over the profiled layers, each kernel as it met transfers or not. *Alone*
-is the mean over the runs without a transfer where there were any; else the time beside one divided by (1 +
-slow-down of the class); else the overlapped mean divided by (1 + slow-down x share of time with a transfer
-resident). A kernel is never slower alone than overlapped: where a few runs say so, it is noise.
+is the mean over the runs without a transfer where there were any; else the time beside one, or the overlapped
+mean, divided by what the class model says a transfer costs when it is resident always, or for the share of
+the runs. A kernel is never slower alone than overlapped: where a few runs say so, it is noise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from netsim.specs.profile import ClassModel, OperatorRow
+from netsim.specs.profile import OperatorRow
 from netsim.workloads import kernels
 from netsim.workloads.operators import Operator
 
@@ -42,11 +42,11 @@ class Lookup(NamedTuple):
     inside: bool
 
 
-def lookup(
-    row: OperatorRow, op: Operator, model: ClassModel, share: float, overlapped: bool
-) -> Lookup | None:
-    """The measured time of an operator, or None when the row is of another shape."""
-    scale = 1.0 if overlapped else alone_s(row, model, share) / row.overlapped
+def lookup(row: OperatorRow, op: Operator, scale: float) -> Lookup | None:
+    """The measured time of an operator, or None when the row is of another shape.
+
+    scale : what the overlapped times of the row are multiplied by, to be those of another context
+    """
     if not row.rows:
         return Lookup(row.overlapped * scale, True) if row.shape == op.shape else None
     if row.shape[1:] != op.shape[1:]:
@@ -67,19 +67,17 @@ def measured_operator(row: OperatorRow, op: Operator) -> Operator | None:
     return replace(op, shape=row.shape, bytes=op.bytes * size, flops=op.flops * size * pairs)
 
 
-def alone_s(row: OperatorRow, model: ClassModel, share: float) -> float:
-    """Time of one call of a measured kernel without a transfer resident."""
+def alone_s(row: OperatorRow, beside_factor: float, overlapped_factor: float) -> float:
+    """Time of one call of a measured kernel without a transfer resident.
+
+    beside_factor, overlapped_factor : how much longer the class model says it takes with a transfer resident
+    all the time, and as often as one was when it was measured
+    """
     if row.alone is not None:
         return min(row.alone, row.overlapped)
     if row.beside is not None:
-        return min(row.beside / (1.0 + model.slowdown), row.overlapped)
-    return row.overlapped / overlap_factor(model, share)
-
-
-def overlap_factor(model: ClassModel, share: float) -> float:
-    """How much longer a kernel class takes on average when transfers come and go beside it."""
-    own = share if model.transport_share is None else model.transport_share
-    return 1.0 + model.slowdown * own
+        return min(row.beside / beside_factor, row.overlapped)
+    return row.overlapped / overlapped_factor
 
 
 def _line(row: OperatorRow, rows: int) -> tuple[float, bool]:

@@ -15,13 +15,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from netsim.specs.base import Preset, Strict
 from netsim.specs.hardware import Count, Fraction
-from netsim.units import FlopRate, Rate, Seconds
+from netsim.units import FlopRate, Hertz, Rate, Seconds
 
 #: Classes of kernels that share a model.
 Kind = Literal[
     "gemm_fp8", "grouped_gemm_fp8", "gemm_bf16", "wgrad_fp8", "grouped_wgrad_fp8",
-    "attention_fwd", "attention_bwd", "quant", "cast_transpose", "norm", "rope", "copy", "act", "permute",
-    "gather_transpose", "weight_transpose", "elementwise", "optimizer", "index", "small",
+    "attention_fwd", "attention_bwd", "quant", "cast_transpose", "norm", "rope", "copy", "strided", "act",
+    "permute", "gather_transpose", "weight_transpose", "elementwise", "optimizer", "index", "small",
 ]  # fmt: skip
 KINDS: tuple[str, ...] = get_args(Kind)
 Phase = Literal["F", "B", "W"]
@@ -38,6 +38,12 @@ Range = Annotated[
     tuple[float, float], BeforeValidator(lambda v: tuple(map(float, v)) if isinstance(v, list) else v)
 ]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Tile = Annotated[Counts, Field(min_length=2, max_length=2)]
+Tiles = Annotated[
+    tuple[Tile, ...], BeforeValidator(lambda v: tuple(map(_as_tuple, v)) if isinstance(v, list) else v)
+]
+#: how a library picks among the tiles of a class; `netsim.compute.tiles` explains them
+Pick = Literal["fewest_waves", "near_best"]
 
 
 class OperatorRow(Strict):
@@ -45,13 +51,14 @@ class OperatorRow(Strict):
 
     `rows` and `row_times` are the measured points of a kernel whose first dimension is the number of expert
     rows; `overlapped` is their mean. `alone` and `beside` are means over the runs without and with a transfer
-    resident, where the source has them.
+    resident, where the source has them; `transport_share` is the share of its runs beside one. A row without
+    a block was measured outside a job, and answers for any operator of its class and shape.
     """
 
     name: str
     role: str = ""
-    block: str
-    phase: Phase
+    block: str = ""
+    phase: Phase | None = None
     kind: Kind
     shape: Annotated[Counts, Field(min_length=1)]
     calls: Count = 1
@@ -59,6 +66,7 @@ class OperatorRow(Strict):
     overlapped: Annotated[Seconds, Field(gt=0)]
     alone: Seconds | None = None
     beside: Seconds | None = None
+    transport_share: Share | None = None
     rows: Counts = ()
     row_times: Times = ()
 
@@ -72,25 +80,51 @@ class OperatorRow(Strict):
 
 
 class ClassModel(Strict):
-    """The model of a kernel class, in the overlapped context. `netsim.compute.roofline` has the formula.
+    """The model of a kernel class without a transfer beside it. `netsim.compute.roofline` has the formulas.
 
-    `efficiency` of the peak of the SMs in use, `hbm_efficiency` of the HBM rate; with `tile`, the output is
-    cut into tiles of that size that run in waves, each `tile_overhead` longer than its products; `row` is a
-    time for each row of the shape; `call` the fixed time of a launch. `slowdown` is what a resident transfer
-    adds, `transport_share` how often one was resident (where it is not the profile's). `domain` gives, by
-    dimension (m, n, k, groups, length, rows, bytes, ...), the range that was seen.
+    Rates: `efficiency` of the peak of the SMs in use, at the SM clock `clock` where that is known;
+    `hbm_efficiency` of the HBM rate. Matrix products and attention: candidate `tiles` of the output, how the
+    library picks one, the `splits` of the depth it may use, and for each tile `tile_overhead`, `step` (for
+    128 of the depth) and `uneven` (share added where a tile straddles blocks of 128 scales); `tail` is the
+    part of the longest block of attention that nothing hides, `passes` how often its bytes move in kernels of
+    their own, before and after the products. Kernels of one block a row or patch: `resident`
+    blocks on an SM, each of `patch` values (0: a row). `value`: time of one SM for a value, whatever HBM could
+    do; `row`: time for a row of the shape. `persistent`: one wave of blocks that loop, sized for all SMs.
+    `call`: the fixed time of a launch.
+
+    Beside a transfer: `slowdown` adds to the body, `call_beside` replaces `call`; `transport_share` is how
+    often one was resident (where it is not the profile's). `domain` gives, by dimension (m, n, k, groups,
+    length, rows, bytes, ...), the range that was seen.
     """
 
     efficiency: Fraction | None = None
     hbm_efficiency: Fraction = 1.0
-    tile: Annotated[Counts, Field(min_length=2, max_length=2)] | None = None
+    clock: Hertz | None = None
+    tiles: Tiles = ()
+    pick: Pick = "fewest_waves"
+    splits: Counts = (1,)
     tile_overhead: Seconds = 0.0
+    step: Seconds = 0.0
+    uneven: Annotated[float, Field(ge=0.0)] = 0.0
+    tail: Annotated[float, Field(ge=0.0)] = 0.0
+    passes: Annotated[float, Field(ge=0.0)] = 0.0
+    resident: Annotated[int, Field(ge=0)] = 0
+    patch: Annotated[int, Field(ge=0)] = 0
+    persistent: bool = False
+    value: Seconds = 0.0
     row: Seconds = 0.0
     call: Seconds = 0.0
+    call_beside: Seconds | None = None
     slowdown: Annotated[float, Field(ge=0.0)] = 0.0
     transport_share: Share | None = None
     domain: Mapping[str, Range] = Field(default_factory=dict)
     source: str
+
+    @model_validator(mode="after")
+    def _beside_is_no_faster(self) -> ClassModel:
+        if self.call_beside is not None and self.call_beside < self.call:
+            raise ValueError("call_beside: must not be less than call")
+        return self
 
 
 class Prework(Strict):
@@ -113,7 +147,8 @@ class TransferKernel(Strict):
 class ProfileSpec(Preset):
     """A compute profile preset.
 
-    `sms` and the peaks are those of the measured GPU, and say what the efficiencies are fractions of.
+    `sms` and the peaks are those of the measured GPU, and say what the efficiencies are fractions of; the
+    peaks hold at `peak_clock`. `clock` says in words under which clock protocol it was measured.
     `gemm_sms` : SMs that GEMM kernels launch on; `transport_share` : share of overlapped compute time with
     a transfer resident; `gap` : idle time between two kernels of a stream.
     """
@@ -124,6 +159,7 @@ class ProfileSpec(Preset):
     bf16_peak: FlopRate
     fp8_peak: FlopRate
     hbm_rate: Rate
+    peak_clock: Hertz | None = None
     clock: str
     transport_share: Share
     gap: Seconds
@@ -145,4 +181,6 @@ class ProfileSpec(Preset):
         if len(names) != len(set(names)):
             twice = min(name for name in names if names.count(name) > 1)
             raise ValueError(f"operator {twice}: appears twice")
+        if self.peak_clock is None and any(model.clock for model in self.classes.values()):
+            raise ValueError("peak_clock is missing: the clock of a class means nothing without it")
         return self

@@ -55,8 +55,9 @@ def _reduce_rows(name: str, model: ModelSpec, load: Load) -> Operator:
 
 
 def _scales(name: str, rows: int, columns: int, calls: int = 1) -> Operator:
-    """FP32 scales of 128-wide blocks made contiguous; `columns` of all calls together."""
-    return Operator(name, "copy", 0.0, 2 * FP32_BYTES * rows * columns / 128, (rows, columns // 128), calls)
+    """FP32 scales of 128-wide blocks made contiguous; `columns` of all calls together, the shape of one."""
+    shape = (rows, columns // 128 // calls)
+    return Operator(name, "strided", 0.0, 2 * FP32_BYTES * rows * columns / 128, shape, calls)
 
 
 def _moe_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
@@ -127,7 +128,7 @@ def _shared_backward_begin(t: int, h: int, shared: int) -> tuple[Operator, ...]:
         gemm_fp8("shared_down_dgrad", t, shared, h),
         cast_transpose("shared_dy_cast_transpose", t, h, in_bytes=1.0),
         memory("shared_swiglu_recompute_cast_transpose", "cast_transpose", t, shared, _SWIGLU_BYTES),
-        memory("shared_swiglu_bwd", "act", t, shared, _SWIGLU_BACKWARD_BYTES),
+        memory("shared_swiglu_bwd", "act", t, shared, _SWIGLU_BACKWARD_BYTES, fine=True),
     )
 
 

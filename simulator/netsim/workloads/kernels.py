@@ -30,6 +30,8 @@ class Operator:
 
     shape : (m, n, k) of a GEMM; (rows, n, k, groups) of a grouped GEMM; (rows, m, n, groups) of a grouped
     weight gradient; (sequences, heads, length, qk dim, v dim) of attention; (rows, columns) of the rest.
+    fine : whether a kernel that usually takes a block for each row is one of fine grain here (vectorised, or
+    a loop over the values by as many blocks as there are SMs)
     """
 
     name: str
@@ -38,6 +40,7 @@ class Operator:
     bytes: float
     shape: tuple[int, ...]
     calls: int = 1
+    fine: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,11 @@ def grouped_wgrad_fp8(name: str, rows: int, m: int, n: int, groups: int) -> Oper
     return Operator(name, "grouped_wgrad_fp8", 2.0 * rows * m * n, moved, (rows, m, n, groups))
 
 
-def memory(name: str, kind: Kind, rows: int, columns: int, value_bytes: float, calls: int = 1) -> Operator:
+def memory(
+    name: str, kind: Kind, rows: int, columns: int, value_bytes: float, calls: int = 1, fine: bool = False
+) -> Operator:
     """A kernel bound by HBM: `value_bytes` read and written for each of rows x columns values, each call."""
-    return Operator(name, kind, 0.0, value_bytes * rows * columns * calls, (rows, columns), calls)
+    return Operator(name, kind, 0.0, value_bytes * rows * columns * calls, (rows, columns), calls, fine)
 
 
 def small(name: str, rows: int, columns: int, calls: int = 1) -> Operator:
@@ -123,13 +128,23 @@ def cast_transpose(name: str, rows: int, columns: int, in_bytes: float = BF16_BY
 
 
 def dequantise(name: str, rows: int, columns: int) -> Operator:
-    """FP8 stash back to BF16."""
-    return memory(name, "quant", rows, columns, FP8_BYTES + BF16_BYTES)
+    """FP8 stash back to BF16, in a loop over the values."""
+    return memory(name, "quant", rows, columns, FP8_BYTES + BF16_BYTES, fine=True)
 
 
 def copy(name: str, rows: int, columns: int) -> Operator:
     """BF16 read and written."""
     return memory(name, "copy", rows, columns, 2 * BF16_BYTES)
+
+
+def strided(
+    name: str, rows: int, columns: int, value_bytes: float = 2 * BF16_BYTES, calls: int = 1
+) -> Operator:
+    """A framework's copy between tensors that are not contiguous: bound by the arithmetic of addresses.
+
+    rows, columns : of one call
+    """
+    return memory(name, "strided", rows, columns, value_bytes, calls)
 
 
 def norm(name: str, rows: int, columns: int, tensors: int = 2) -> Operator:

@@ -29,6 +29,7 @@ from netsim.workloads.kernels import (
     memory,
     norm,
     small,
+    strided,
     transpose,
     wgrad_fp8,
 )
@@ -134,7 +135,7 @@ def _up_projections(d: MlaDims, t: int, recompute: bool) -> tuple[Operator, ...]
     done = "_recompute" if recompute else "_fwd"
     first = (
         norm(f"q_a_norm{done}", t, d.q_rank),
-        copy(f"kv_a_slice_copy{end}", t, d.kv_rank),
+        strided(f"kv_a_slice_copy{end}", t, d.kv_rank),
         norm(f"kv_a_norm{done}", t, d.kv_rank),
     )
     scales = () if recompute else (small("scale_transpose_q_b", t, d.q_rank // 128),)
@@ -142,7 +143,7 @@ def _up_projections(d: MlaDims, t: int, recompute: bool) -> tuple[Operator, ...]
     # rotary kernels touch a slice of each head, which is what bounds them
     return (
         *first,
-        *(() if recompute else (copy("k_pe_copy", t, d.rope),)),
+        *(() if recompute else (strided("k_pe_copy", t, d.rope),)),
         cast(f"cast_fp8_q_lora{end}", t, d.q_rank),
         *scales,
         gemm_fp8(f"q_b_proj{done}", t, d.queries, d.q_rank),
@@ -151,7 +152,7 @@ def _up_projections(d: MlaDims, t: int, recompute: bool) -> tuple[Operator, ...]
         gemm_fp8(f"kv_b_proj{done}", t, d.keys_values, d.kv_rank),
         memory(f"rope_k_pe{done}", "rope", t, d.rope, 2 * BF16_BYTES),
         copy(f"k_assemble_copy_nope{end}", t, d.heads * d.nope),
-        memory(f"k_assemble_bcast_pe{end}", "rope", t, d.heads * d.rope, BF16_BYTES * (1 + 1 / d.heads)),
+        strided(f"k_assemble_bcast_pe{end}", t, d.heads * d.rope, BF16_BYTES * (1 + 1 / d.heads)),
         memory(f"rope_q{done}", "rope", t, d.heads * d.rope, 2 * BF16_BYTES),
     )
 
@@ -241,7 +242,7 @@ def _latent_backward(d: MlaDims, t: int) -> tuple[Operator, ...]:
     return (
         norm("kv_a_norm_bwd", t, d.kv_rank, tensors=4),
         norm("q_a_norm_bwd", t, d.q_rank, tensors=4),
-        small("slice_backward_ops", t, d.kv_a, calls=5),
+        _slice_backward(d, t),
         norm("attn_norm_recompute", t, h),
         cast("cast_fp8_dkv_a", t, d.kv_a),
         transpose("w_kva_transpose", d.kv_a, h),
@@ -255,6 +256,12 @@ def _latent_backward(d: MlaDims, t: int) -> tuple[Operator, ...]:
         cast_transpose("dq_a_cast_transpose", t, d.q_rank),
         norm("attn_norm_bwd", t, h, tensors=4),
     )
+
+
+def _slice_backward(d: MlaDims, t: int) -> Operator:
+    """Gradients of the two slices of the latent: two buffers set to zero, a slice copied into each, both added."""
+    values = 2 * d.kv_a + 2 * (d.kv_rank + d.rope) + 3 * d.kv_a
+    return Operator("slice_backward_ops", "elementwise", 0.0, BF16_BYTES * t * values, (t, d.kv_a), 5)
 
 
 def _weight_gradients(d: MlaDims, t: int) -> tuple[Operator, ...]:

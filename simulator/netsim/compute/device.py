@@ -1,0 +1,67 @@
+"""What bounds a kernel on a GPU, and how a time is carried from one GPU to another.
+
+A model says how well a kernel uses its device: an efficiency of the tensor cores, of HBM, and times that are
+a number of clock cycles. So a profile measured on one GPU answers for another of the same architecture by
+asking the same model with the other's numbers:
+
+    tensor cores   peak of an SM at the clock, number of SMs        (tiles are dealt to fewer or more SMs)
+    HBM            bytes per second
+    cycles         tile overheads and steps scale with 1 / clock
+    launches       stay
+
+Left out: sizes of caches, the power limit (give the clock that the other GPU holds), other instruction
+sets: the transfer is for one architecture, such as H200 to H800.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netsim.errors import NetsimError
+from netsim.specs.hardware import HardwareSpec
+from netsim.specs.profile import ProfileSpec
+
+
+@dataclass(frozen=True)
+class Device:
+    """SI units; `gemm_sms` of the `sms` run matrix products; the peaks hold at `peak_clock_hz`."""
+
+    sms: int
+    gemm_sms: int
+    bf16_flops_per_s: float
+    fp8_flops_per_s: float
+    hbm_bytes_per_s: float
+    peak_clock_hz: float | None = None
+
+    def peak(self, kind: str, clock_hz: float | None = None) -> float:
+        """Operations per second of all SMs, in the precision of a kernel class, at a clock.
+
+        Raises NetsimError for a clock where the one behind the peaks is not known.
+        """
+        nominal = self.fp8_flops_per_s if kind.endswith("fp8") else self.bf16_flops_per_s
+        if clock_hz is None:
+            return nominal
+        if self.peak_clock_hz is None:
+            raise NetsimError(
+                "an SM clock was asked for, and the profile does not say at which one its peaks hold"
+            )
+        return nominal * clock_hz / self.peak_clock_hz
+
+
+def measured_device(profile: ProfileSpec) -> Device:
+    """The GPU that a profile was measured on."""
+    return Device(
+        profile.sms,
+        profile.gemm_sms,
+        profile.bf16_peak,
+        profile.fp8_peak,
+        profile.hbm_rate,
+        profile.peak_clock,
+    )
+
+
+def target_device(profile: ProfileSpec, hardware: HardwareSpec) -> Device:
+    """The GPU that is asked about: it gives the same share of its SMs to communication, at the same clocks."""
+    gpu = hardware.gpu
+    gemm_sms = max(1, round(gpu.sms * profile.gemm_sms / profile.sms))
+    return Device(gpu.sms, gemm_sms, gpu.bf16_peak, gpu.fp8_peak, gpu.hbm_rate, profile.peak_clock)
