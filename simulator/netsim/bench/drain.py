@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from netsim.collectives.plan import MAX_FLOWS
 from netsim.collectives.transfers import Transfers
 from netsim.errors import NetsimError
 from netsim.network.flows import FlowTable
@@ -26,7 +27,6 @@ from netsim.topologies import Topology
 RESOURCES = {"scale_up_tx": "nvlink", "scale_up_rx": "nvlink", "pcie_tx": "pcie", "pcie_rx": "pcie",
              "port_tx": "nic", "port_rx": "nic"}  # fmt: skip
 UNIT_BYTES = 1e9
-MAX_FLOWS = 8_000_000
 
 
 @dataclass(frozen=True)

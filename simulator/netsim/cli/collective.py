@@ -222,16 +222,11 @@ def _kernel_rates(profile: str) -> dict[str, float]:
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    """Rows for a person at a terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
-    for row in rows:
-        table.add_row(*(_text(name, row[name]) for name in columns))
-    Console(width=max(120, Console().width)).print(table)
+    """Rows for a person at a terminal, as wide as they need to be."""
+    table = [columns, *(tuple(_text(name, row[name]) for name in columns) for row in rows)]
+    widths = [max(len(line[n]) for line in table) for n in range(len(columns))]
+    for line in table:
+        print("  ".join(word.rjust(width) for word, width in zip(line, widths, strict=True)))
 
 
 def _text(name: str, value: Any) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netsim.collectives.plan import Group, Ints, Plan
+from netsim.collectives.plan import MAX_FLOWS, Group, Ints, Plan
 from netsim.collectives.transfers import Transfers, join, two_level_rings
 from netsim.errors import NetsimError
 
@@ -24,16 +24,29 @@ def _flows(source: Ints, target: Ints, share: float) -> Transfers:
     return Transfers(source.ravel(), target.ravel(), np.full(n, share), np.full(n, np.inf))
 
 
+def _apart(places: int, each: int = 1) -> tuple[Ints, Ints]:
+    """All ordered pairs of different places.
+
+    Raises NetsimError when they would be more flows than fit into memory.
+    """
+    if places * places * each > MAX_FLOWS:
+        raise NetsimError(
+            f"{places * (places - 1) * each:,} flows, at most {MAX_FLOWS:,}: make the groups smaller"
+        )
+    near, far = np.nonzero(~np.eye(places, dtype=bool))
+    return near, far
+
+
 def _inside(group: Group, share: float) -> Transfers:
     """From every rank to the others of its host."""
-    near, far = np.nonzero(~np.eye(group.width, dtype=bool))
+    near, far = _apart(group.width)
     return _flows(group.grid[:, near], group.grid[:, far], share)
 
 
 def all_to_all_pxn(group: Group) -> Plan:
     """All-to-all with same-rail traffic only."""
     part = 1.0 / group.ranks
-    near, far = np.nonzero(~np.eye(group.hosts, dtype=bool))
+    near, far = _apart(group.hosts, group.width)
     wire = _flows(group.grid[near], group.grid[far], group.width * part)
     flows = join(wire, _inside(group, group.hosts * part))
     return Plan(flows, 1, local_steps=1, remote_steps=int(group.hosts > 1), messages=group.remote_peers,
@@ -43,7 +56,7 @@ def all_to_all_pxn(group: Group) -> Plan:
 def all_to_all_direct(group: Group) -> Plan:
     """All-to-all with one flow for each pair of ranks."""
     rank, part = group.grid.ravel(), 1.0 / group.ranks
-    near, far = np.nonzero(~np.eye(group.ranks, dtype=bool))
+    near, far = _apart(group.ranks)
     return Plan(_flows(rank[near], rank[far], part), 1, local_steps=int(group.hosts == 1),
                 remote_steps=int(group.hosts > 1), messages=group.remote_peers, message_share=part)  # fmt: skip
 

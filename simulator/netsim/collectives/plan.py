@@ -20,6 +20,9 @@ from netsim.errors import NetsimError
 
 Ints = NDArray[np.int64]
 
+#: about 2 GB of flow table
+MAX_FLOWS = 8_000_000
+
 
 @dataclass(frozen=True)
 class Group:

@@ -1,0 +1,160 @@
+"""netsim validate, asserted: every published number of the network, its source data, and the scoring itself."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from netsim import catalog
+from netsim.cli.app import run_app
+from netsim.errors import NetsimError
+from netsim.reports import collisions, validation
+from netsim.reports.experiments import EXPERIMENTS
+from netsim.reports.figures import FIGURES
+from netsim.reports.validation_report import page, write_report
+from netsim.specs.published import PublishedSpec
+
+EVIDENCE = Path(__file__).parents[2] / "shared" / "evidence"
+NETWORK = ["deepep_h800", "isca25_fig5", "isca25_fig6", "isca25_fig7", "isca25_fig8", "isca25_table2",
+           "isca25_table3", "isca25_table5", "simai_all_to_all"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, tuple[PublishedSpec, list[validation.Check]]]:
+    specs = validation.published(NETWORK)
+    return {spec.name: (spec, validation.validate(spec)) for spec in specs}
+
+
+@pytest.mark.parametrize("name", NETWORK)
+def test_no_tolerance_is_missed(name: str, found: dict) -> None:  # type: ignore[type-arg]
+    missed = [f"{check.id}: {check.error_pct:+.1f} %" for check in found[name][1] if check.ok is False]
+    assert not missed
+
+
+def test_figure_5_holds_the_tolerances_asked_for(found: dict) -> None:  # type: ignore[type-arg]
+    spec, checks = found["isca25_fig5"]
+    large = [check for check in checks if check.tolerance_pct == 5.0]
+    assert len(large) == 30  # 15 points of two fabrics, 1 GiB and above
+    assert checks[-1].id.endswith("median")
+    assert checks[-1].tolerance_pct == 2.5
+    assert sum(check.kind == "calibrated" for check in checks) == 3
+    assert spec.tolerance_pct is None
+
+
+def test_expert_exchange_holds_the_tolerances_asked_for(found: dict) -> None:  # type: ignore[type-arg]
+    for check in found["isca25_fig7"][1]:
+        assert check.tolerance_pct == (15.0 if check.id.endswith("16") else 8.0)
+        assert check.kind == "predicted"
+
+
+def test_collisions_lose_in_the_published_direction(found: dict) -> None:  # type: ignore[type-arg]
+    value = {check.id.removeprefix("isca25_fig8."): check.simulated for check in found["isca25_fig8"][1]}
+    for tp in collisions.TP:
+        assert value[f"reduce_scatter.tp{tp}.static"] == pytest.approx(
+            value[f"reduce_scatter.tp{tp}.adaptive"]
+        )
+    # without collisions: (8/tp) NICs, n/(n - 1)
+    assert value["reduce_scatter.tp2.adaptive"] == pytest.approx(4 * 44.8 * 16 / 15, rel=1e-6)
+    ratios = [value[f"reduce_scatter.tp{tp}.ecmp_over_adaptive"] for tp in collisions.TP]
+    assert 0.8 > ratios[0] > ratios[1] > ratios[2] > 0.45  # the more flows a group has, the more it loses
+
+
+def test_more_queue_pairs_collide_less() -> None:
+    means = [collisions.outcome(8, "ecmp", range(20), parts).mean for parts in (1, 2, 4)]
+    assert means == sorted(means)
+
+
+def test_error_and_verdict_by_hand() -> None:
+    spec = PublishedSpec.model_validate(
+        {
+            "name": "x", "source": "s", "experiment": "latency", "metric": "m", "unit": "us", "uncertainty": "none",
+            "median_tolerance_pct": 1.0,
+            "rows": [
+                {"id": "a", "value": 2.0, "where": {"layer": "nvlink", "path": "same_host"}, "tolerance_pct": 66.0},
+                {"id": "b", "value": 2.0, "where": {"layer": "nvlink", "path": "same_host"}, "tolerance_pct": 67.0},
+                {"id": "c", "value": 3.0, "where": {"layer": "nvlink", "path": "same_host"}, "decimals": 0},
+                {"id": "d", "value": 2.0, "where": {"layer": "nvlink", "path": "same_host"}},
+            ],
+        }
+    )  # fmt: skip
+    a, b, c, d, middle = validation.validate(spec)
+    assert a.error_pct == pytest.approx(66.5)  # 3.33 / 2
+    assert (a.ok, b.ok, c.ok, d.ok) == (False, True, True, None)
+    assert middle.simulated == pytest.approx(66.5)
+    assert middle.ok is False
+    assert "**missed**" in page([(spec, [a, b, c, d, middle])])
+
+
+def test_every_published_file_is_sound() -> None:
+    specs = validation.published()
+    assert {spec.experiment for spec in specs} == set(EXPERIMENTS)
+    assert set(FIGURES) <= {spec.name for spec in specs}
+    assert [spec.name for spec in specs] == catalog.names("published")
+
+
+def _evidence(name: str) -> list[dict[str, str]]:
+    path = EVIDENCE / name
+    if not path.is_file():
+        pytest.skip(f"{path} is not here: the raw evidence is not part of the project")
+    with path.open() as lines:
+        return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+def test_published_figure_5_is_the_evidence(found: dict) -> None:  # type: ignore[type-arg]
+    values = {row.id: row.value for row in found["isca25_fig5"][0].rows}
+    for row in _evidence("isca25_fig5_nccl_alltoall_algbw.csv"):
+        for fabric in ("mpft", "mrft"):
+            key = f"{fabric}.{row['gpus']}.{row['msg_size']}"
+            assert values.pop(key) == float(row[f"{fabric.upper()}_GBps"])
+    assert not values
+
+
+def test_published_tables_are_the_evidence(found: dict) -> None:  # type: ignore[type-arg]
+    names = {"FT2": "ft2", "MPFT": "mpft", "FT3": "ft3", "SF": "slim_fly", "DF": "dragonfly"}
+    columns = {"cost [M$]": "cost", "cost/endpoint [k$]": "cost_per_endpoint"}
+    values = {row.id: row.value for row in found["isca25_table3"][0].rows}
+    for row in _evidence("isca25_tables.csv"):
+        if row["table"] == "3":
+            assert values[f"{names[row['row']]}.{columns.get(row['col'], row['col'])}"] == float(row["value"])
+
+
+def test_report_is_written_and_its_pictures_are_vector_graphics(found: dict, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    files = write_report(tmp_path, [found["isca25_fig7"], found["isca25_table5"]])
+    assert [path.name for path in files] == ["validation.md", "isca25_fig7.svg"]
+    assert "![DeepEP dispatch and combine on MPFT](validation/isca25_fig7.svg)" in files[0].read_text()
+    assert files[1].read_text().startswith("<?xml")
+
+
+def test_command_prints_rows_and_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app(["validate", "--only", "table5", "--only", "fig7", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    keys = [
+        "id",
+        "source",
+        "metric",
+        "unit",
+        "published",
+        "simulated",
+        "error_pct",
+        "tolerance_pct",
+        "kind",
+        "ok",
+    ]
+    assert [list(row) for row in rows] == [keys] * 11
+    assert run_app(["validate", "--only", "fig9"]) == 2
+    assert "--only fig9: no such published set" in capsys.readouterr().err
+
+
+def test_a_miss_is_exit_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(EXPERIMENTS, "latency", lambda where: [99.0 for _ in where])
+    assert run_app(["validate", "--only", "table5"]) == 1
+    assert "missed: isca25_table5" in capsys.readouterr().out
+
+
+def test_unknown_experiment_names_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (catalog.folder("published") / "isca25_table5.toml").read_text()
+    (tmp_path / "wrong.toml").write_text(text.replace('"latency"', '"latencies"'))
+    monkeypatch.setattr(catalog, "folder", lambda kind: tmp_path)
+    with pytest.raises(NetsimError, match="did you mean 'latency'"):
+        validation.published()
