@@ -101,9 +101,13 @@ def simulate_job(
     seed: int = 0,
     folded: bool = True,
     degraded: Mapping[int, float] | None = None,
+    free: frozenset[str] = frozenset(),
     progress: Callable[[int, int], None] | None = None,
 ) -> Step:
-    """Simulate one step of any job that is laid out, such as a part of a training step; see `simulate`."""
+    """Simulate one step of any job that is laid out, such as a part of a training step; see `simulate`.
+
+    `free` names transfers that move nothing and take no time, for what-if questions.
+    """
     workload, plan, hardware = case.workload, job.plan, case.hardware
     placement = contiguous(plan, hardware.gpus_per_host)
     graph = build_tasks(job.order, job.stages)
@@ -116,7 +120,7 @@ def simulate_job(
     traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded, capacity)
 
     memory = memory_by_rank(workload, plan, job.order, job.stages, routing.devices)
-    timing = Timing(case, plan, held, graph.holders)
+    timing = Timing(case, plan, held, graph.holders, free)
     program, instances = make_program(graph, traffic, timing.compute_s, timing.transfer_cost)
     fluid = FluidNetwork(traffic.capacity, traffic.table)
     report = (lambda done: progress(done, len(program))) if progress else None
@@ -149,6 +153,7 @@ class Timing:
     plan: Plan
     held: list[StageParameters]
     holders: tuple[tuple[int, ...], ...]
+    free: frozenset[str]
     blocks: dict[Work, BlockTime] = field(default_factory=dict)
 
     @property
@@ -182,6 +187,8 @@ class Timing:
         """Bytes of the unit, rate of the sender's communication kernel, and set-up of a transfer."""
         spec, model = self.case.workload.communication, self.case.workload.model
         tokens = self.plan.microbatch_tokens
+        if work.name in self.free:
+            return TransferCost(0.0, np.inf, 0.0)
         if work.name in EXPERT_TRANSFERS:
             precision = spec.dispatch if "dispatch" in work.name else spec.combine
             size = tokens * token_bytes(work.name, model.hidden, model.moe.top_k, precision)

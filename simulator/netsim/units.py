@@ -100,4 +100,5 @@ Seconds = Annotated[float, *_quantity("seconds"), Field(ge=0, allow_inf_nan=Fals
 FlopRate = Annotated[float, *_quantity("FLOP/s"), Field(gt=0, allow_inf_nan=False)]
 Hertz = Annotated[float, *_quantity("hertz"), Field(gt=0, allow_inf_nan=False)]
 Watts = Annotated[float, *_quantity("watts"), Field(ge=0, allow_inf_nan=False)]
+Metres = Annotated[float, *_quantity("metres"), Field(ge=0, allow_inf_nan=False)]
 Dollars = Annotated[float, *_quantity("USD"), Field(ge=0, allow_inf_nan=False)]

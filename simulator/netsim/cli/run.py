@@ -45,6 +45,9 @@ def run(
     fold: Annotated[
         bool, typer.Option("--fold/--no-fold", help="Share the execution of ranks that cannot be told apart.")
     ] = True,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say where the bubble comes from (four more simulations).")
+    ] = False,
     output: Output = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write the tables as CSV too (with -o).")] = False,
     force: Force = False,
@@ -62,6 +65,10 @@ def run(
         rundir.prepare(output, force)
     began = time.perf_counter()
     step, result = _simulate(case, gpus, scaling, seed, fold, quiet)
+    if explain:
+        from netsim.reports.bubble import bubble_by_cause
+
+        result["step"]["bubble_by_cause_s"] = bubble_by_cause(case, gpus, scaling, seed)
     for warning in result["warnings"]:
         print(f"netsim: warning: {warning}", file=sys.stderr)
     if strict:

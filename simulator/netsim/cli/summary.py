@@ -29,6 +29,11 @@ def print_summary(result: dict[str, Any]) -> None:
         f"{step['hidden_comm_fraction']:.1%} of communication hidden, {step['exposed_comm_s']:.2f} s exposed\n"
     )
     console.print(_phases(step))
+    if "bubble_by_cause_s" in step:
+        causes = ", ".join(
+            f"{name.replace('_', ' ')} {s:.2f}" for name, s in step["bubble_by_cause_s"].items()
+        )
+        console.print(f"Bubble by cause (s): {causes}\n")
     console.print(_collectives(result["collectives"]))
     _print_network(console, result)
     _print_memory(console, result["memory"])
