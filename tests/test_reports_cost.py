@@ -43,11 +43,13 @@ def test_a_bill_adds_up(family: str, gpus: int) -> None:
     t = fabric(family, gpus)
     cost, lines = network_cost(t, BOOK), bill(t, BOOK)
     assert {line.part: line.count for line in lines} == {
-        "switch": t.switches, "switch_link": t.switch_links, "endpoint_link": gpus, "nic": gpus
+        "switch": t.switches, "switch_link": t.switch_links, "endpoint_link": gpus * t.nic_ports, "nic": gpus
     }  # fmt: skip
     assert cost["network_usd"] == sum(line.count * line.unit_usd for line in lines)
     assert cost["network_usd"] == cost["switch_usd"] + cost["cable_usd"] + cost["nic_usd"]
-    assert cost["power_kw"] == pytest.approx((747 * t.switches + 17 * t.switch_links + 42.5 * gpus) / 1e3)
+    scale, part = t.radix * t.spec.switch.port_rate / (64 * 50e9), t.spec.switch.port_rate / 50e9
+    watts = 747 * scale * t.switches + 17 * part * t.switch_links + 17.5 * part * t.endpoints + 25 * gpus
+    assert cost["power_kw"] == pytest.approx(watts / 1e3)
     assert all(line.source for line in lines)
     assert cost["lines"][0]["usd"] == cost["switch_usd"]
 

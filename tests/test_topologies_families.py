@@ -48,7 +48,8 @@ class TestContract:
         t = fabric(family, gpus)
         found = summary(t)
         assert found["gpus"] == gpus == int((t.node_kind == NodeKind.GPU).sum())
-        assert found["endpoints"] == gpus == len(t.links(LinkKind.PORT_TX))
+        assert found["endpoints"] == gpus * t.nic_ports == len(t.links(LinkKind.PORT_TX))
+        assert t.nics == gpus == int((t.node_kind == NodeKind.NIC).sum())
         assert found["switches"] == sum(found["switches_by_tier"].values())
         assert found["switch_links"] == len(t.links(LinkKind.UP)) == len(t.links(LinkKind.DOWN))
         assert (
@@ -65,6 +66,9 @@ class TestContract:
     def test_a_plane_reaches_all_its_endpoints_and_no_other(self, family: str, gpus: int) -> None:
         t = fabric(family, gpus)
         graph = fabric_graph(t)
+        if t.nic_ports > 1:  # a NIC is in all planes and would join them
+            graph.remove_nodes_from(np.flatnonzero(t.node_kind == NodeKind.NIC).tolist())
+        assert (t.endpoint_plane == t.node_plane[t.first_switch + t.endpoint_switch]).all()
         parts = list(nx.weakly_connected_components(graph))
         assert len(parts) == t.planes
         assert {frozenset(t.node_plane[list(part)].tolist()) for part in parts} == {
@@ -96,7 +100,7 @@ class TestContract:
                 if gpu // 8 == other // 8:
                     assert on_fabric == 0
                 elif nic + other in reach:
-                    assert on_fabric == reach[nic + other]
+                    assert on_fabric == reach[nic + other] * t.nic_ports
                 else:  # another plane: from the GPU with the target's index in the source's host
                     proxy = nic + gpu // 8 * 8 + other % 8
                     assert on_fabric == nx.shortest_path_length(graph, proxy, nic + other)
@@ -137,6 +141,12 @@ def fabric_graph(t: Topology) -> nx.MultiDiGraph:
         ("mrft", 2048, 96, 2048),
         ("ft3", 2048, 160, 4096),
         ("ft3", 16384, 1280, 32768),
+        # a port in every plane, at a quarter of the rate on the same silicon: 4 x (16 leaves + 8 spines)
+        ("mpft_ideal", 2048, 96, 8192),
+        # one switch a rail
+        ("rail_only", 2048, 8, 0),
+        # two planes of 2 segments x 8 rails = 16 leaves and 8 spines
+        ("hpn", 2048, 48, 4096),
         # one switch a plane while it has ports, and no spine
         ("mpft", 512, 8, 0),
         ("ft2", 64, 1, 0),
@@ -174,6 +184,34 @@ def test_any_oversubscription_is_kept_at_odd_sizes(family: str, ratio: float, ra
         t = build(spec, H800, min(gpus, 4096))
         assert all(found <= ratio + 1e-6 for found in oversubscription(t))
         check(t)
+
+
+@pytest.mark.parametrize("planes", [1, 2, 4, 8])
+def test_planes_of_a_multi_plane_tree_have_the_counts_of_as_many_trees(planes: int) -> None:
+    t, plane = fabric("mpft", 2048, planes=planes), fabric("ft2", 2048 // planes)
+    assert (t.switches, t.switch_links) == (planes * plane.switches, planes * plane.switch_links)
+    assert t.planes == planes
+    assert max_gpus(spec_of("mpft", planes=planes), H800) == 2048 * planes
+
+
+def test_three_layers_of_rails_have_the_switches_of_a_three_layer_tree() -> None:
+    rails = spec_of("mrft3")
+    assert build(rails, H800, 2048).switches == 160
+    assert build(rails, H800, 16384).switches == 1280
+    assert max_gpus(rails, H800) == 65536
+
+
+@pytest.mark.parametrize("family", ["mpft_ideal", "hpn"])
+def test_ports_of_a_nic_share_its_rate(family: str) -> None:
+    t = fabric(family, 256)
+    ports = t.links(LinkKind.PORT_TX)
+    assert t.capacity_bytes_per_s[ports.start] * t.nic_ports == pytest.approx(44.8e9)
+    assert t.nominal_bytes_per_s[ports.start] * t.nic_ports == pytest.approx(50e9)
+    assert (t.endpoint_plane.reshape(-1, t.nic_ports) == np.arange(t.planes)).all()
+    table = paths(t, "adaptive", [0], [255], 0)
+    used = table.link_ids[table.kind[table.link_ids] == LinkKind.PORT_TX] - ports.start
+    assert used.tolist() == list(range(t.nic_ports))  # a part of the flow on each port of GPU 0's NIC
+    assert latency_us(t)["cross_plane"] is None
 
 
 def test_rails_meet_at_leaves() -> None:

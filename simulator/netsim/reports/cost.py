@@ -1,28 +1,38 @@
 """What a network costs and draws: a bill of materials times a price book.
 
-Counted: switches, cables between switches, cables from NIC to switch, NICs. Left out: hosts, GPUs, their
-NVSwitches, racks, spares, labour, cooling, and the length of a cable. The `published` book reproduces table 3
-of arXiv 2505.09343; its split between parts is a fit, and other splits fit as well, so a total is calibrated
-and a part of it is a guess. A switch of another size than the book's is priced by its port capacity, and the
-line says so.
+Counted: switches, cables between switches, cables from NIC to switch, transceivers, NICs. Left out: hosts, GPUs,
+their NVSwitches, racks, spares, labour and cooling. A book without cable classes prices a link whole, whatever its
+length; one with classes prices the length that `netsim.reports.layout` gives it, and the optics at its ends.
+
+The `published` book reproduces table 3 of arXiv 2505.09343; its split between parts is a fit, and other splits fit
+as well, so a total is calibrated and a part of it is a guess. A switch or cable of another rate than the book's is
+priced by its capacity (four ports of 100 Gb/s share one 400 Gb/s cable), and the line says so.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from netsim.specs.prices import PriceBook
-from netsim.topologies import Topology
+import numpy as np
+from numpy.typing import NDArray
+
+from netsim.errors import SpecError
+from netsim.specs.prices import CablePartSpec, PartSpec, PriceBook
+from netsim.topologies import LinkKind, Topology
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One part of the bill: how many, what each costs and draws, and where the price comes from."""
+    """One part of the bill: how many, what each costs (and at least, at most) and draws, and who says so."""
 
     part: str
     count: int
     unit_usd: float
+    low_usd: float
+    high_usd: float
     unit_power_w: float
     status: str
     source: str
@@ -40,47 +50,141 @@ class Line:
         return {**asdict(self), "usd": self.usd, "power_kw": self.power_kw}
 
 
+class Cables(NamedTuple):
+    """Cables of one role (endpoint_link, switch_link, group_link): how many, and (n,) metres when laid out."""
+
+    role: str
+    number: int
+    rate: float
+    length_m: Floats | None
+
+
+class Parts(NamedTuple):
+    """A network to be priced: from a built topology, or from counts alone."""
+
+    endpoints: int
+    nics: int
+    nic_power_w: float
+    switches: int
+    radix: int
+    port_rate: float
+    cables: tuple[Cables, ...]
+
+
+def parts_of(topology: Topology, lay_out: bool) -> Parts:
+    """The parts of a built network; lengths only when asked."""
+    ups = topology.links(LinkKind.UP)
+    rate = topology.nominal_bytes_per_s[ups.start : ups.stop]
+    in_group = np.zeros(len(ups), dtype=bool)
+    if topology.family == "dragonfly":
+        pod = topology.node_pod
+        in_group = (
+            pod[topology.link_src[ups.start : ups.stop]] == pod[topology.link_dst[ups.start : ups.stop]]
+        )
+    near = far = None
+    if lay_out:
+        from netsim.reports.layout import cable_lengths_m
+
+        near, far = cable_lengths_m(topology)
+    port_rate = float(topology.nominal_bytes_per_s[topology.first(LinkKind.PORT_TX)])
+    cables = [Cables("endpoint_link", topology.endpoints, port_rate, near)]
+    for role, mask in (("switch_link", ~in_group), ("group_link", in_group)):
+        for each in np.unique(rate[mask]).tolist() or (
+            [topology.spec.switch.port_rate] if role == "switch_link" else []
+        ):
+            chosen = mask & (rate == each)
+            cables.append(Cables(role, int(chosen.sum()), each, None if far is None else far[chosen]))
+    nics = topology.hosts * topology.hardware.nics_per_host
+    switch = topology.spec.switch
+    return Parts(
+        topology.endpoints, nics, topology.hardware.nic.power, topology.switches, switch.radix, switch.port_rate,
+        tuple(cables),
+    )  # fmt: skip
+
+
 def bill(topology: Topology, prices: PriceBook) -> list[Line]:
     """Every part of the network, counted and priced."""
-    link, endpoint, nic = prices.switch_link, prices.endpoint_link, prices.nic
-    nics = topology.hosts * topology.hardware.nics_per_host
-    return [
-        _switches(topology, prices),
-        Line("switch_link", topology.switch_links, link.price, link.power, link.status, link.source),
-        Line(
-            "endpoint_link",
-            topology.endpoints,
-            endpoint.price,
-            endpoint.power,
-            endpoint.status,
-            endpoint.source,
-        ),
-        Line("nic", nics, nic.price, topology.hardware.nic.power, nic.status, nic.source),
-    ]
+    return bill_of(parts_of(topology, lay_out=bool(prices.cables)), prices)
 
 
-def _switches(topology: Topology, prices: PriceBook) -> Line:
-    part, built = prices.switch, topology.spec.switch
-    scale = (built.radix * built.port_rate) / (part.ports * part.port_rate)
-    status, source = part.status, part.source
-    if scale != 1.0:
-        status, source = "assumption", f"{scale:g} times the port capacity of the book's switch; {source}"
-    return Line("switch", topology.switches, part.price * scale, part.power * scale, status, source)
+def bill_of(parts: Parts, prices: PriceBook) -> list[Line]:
+    """Every part, priced."""
+    capacity = parts.radix * parts.port_rate / (prices.switch.ports * prices.switch.port_rate)
+    lines = [_line("switch", parts.switches, prices.switch, capacity, prices.switch.power)]
+    for cables in sorted(parts.cables, key=lambda c: c.role, reverse=True):
+        scale = cables.rate / prices.switch.port_rate
+        if prices.cables:
+            lines += _by_length(cables, prices, scale)
+        else:
+            part: CablePartSpec = getattr(prices, cables.role)
+            lines.append(_line(cables.role, cables.number, part, scale, part.power))
+    lines.append(_line("nic", parts.nics, prices.nic, 1.0, parts.nic_power_w, rated=False))
+    return lines
+
+
+def _line(part: str, count: int, spec: PartSpec, scale: float, power_w: float, rated: bool = True) -> Line:
+    """A part of the book at another rate: everything in proportion, and said so."""
+    status, source = spec.status, spec.source
+    if scale != 1.0 and rated:
+        status, source = "assumption", f"{scale:g} times the port capacity of the book's; {source}"
+    low = spec.price if spec.low is None else spec.low
+    high = spec.price if spec.high is None else spec.high
+    return Line(part, count, spec.price * scale, low * scale, high * scale, power_w * scale, status, source)
+
+
+def _by_length(cables: Cables, prices: PriceBook, scale: float) -> list[Line]:
+    """A line for each class of cable that is used, and for the optics at its ends.
+
+    Raises SpecError when no class reaches.
+    """
+    assert cables.length_m is not None
+    reach = np.array([each.reach_m for each in prices.cables])
+    index = np.searchsorted(reach, cables.length_m - 1e-9)
+    if index.size and index.max() == reach.size:
+        rule = f"the longest class reaches {reach[-1]:g} m, a cable needs {cables.length_m.max():.0f} m"
+        raise SpecError(prices.name, "cables", len(reach), rule)
+    lines = []
+    for number in np.unique(index).tolist():
+        kind, mine = prices.cables[number], cables.length_m[index == number]
+        metres = kind.usd_per_metre * float(mine.mean())
+        line = _line(f"{cables.role} {kind.name}", mine.size, kind, scale, 0.0)
+        lines.append(_dearer(line, metres * scale))
+        if kind.optic is not None:
+            optic = prices.optics[kind.optic]
+            lines.append(_line(f"{cables.role} optic {kind.optic}", 2 * mine.size, optic, scale, optic.power))
+    return lines
+
+
+def _dearer(line: Line, usd: float) -> Line:
+    return Line(
+        line.part, line.count, line.unit_usd + usd, line.low_usd + usd, line.high_usd + usd,
+        line.unit_power_w, line.status, line.source,
+    )  # fmt: skip
 
 
 def network_cost(topology: Topology, prices: PriceBook) -> dict[str, Any]:
     """The `cost` part of a result: totals in dollars and kilowatts, and the lines they are made of."""
-    lines = bill(topology, prices)
-    usd = {line.part: line.usd for line in lines}
-    total = sum(usd.values())
+    return totals(bill(topology, prices), topology.endpoints, prices) | {
+        "usd_per_gpu": sum(line.usd for line in bill(topology, prices)) / topology.gpus
+    }
+
+
+def totals(lines: list[Line], endpoints: int, prices: PriceBook) -> dict[str, Any]:
+    """Sums over a bill."""
+    usd = dict.fromkeys(("switch", "cable", "nic"), 0.0)
+    for line in lines:
+        usd[line.part if line.part in usd else "cable"] += line.usd
+    total = sum(line.usd for line in lines)
     return {
         "price_book": prices.name,
         "price_date": prices.date,
         "status": "calibrated" if all(line.status == "calibrated" for line in lines) else "assumption",
         "network_usd": total,
-        "usd_per_endpoint": total / topology.endpoints,
+        "network_usd_low": sum(line.count * line.low_usd for line in lines),
+        "network_usd_high": sum(line.count * line.high_usd for line in lines),
+        "usd_per_endpoint": total / endpoints,
         "switch_usd": usd["switch"],
-        "cable_usd": usd["switch_link"] + usd["endpoint_link"],
+        "cable_usd": usd["cable"],
         "nic_usd": usd["nic"],
         "power_kw": sum(line.power_kw for line in lines),
         "lines": [line.record() for line in lines],

@@ -14,6 +14,7 @@ degraded one) is replaced by its cables.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,26 @@ Ints = NDArray[np.int64]
 TRUNK_UP, TRUNK_DOWN = len(LINK_KINDS), len(LINK_KINDS) + 1
 #: names of links and trunks by number
 KINDS = (*LINK_KINDS, "trunk_up", "trunk_down")
+
+
+class Trunks(NamedTuple):
+    """Trunks of a fabric, those upwards and then those downwards: first cable and number of cables."""
+
+    first: Ints
+    size: Ints
+
+
+def over_trunks(combine: np.ufunc, values: NDArray[np.float64], trunks: Trunks) -> NDArray[np.float64]:
+    """A ufunc reduced over the cables of each trunk.
+
+    >>> over_trunks(np.add, np.arange(6.0), Trunks(np.array([1, 4]), np.array([2, 2])))
+    array([3., 9.])
+    """
+    if not trunks.size.size:
+        return np.zeros(0)
+    bounds = np.column_stack([trunks.first, trunks.first + trunks.size]).ravel()
+    reduced = combine.reduceat(np.append(values, 0.0), bounds)
+    return np.asarray(reduced[::2], dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,22 @@ traffic for MPI global collectives", JPDC 2012.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netsim.routing.hashing import pick
+from netsim.routing.steps import Pairs, Router, Routers, Step, no_trunks, whole
+from netsim.routing.table import Trunks
 from netsim.topologies import LinkKind, Topology
 from netsim.topologies.tree import Tree
 
 Ints = NDArray[np.int64]
 
 
-class Pairs(NamedTuple):
+class Ends(NamedTuple):
     """Endpoint pairs of one plane each that do not share a leaf, (n,) per column."""
 
     plane: Ints
@@ -44,13 +47,6 @@ class Climb(NamedTuple):
     down: Ints
 
 
-class Trunks(NamedTuple):
-    """The trunks of a tree, leaf up, pod up, leaf down, pod down: first cable and number of cables."""
-
-    first: Ints
-    size: Ints
-
-
 class Choice(NamedTuple):
     """One minimal path: spine of the pod, core of the group, and the parallel cable at each step."""
 
@@ -62,9 +58,9 @@ class Choice(NamedTuple):
     down: Ints
 
 
-def pairs(tree: Tree, source: Ints, target: Ints) -> Pairs:
+def _ends(tree: Tree, source: Ints, target: Ints) -> Ends:
     """Columns of endpoint pairs, given endpoint numbers."""
-    return Pairs(
+    return Ends(
         tree.endpoint_plane[source],
         tree.endpoint_leaf[source],
         tree.endpoint_leaf[target],
@@ -73,10 +69,10 @@ def pairs(tree: Tree, source: Ints, target: Ints) -> Pairs:
 
 
 def trunks(topology: Topology) -> Trunks:
-    """Every trunk of the tree, none when there is a single switch."""
+    """Every trunk of the tree: leaf up, pod up, leaf down, pod down; none when there is a single switch."""
     tree = topology.structure
     if not tree.spines:
-        return Trunks(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+        return no_trunks(topology)
     size = np.tile(np.diff(tree.leaf_first), tree.planes)
     if tree.cores:
         size = np.concatenate([size, np.tile(np.diff(tree.pod_first), tree.planes)])
@@ -85,7 +81,7 @@ def trunks(topology: Topology) -> Trunks:
     return Trunks(np.concatenate([up + first, down + first]), np.tile(size, 2))
 
 
-def spray(topology: Topology, flows: Pairs) -> Climb:
+def spray(topology: Topology, flows: Ends) -> Climb:
     """Trunks of each pair, all its minimal paths at once."""
     tree, base = topology.structure, topology.n_links
     half = tree.planes * (tree.leaves + (tree.pods if tree.cores else 0))
@@ -96,7 +92,7 @@ def spray(topology: Topology, flows: Pairs) -> Climb:
     return _turn(source == target, Climb(up, pods + source, pods + half + target, down))
 
 
-def hashed(topology: Topology, flows: Pairs, words: tuple[Ints, ...]) -> Climb:
+def hashed(topology: Topology, flows: Ends, words: tuple[Ints, ...]) -> Climb:
     """One path of each pair, picked by a hash of `words` at every switch."""
     tree = topology.structure
     source, target = _pods(tree, flows)
@@ -111,7 +107,7 @@ def hashed(topology: Topology, flows: Pairs, words: tuple[Ints, ...]) -> Climb:
     return _cables(topology, flows, choice)
 
 
-def by_destination(topology: Topology, flows: Pairs) -> Climb:
+def by_destination(topology: Topology, flows: Ends) -> Climb:
     """The path of each pair under destination mod k."""
     tree = topology.structure
     source, target = _pods(tree, flows)
@@ -128,11 +124,11 @@ def by_destination(topology: Topology, flows: Pairs) -> Climb:
     return _cables(topology, flows, choice)
 
 
-def _pods(tree: Tree, flows: Pairs) -> tuple[Ints, Ints]:
+def _pods(tree: Tree, flows: Ends) -> tuple[Ints, Ints]:
     return tree.leaf_pod[flows.source_leaf], tree.leaf_pod[flows.target_leaf]
 
 
-def _cables(topology: Topology, flows: Pairs, choice: Choice) -> Climb:
+def _cables(topology: Topology, flows: Ends, choice: Choice) -> Climb:
     """Link ids of the chosen path; the numbering of cables is that of `netsim.topologies.tree`."""
     tree = topology.structure
     source, target = _pods(tree, flows)
@@ -161,3 +157,21 @@ def _turn(same_pod: NDArray[np.bool_], climb: Climb) -> Climb:
     return climb._replace(
         up_core=np.where(same_pod, -1, climb.up_core), down_core=np.where(same_pod, -1, climb.down_core)
     )
+
+
+def _router(climb: Callable[[Topology, Ends, tuple[Ints, ...]], Climb]) -> Router:
+    def route(topology: Topology, pairs: Pairs, words: tuple[Ints, ...]) -> Iterable[Step]:
+        ends = _ends(topology.structure, pairs.source, pairs.target)
+        return map(whole, climb(topology, ends, words))
+
+    return route
+
+
+ROUTERS = Routers(
+    {
+        "adaptive": _router(lambda topology, ends, _: spray(topology, ends)),
+        "ecmp": _router(hashed),
+        "static": _router(lambda topology, ends, _: by_destination(topology, ends)),
+    },
+    trunks,
+)

@@ -1,10 +1,15 @@
-"""The spec of a price book: what each part costs and draws, with a date and a source per part."""
+"""The spec of a price book: what each part costs and draws, with a date and a source per part.
+
+A book prices links in one of two ways: whole (`switch_link`, `group_link`, `endpoint_link`: a cable with what ends
+it), or, when it has `cables`, by the length that a rack layout gives: the shortest class that reaches, and the
+optic that the class needs at each end.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from netsim.specs.base import Preset, Strict
 from netsim.units import Dollars, Rate, Watts
@@ -14,11 +19,19 @@ Status = Literal["published", "calibrated", "assumption"]
 
 
 class PartSpec(Strict):
-    """One kind of part."""
+    """One kind of part: its price, and the range that offers span when it is known."""
 
     price: Dollars
+    low: Dollars | None = None
+    high: Dollars | None = None
     status: Status
     source: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PartSpec:
+        if not (self.low or 0.0) <= self.price <= (self.price if self.high is None else self.high):
+            raise ValueError(f"low = {self.low}, price = {self.price}, high = {self.high}: must ascend")
+        return self
 
 
 class SwitchPartSpec(PartSpec):
@@ -35,6 +48,36 @@ class CablePartSpec(PartSpec):
     power: Watts
 
 
+class OpticSpec(PartSpec):
+    """A transceiver, one end of a cable, at the port rate of the book's switch."""
+
+    power: Watts
+
+
+class CableClassSpec(PartSpec):
+    """Cables up to a reach: a price each and a metre, and the optic at each end (none for copper)."""
+
+    name: str
+    reach_m: Annotated[float, Field(gt=0.0)]
+    usd_per_metre: Annotated[float, Field(ge=0.0)] = 0.0
+    optic: str | None = None
+
+
+class RunningSpec(Strict):
+    """What keeping a network running costs."""
+
+    usd_per_kwh: Annotated[float, Field(gt=0.0, le=10.0)] = 0.10
+    pue: Annotated[float, Field(ge=1.0, le=3.0)] = 1.3
+    upkeep_per_year: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    source: str = (
+        "assumption: 0.10 $/kWh, 1.3 watts drawn for each watt used, 5 % of capex a year for support"
+    )
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
 class PriceBook(Preset):
     """A price book preset. `group_link`: cables in a Dragonfly group; NIC power is the host preset's."""
 
@@ -44,3 +87,16 @@ class PriceBook(Preset):
     group_link: CablePartSpec
     endpoint_link: CablePartSpec
     nic: PartSpec
+    cables: Annotated[tuple[CableClassSpec, ...], BeforeValidator(_as_tuple)] = ()
+    optics: dict[str, OpticSpec] = Field(default_factory=dict)
+    running: RunningSpec = RunningSpec()
+
+    @model_validator(mode="after")
+    def _classes(self) -> PriceBook:
+        reach = [cable.reach_m for cable in self.cables]
+        if reach != sorted(reach):
+            raise ValueError("cables: must be in order of their reach")
+        for cable in self.cables:
+            if cable.optic is not None and cable.optic not in self.optics:
+                raise ValueError(f"cables: {cable.name} ends in {cable.optic!r}, which optics does not list")
+        return self

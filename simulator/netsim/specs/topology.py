@@ -37,7 +37,7 @@ class TopologySpec(Preset):
     """A fabric preset. `planes` disjoint fabrics of `tiers` switch tiers; `oversubscription` per tier below the top."""
 
     family: str
-    planes: Annotated[int, Field(ge=1, le=64)] = 1
+    planes: Annotated[int, Field(ge=1, le=256)] = 1
     tiers: Annotated[int, Field(ge=1, le=3)] = 2
     oversubscription: tuple[Annotated[float, Field(ge=1.0, le=64.0)], ...] = (1.0,)
     routing: Routing = "adaptive"

@@ -1,8 +1,8 @@
 """What must hold of any built fabric, by name; `build` runs them all on the finished graph.
 
 ports      no switch uses more ports than its radix
-connected  every plane is one fabric: each of its NICs and switches reaches every other
-balanced   a switch has equally many cables to every switch above that it reaches
+connected  every plane is one fabric: each of its switches reaches every other (a NIC has a port on one)
+balanced   a switch has equally many cables to every switch of a tier above that it reaches
 oversubscription   no switch has more capacity below than the stated multiple of the capacity above
 """
 
@@ -74,14 +74,15 @@ def _ports(topology: Topology) -> str:
 def _connected(topology: Topology) -> str:
     """Labels spread along links until they stop: a plane must end with one label."""
     label = np.arange(topology.n_nodes)
-    port, end = topology.first(LinkKind.PORT_TX), topology.n_links
-    source, target = topology.link_src[port:end], topology.link_dst[port:end]
+    up, end = topology.first(LinkKind.UP), topology.n_links
+    source, target = topology.link_src[up:end], topology.link_dst[up:end]
     while True:
         before = label.copy()
         np.minimum.at(label, target, label[source])
+        label = label[label]  # a label's own label: halves the way to go
         if (label == before).all():
             break
-    fabric = topology.node_kind >= NodeKind.NIC
+    fabric = topology.node_kind == NodeKind.SWITCH
     for plane in range(topology.planes):
         parts = np.unique(label[fabric & (topology.node_plane == plane)]).size
         if parts != 1:
@@ -94,6 +95,10 @@ def _balanced(topology: Topology) -> str:
     if not ups:
         return ""
     source, target = topology.link_src[ups.start : ups.stop], topology.link_dst[ups.start : ups.stop]
+    climbs = topology.node_tier[source] < topology.node_tier[target]
+    if not climbs.any():
+        return ""
+    source, target = source[climbs], target[climbs]
     pair, parallel = np.unique(source.astype(np.int64) * topology.n_nodes + target, return_counts=True)
     lower = pair // topology.n_nodes
     start = np.flatnonzero(np.diff(lower, prepend=-1))

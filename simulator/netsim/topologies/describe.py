@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netsim.topologies.checks import oversubscription
-from netsim.topologies.graph import LINK_KINDS, TIERS, LinkKind, NodeKind, Topology
+from netsim.topologies.graph import LINK_KINDS, TIERS, NodeKind, Topology
 
 if TYPE_CHECKING:
     import networkx
@@ -24,6 +24,7 @@ def summary(topology: Topology) -> dict[str, Any]:
         "family": topology.family,
         "gpus": topology.gpus,
         "endpoints": topology.endpoints,
+        "nic_ports": topology.nic_ports,
         "planes": topology.planes,
         "tiers": topology.tiers,
         "switches": topology.switches,
@@ -43,29 +44,31 @@ def switches_by_tier(topology: Topology) -> dict[str, int]:
 def latency_us(topology: Topology) -> dict[str, float | None]:
     """Idle latency in microseconds between GPUs, None where no two GPUs are so placed.
 
-    same_host : over scale-up; same_leaf : under one leaf; cross_leaf : over a spine; cross_pod : over a core;
-    cross_plane : forwarded inside a host, then under one leaf; worst : of any two GPUs
+    same_host : over scale-up; same_leaf : under one switch; cross_leaf : the nearest beyond it (over a spine, or
+    to a neighbour); cross_pod : over a core; cross_plane : forwarded inside a host, then under one leaf;
+    worst : of any two GPUs, on a shortest path
     """
     latency, scale_up = topology.spec.latency, topology.hardware.scale_up.latency
-    over = [latency.endpoint + hops * latency.switch_hop for hops in (1, 3, 5)]
+    over = {hops: latency.endpoint + hops * latency.switch_hop for hops in topology.switch_hops}
+    beyond = [seconds for hops, seconds in over.items() if hops > 1]
+    forwards = topology.planes > 1 and topology.nic_ports == 1
     shared = _hosts_meet(topology)
     found = {
         "same_host": scale_up if topology.gpus_per_host > 1 else None,
-        "same_leaf": over[0] if shared else None,
-        "cross_leaf": over[1] if topology.tiers >= 2 else None,
-        "cross_pod": over[2] if topology.tiers >= 3 else None,
-        "cross_plane": over[0] + scale_up if topology.planes > 1 and shared else None,
+        "same_leaf": over[1] if shared else None,
+        "cross_leaf": beyond[0] if beyond else None,
+        "cross_pod": over[5] if topology.tiers >= 3 else None,
+        "cross_plane": over[1] + scale_up if forwards and shared else None,
     }
-    longest = over[topology.tiers - 1] + (scale_up if topology.planes > 1 else 0.0)
+    longest = over[topology.switch_hops[-1]] + (scale_up if forwards else 0.0)
     found["worst"] = max(longest if topology.hosts > 1 else 0.0, found["same_host"] or 0.0)
     return {name: None if seconds is None else round(seconds * 1e6, 6) for name, seconds in found.items()}
 
 
 def _hosts_meet(topology: Topology) -> bool:
     """Whether two hosts have NICs on one switch."""
-    ports = topology.links(LinkKind.PORT_TX)
-    switch = topology.link_dst[ports.start : ports.stop].astype(np.int64)
-    host = np.arange(topology.endpoints) // topology.hardware.nics_per_host
+    switch = topology.endpoint_switch
+    host = np.arange(topology.endpoints) // (topology.endpoints // topology.hosts)
     hosts_of = np.unique(switch * topology.hosts + host) // topology.hosts
     return bool((np.diff(hosts_of) == 0).any())
 

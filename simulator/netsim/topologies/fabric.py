@@ -23,10 +23,13 @@ Structure: TypeAlias = Tree
 class Fabric(NamedTuple):
     """Switches of every plane, numbered 0, 1, ...; cables run from a lower to an upper switch.
 
-    endpoint_plane, endpoint_switch : (n_endpoints,) plane, and the switch of the port
+    endpoint_plane, endpoint_switch : (n_endpoints,) plane, and the switch of the port; endpoint n * nic_ports + i
+        is port i of NIC n
     switch_tier, switch_plane, switch_pod : (n_switches,) tier from 1, plane, and pod (-1 for none)
     cable_lower, cable_upper : (n_cables,) switches at its ends
     tiers : tiers in use
+    switch_hops : numbers of switches that shortest paths between two NICs of a plane can cross, ascending
+    nic_ports : ports of a NIC, each in a plane of its own when there are several
     """
 
     endpoint_plane: Ints
@@ -38,6 +41,8 @@ class Fabric(NamedTuple):
     cable_upper: Ints
     tiers: int
     structure: Structure
+    switch_hops: tuple[int, ...]
+    nic_ports: int = 1
 
 
 class Family(NamedTuple):

@@ -19,6 +19,11 @@ from netsim.topologies.tree_families import tree_family
 FAMILIES: dict[str, Family] = {
     "mpft": tree_family(side_by_side, side_by_side_limit, tiers=(2, 3), one_plane=False),
     "mrft": tree_family(by_rail, by_rail_limit, tiers=(2, 3), one_plane=True),
+    "mpft_ideal": tree_family(
+        side_by_side, side_by_side_limit, tiers=(2, 3), one_plane=False, every_plane=True
+    ),
+    "rail_only": tree_family(side_by_side, side_by_side_limit, tiers=(1,), one_plane=False),
+    "hpn": tree_family(by_rail, by_rail_limit, tiers=(2, 3), one_plane=False, every_plane=True),
     "ft2": tree_family(side_by_side, side_by_side_limit, tiers=(2,), one_plane=True),
     "ft3": tree_family(side_by_side, side_by_side_limit, tiers=(3,), one_plane=True),
 }

@@ -2,12 +2,15 @@
 
     ft2, ft3   one plane; the NICs of a host side by side on a leaf, hosts in order
     mpft       P planes; NIC i of every host in plane i mod P, hosts in order along the leaves of the plane
+    mpft_ideal a port of each NIC in every plane; in a plane as ft2
+    rail_only  as mpft, one switch a rail
+    hpn        a port of each NIC in every plane; in a plane as mrft
     mrft       one plane; units of as many hosts as a leaf has ports down, and in a unit NIC i of every host
                on the leaf of rail i; a unit with few hosts puts several whole rails on a leaf
 
 Each is a pure function from the spec and the number of hosts to a `Tree`; `limit` of a family is the most
 hosts it can hold. Sources: Insights into DeepSeek-V3, arXiv 2505.09343, section 5 (MPFT, MRFT); Al-Fares et
-al., SIGCOMM 2008.
+al., SIGCOMM 2008; Wang et al., "Rail-only", HOTI 2024, arXiv 2307.12169; Qian et al., "Alibaba HPN", SIGCOMM 2024.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ class Widths(NamedTuple):
     @property
     def down(self) -> int:
         """Ports of a leaf that face endpoints."""
-        return ports_down(self.radix, self.oversubscription[0])
+        return self.radix if self.tiers == 1 else ports_down(self.radix, self.oversubscription[0])
 
     @property
     def max_leaves(self) -> int:
@@ -90,6 +93,12 @@ def by_rail_limit(widths: Widths) -> int:
     """The most hosts that fit: full units, and a smaller one on the leaves that are left."""
     units, left = divmod(widths.max_leaves, widths.nics)
     return units * widths.down + (widths.down // -(-widths.nics // left) if left else 0)
+
+
+def in_every_plane(seats: Seats, planes: int) -> Seats:
+    """The ports of NICs that have one in every plane, NIC by NIC, each plane seated alike."""
+    plane = np.tile(np.arange(planes), seats.leaf.size)
+    return Seats(plane, np.repeat(seats.leaf, planes), np.repeat(seats.position, planes))
 
 
 def grow(widths: Widths, seats: Seats) -> Tree:

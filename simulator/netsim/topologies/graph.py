@@ -8,7 +8,8 @@ switch; a cable is two links. Links lie in blocks by kind, so that a link id is 
     scale_up_tx[g], scale_up_rx[g]   GPU g to the NVSwitch of its host, and back
     pcie_tx[g], pcie_rx[g]           GPU g to its NIC, and back
     port_tx[e], port_rx[e]           endpoint e (a NIC port) to its switch, and back
-    up[c], down[c]                   cable c between two switches, away from the hosts and back
+    up[c], down[c]                   cable c between two switches, away from the hosts and back; where switches
+                                     have no tiers, from its first switch to its second, and back
 
 Left out: CPUs and their memory, the inside of an NVSwitch or a switch (never the bottleneck), and cable
 lengths. How the switches are wired is the business of a family (`netsim.topologies.families`); the graph does
@@ -63,10 +64,12 @@ class Topology:
 
     spec, hardware : what it was built from
     gpus, endpoints : GPUs, and NIC ports on the fabric
+    nic_ports : ports of a NIC; several ports are in as many planes
     tiers : switch tiers in use (1 when one switch a plane is enough)
+    switch_hops : numbers of switches that shortest paths between two NICs of a plane can cross, ascending
     node_kind : (n_nodes,) NodeKind; GPUs come first, then NVSwitches (one a host), NICs and switches
     node_tier : (n_nodes,) 0 on the host side, then 1 for leaf, 2 for spine, 3 for core
-    node_plane, node_pod : (n_nodes,) plane and pod, -1 where a node has none
+    node_plane, node_pod : (n_nodes,) plane and pod, -1 where a node has none (a NIC in all planes too)
     link_src, link_dst : (n_links,) node ids
     link_kind : (n_links,) LinkKind
     link_plane, link_tier : (n_links,) plane (-1 inside a host) and the higher tier of the two ends
@@ -80,7 +83,9 @@ class Topology:
     hardware: HardwareSpec
     gpus: int
     endpoints: int
+    nic_ports: int
     tiers: int
+    switch_hops: tuple[int, ...]
     node_kind: NDArray[np.int8]
     node_tier: NDArray[np.int8]
     node_plane: NDArray[np.int16]
@@ -111,7 +116,7 @@ class Topology:
 
     @property
     def planes(self) -> int:
-        return self.spec.planes
+        return int(self.node_plane.max()) + 1
 
     @property
     def radix(self) -> int:
@@ -122,8 +127,24 @@ class Topology:
         return self.hardware.gpus_per_host
 
     @property
-    def gpus_per_endpoint(self) -> int:
-        return self.gpus // self.endpoints
+    def nics(self) -> int:
+        return self.endpoints // self.nic_ports
+
+    @property
+    def gpus_per_nic(self) -> int:
+        return self.gpus // self.nics
+
+    @property
+    def endpoint_switch(self) -> NDArray[np.int64]:
+        """(endpoints,) number of the switch of each NIC port, from 0."""
+        ports = self.links(LinkKind.PORT_TX)
+        return self.link_dst[ports.start : ports.stop].astype(np.int64) - self.first_switch
+
+    @property
+    def endpoint_plane(self) -> NDArray[np.int64]:
+        """(endpoints,) plane of each NIC port."""
+        ports = self.links(LinkKind.PORT_TX)
+        return self.link_plane[ports.start : ports.stop].astype(np.int64)
 
     @property
     def hosts(self) -> int:
@@ -149,7 +170,7 @@ class Topology:
     @property
     def first_switch(self) -> int:
         """Node id of the first switch."""
-        return self.gpus + self.hosts + self.endpoints
+        return self.gpus + self.hosts + self.nics
 
     def first(self, kind: LinkKind) -> int:
         """Id of the first link of a kind; the block ends where the next kind's begins."""

@@ -71,7 +71,9 @@ def leaf_limit(tiers: int, radix: int, oversubscription: tuple[float, ...]) -> i
     >>> leaf_limit(2, 64, (1.0,)), leaf_limit(3, 64, (1.0, 1.0))
     (64, 2048)
     """
-    return radix if tiers == 2 else radix * ports_down(radix, oversubscription[1])
+    if tiers < 3:
+        return radix if tiers == 2 else 1
+    return radix * ports_down(radix, oversubscription[1])
 
 
 def shape(leaf_down: Ints, tiers: int, radix: int, oversubscription: tuple[float, ...]) -> Shape:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from netsim.errors import SpecError
 from netsim.specs import HardwareSpec, TopologySpec
 from netsim.topologies.fabric import Fabric, Family
-from netsim.topologies.fat_tree import Seats, Widths, grow
+from netsim.topologies.fat_tree import Seats, Widths, grow, in_every_plane
 from netsim.topologies.tree import Tree, cables, switch_columns
 
 
@@ -16,28 +16,38 @@ def tree_family(
     limit: Callable[[Widths], int],
     tiers: tuple[int, ...],
     one_plane: bool,
+    every_plane: bool = False,
 ) -> Family:
-    """The family of trees that seats endpoints in one way, the tiers it may have, in one plane or many."""
+    """The family of trees that seats endpoints in one way, the tiers it may have, in one plane or many.
+
+    every_plane : a NIC has a port in each plane, of an equal part of its rate; else it is in one of them
+    """
 
     def widths(spec: TopologySpec, hardware: HardwareSpec) -> Widths:
         _check_tiers(spec, tiers)
-        _check_planes(spec, hardware, one_plane)
+        _check_planes(spec, hardware, one_plane, every_plane)
         _check_oversubscription(spec)
-        radix, ratios = spec.switch.radix, spec.oversubscription
-        return Widths(hardware.nics_per_host, spec.planes, spec.tiers, radix, ratios)
+        planes = 1 if every_plane else spec.planes  # planes that the NICs of a host are dealt out over
+        return Widths(hardware.nics_per_host, planes, spec.tiers, spec.switch.radix, spec.oversubscription)
 
     def max_hosts(spec: TopologySpec, hardware: HardwareSpec) -> int:
         return limit(widths(spec, hardware))
 
     def extent(spec: TopologySpec, hardware: HardwareSpec) -> str:
         found = widths(spec, hardware)
-        plane = " a plane" if found.planes > 1 else ""
+        plane = " a plane" if spec.planes > 1 else ""
         endpoints = found.max_leaves * found.down
-        return f"{found.tiers} tiers of radix {found.radix} hold {endpoints:,} endpoints{plane}"
+        tiers = f"{found.tiers} tiers" if found.tiers > 1 else "1 tier"
+        return f"{tiers} of radix {found.radix} hold{'s' * (found.tiers == 1)} {endpoints:,} endpoints{plane}"
 
     def fabric(spec: TopologySpec, hardware: HardwareSpec, hosts: int) -> Fabric:
         found = widths(spec, hardware)
-        return tree_fabric(grow(found, seats(found, hosts)))
+        taken = seats(found, hosts)
+        if not every_plane:
+            return tree_fabric(grow(found, taken))
+        return tree_fabric(
+            grow(found._replace(planes=spec.planes), in_every_plane(taken, spec.planes))
+        )._replace(nic_ports=spec.planes)
 
     return Family(max_hosts, extent, fabric)
 
@@ -47,7 +57,8 @@ def tree_fabric(tree: Tree) -> Fabric:
     tier, plane, pod = switch_columns(tree)
     lower, upper = cables(tree)
     leaf = tree.endpoint_plane * tree.leaves + tree.endpoint_leaf
-    return Fabric(tree.endpoint_plane, leaf, tier, plane, pod, lower, upper, tree.tiers, tree)
+    hops = (1, 3, 5)[: tree.tiers]
+    return Fabric(tree.endpoint_plane, leaf, tier, plane, pod, lower, upper, tree.tiers, tree, hops)
 
 
 def _check_tiers(spec: TopologySpec, tiers: tuple[int, ...]) -> None:
@@ -56,8 +67,10 @@ def _check_tiers(spec: TopologySpec, tiers: tuple[int, ...]) -> None:
         raise SpecError(spec.name, "tiers", spec.tiers, f"family {spec.family} has {allowed}")
 
 
-def _check_planes(spec: TopologySpec, hardware: HardwareSpec, one_plane: bool) -> None:
+def _check_planes(spec: TopologySpec, hardware: HardwareSpec, one_plane: bool, every_plane: bool) -> None:
     nics, planes = hardware.nics_per_host, spec.planes
+    if every_plane:
+        return
     if one_plane and planes != 1:
         raise SpecError(spec.name, "planes", planes, f"family {spec.family} is one fabric; mpft has planes")
     if nics % planes:
