@@ -158,3 +158,17 @@ def test_unknown_experiment_names_the_nearest(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(catalog, "folder", lambda kind: tmp_path)
     with pytest.raises(NetsimError, match="did you mean 'latency'"):
         validation.published()
+
+
+def test_shipped_study_is_what_the_simulator_says() -> None:
+    path = catalog.root() / "reports" / "studies" / "routing_collisions" / "routing_collisions.csv"
+    with path.open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row["gpus"] == "2048" and row["queue_pairs"] == "1"]
+    assert len(rows) == 9
+    for row in rows:
+        found = collisions.outcome(int(row["tp"]), row["routing"], range(collisions.SEEDS))  # type: ignore[arg-type]
+        assert found.mean == pytest.approx(float(row["mean_GBps"]), abs=0.01)
+        assert found.quantile(0.05) == pytest.approx(float(row["p05_GBps"]), abs=0.01)
+        if row["routing"] == "ecmp":
+            expected = collisions.clean_probability(int(row["tp"]))
+            assert found.clean_groups == pytest.approx(expected, abs=0.05)

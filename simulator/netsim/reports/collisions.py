@@ -5,10 +5,11 @@ What it can have been follows from the values without collisions (57, 103 and 19
 of 8 GPUs there are t data-parallel groups at once, each with 8/t ranks, and so 8/t NICs and rings, on every host. Over
 4 hosts a group's algbw is then (8/t) x 44.8 GB/s x n/(n - 1), n = 4 x 8/t ranks: 59.7, 102.4 and 191.1 GB/s.
 
-Modelled: all groups at once; one ring a NIC; each host under its own leaf, so that every hop between hosts climbs to a
-spine; `queue_pairs` queue pairs a connection, each hashed to one of the leaf's uplinks and carrying an equal share.
-A step of a ring is as slow as its slowest hop, and a group as its slowest ring. Left out: congestion control, which
-on RoCE loses more than the fair share when flows collide, and other traffic.
+Modelled: the FT2 of table 3, over RoCE; all groups at once; one ring a NIC; each host under its own leaf, so that every
+hop between hosts climbs to a spine; `queue_pairs` queue pairs a connection (NCCL's default is one), each hashed to one
+of the leaf's uplinks and carrying an equal share. A step of a ring is as slow as its slowest hop, and a group as its
+slowest ring. Left out: congestion control, which on RoCE loses more than the fair share when flows collide, and other
+traffic.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from netsim.collectives import ring
 from netsim.collectives.plan import Group, together
 from netsim.collectives.transfers import Transfers
 from netsim.specs import HardwareSpec, Routing, TopologySpec, load
-from netsim.topologies import Topology, build
+from netsim.topologies import Topology, build, max_gpus
 
 HOSTS = 4
 TP = (8, 4, 2)
@@ -53,9 +54,11 @@ class Outcome:
         return float(np.quantile(self.mean_GBps, q))
 
 
-def outcome(tp: int, routing: Routing, seeds: Sequence[int], queue_pairs: int = 1) -> Outcome:
-    """Run one case; routings without a hash need one seed only."""
-    topology, hosts = _fabric()
+def outcome(
+    tp: int, routing: Routing, seeds: Sequence[int], queue_pairs: int = 1, gpus: int | None = None
+) -> Outcome:
+    """Run one case on a fabric of `gpus` GPUs (all it can hold when None); routings without a hash need one seed."""
+    topology, hosts = _fabric(gpus)
     groups = data_parallel_groups(hosts, topology.gpus_per_host, tp)
     flows = _split(together([ring.scatter(group) for group in groups]).transfers, queue_pairs)
     used = list(seeds) if routing == "ecmp" else [0]
@@ -78,22 +81,27 @@ def data_parallel_groups(hosts: NDArray[np.int64], per_host: int, tp: int) -> li
     ]
 
 
-def alone(uplinks: int, others: int) -> float:
-    """Probability that a flow shares its uplink with none of the others of its leaf.
+def clean_probability(tp: int, uplinks: int = 32, per_host: int = 8) -> float:
+    """Probability that no flow of a group shares an uplink, over all its hosts, with one queue pair.
 
-    >>> round(alone(32, 7), 3)
-    0.801
+    On a leaf the group's w = 8/tp flows take w different uplinks, and the 8 - w others avoid them. The 8 flows that come
+    down to a leaf come from one other leaf, so with one cable from each spine they meet where they met going up.
+
+    >>> round(clean_probability(8), 2), round(clean_probability(2), 3)
+    (0.41, 0.054)
     """
-    return (1.0 - 1.0 / uplinks) ** others
+    width = per_host // tp
+    apart = np.prod([(uplinks - i) / uplinks for i in range(width)])
+    return float((apart * ((uplinks - width) / uplinks) ** (per_host - width)) ** HOSTS)
 
 
-@lru_cache(maxsize=1)
-def _fabric() -> tuple[Topology, NDArray[np.int64]]:
+@lru_cache(maxsize=4)
+def _fabric(gpus: int | None) -> tuple[Topology, NDArray[np.int64]]:
     """The RoCE fabric, and the hosts used: one under each leaf."""
     spec = load(TopologySpec, "topology", "ft2_roce")
     hardware = load(HardwareSpec, "hardware", "h800")
     per_leaf = spec.switch.radix // 2 // hardware.nics_per_host
-    return build(spec, hardware, HOSTS * per_leaf * hardware.gpus_per_host), np.arange(HOSTS) * per_leaf
+    return build(spec, hardware, gpus or max_gpus(spec, hardware)), np.arange(HOSTS) * per_leaf
 
 
 def _split(flows: Transfers, parts: int) -> Transfers:
