@@ -91,7 +91,7 @@ def _measure(
         Table(output, bench.gpu_name, bench.torch_version) as table,
         progress_bar("measuring", quiet) as report,
     ):
-        provenance.write(output, bench.gpu.provenance(), seed, quick)
+        provenance.add_session(output, len(table.done) + 1, bench.gpu.provenance(), seed, quick)
         outcome = measure_all(plan, bench, table, budget_s, report)
     return bench, outcome
 
