@@ -162,3 +162,14 @@ def test_one_pipeline_rank_runs_without_sends() -> None:
     # dense parameters of all layers are replicated over 64 ranks; experts have no copies to reduce with
     assert result["step"]["phases_s"]["1F1B"] == 0
     assert result["step"]["phases_s"]["bubble"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("routing", "degraded"), [("adaptive", False), ("ecmp", False), ("adaptive", True)])
+def test_folded_equals_unfolded_at_1024_gpus(routing: str, degraded: bool) -> None:
+    case = make_case(overrides={"topology.routing": routing})
+    fabric = build(case.topology, case.hardware, 1024)
+    # one cable between a leaf and a spine at a tenth of its rate
+    bad = {int(np.flatnonzero(fabric.link_kind == 6)[3]): 0.1} if degraded else {}
+    folded, plain = (simulate(case, 1024, folded=fold, degraded=bad) for fold in (True, False))
+    assert step_time_s(folded) == pytest.approx(step_time_s(plain), rel=1e-9)

@@ -57,7 +57,7 @@ def draw(rows: list[dict[str, object]]) -> Figure:
             mine = [row for row in rows if row["topology"] == name]
             shown = "three layers, radix 128" if name == "ft3" else "multi-plane, radix 64"
             axes.plot([r["gpus"] for r in mine], [r[key] for r in mine], marker=mark, label=shown)
-        axes.set(xscale="log", yscale="log", xlabel="GPUs", ylabel=label)
+        axes.set(xscale="log", xlabel="GPUs", ylabel=label, ylim=(0, None))
         axes.set_xticks([1024, 4096, 16384, 65536], ["1 Ki", "4 Ki", "16 Ki", "64 Ki"])
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
