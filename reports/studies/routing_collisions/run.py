@@ -7,6 +7,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+
 from netsim.reports.collisions import ROUTINGS, SEEDS, TP, Outcome, clean_probability, outcome
 from netsim.reports.plots import MEASURED, MUTED, SECOND, SIMULATED, canvas, save_png
 from netsim.specs import load

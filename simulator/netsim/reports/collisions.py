@@ -84,8 +84,8 @@ def data_parallel_groups(hosts: NDArray[np.int64], per_host: int, tp: int) -> li
 def clean_probability(tp: int, uplinks: int = 32, per_host: int = 8) -> float:
     """Probability that no flow of a group shares an uplink, over all its hosts, with one queue pair.
 
-    On a leaf the group's w = 8/tp flows take w different uplinks, and the 8 - w others avoid them. The 8 flows that come
-    down to a leaf come from one other leaf, so with one cable from each spine they meet where they met going up.
+    On a leaf the group's w = 8/tp flows take w different uplinks, and the 8 - w others avoid them. The 8 flows that
+    come down to a leaf come from one other leaf, so with one cable from each spine they meet where they met going up.
 
     >>> round(clean_probability(8), 2), round(clean_probability(2), 3)
     (0.41, 0.054)
