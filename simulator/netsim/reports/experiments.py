@@ -1,7 +1,8 @@
 """What netsim runs to reproduce a published number: one function an experiment, from a row's `where` to its value.
 
-A function takes the rows of a file and returns their simulated values in order, in the rows' units. Adding an
-experiment is one function, one entry of `EXPERIMENTS` and one TOML in reports/published.
+A function takes the rows of a file and returns their simulated values in order, in the rows' units; None for a row that
+cannot be run where netsim is installed. Adding an experiment is one function, one entry of `EXPERIMENTS` and one TOML
+in reports/published. The compute side is in `netsim.reports.experiments_compute`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from netsim import units
 from netsim.bench import Row, Setup, sweep
 from netsim.bench.exchange import Kind, Tokens, exchange
 from netsim.errors import NetsimError
-from netsim.reports import collisions
+from netsim.reports import collisions, experiments_compute
 from netsim.reports.cost import network_cost
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.prices import PriceBook
@@ -22,7 +23,7 @@ from netsim.specs.protocol import ProtocolSpec
 from netsim.topologies import build, latency_us, max_gpus, summary
 
 Where = Mapping[str, Any]
-Experiment = Callable[[Sequence[Where]], list[float]]
+Experiment = Callable[[Sequence[Where]], Sequence[float | None]]
 
 #: by formula: endpoints, switches, links between switches, and those of them inside a group
 _SLIM_FLY_Q, _SLIM_FLY_ENDPOINTS = 28, 21
@@ -142,46 +143,18 @@ def _priced(endpoints: int, switches: int, links: int, usd: float) -> dict[str, 
     }
 
 
-def model_size(where: Sequence[Where]) -> list[float]:
-    """GFLOP a token at 4,096 tokens, causal; billions of parameters."""
-    from netsim.workloads.model import active_parameters, flops_per_token, total_parameters
-
-    model = load(WorkloadSpec, "workload", "deepseek-v3").model
-    found = {
-        "gflop_per_token": flops_per_token(model, 4096, causal=True) / 1e9,
-        "total": total_parameters(model) / 1e9,
-        "active": active_parameters(model) / 1e9,
-    }
-    return [found[w["quantity"]] for w in where]
-
-
-def training_step(where: Sequence[Where]) -> list[float]:
-    """The step of table 4, its phases, and the ratio of the fabrics."""
-    found = {name: _step(name) for name in ("mpft", "mrft")}
-    return [
-        found["mrft"]["step"] / found["mpft"]["step"]
-        if w["quantity"] == "ratio"
-        else found[w["fabric"]][w["quantity"]]
-        for w in where
-    ]
-
-
-@lru_cache(maxsize=2)
-def _step(fabric: str) -> dict[str, float]:
-    from netsim.reports.contract import contract
-    from netsim.simulate import simulate
+def trace_pair(where: Sequence[Where]) -> list[float]:
+    """One overlapped pair of the public trace: ms from its blocks, ms simulated, % of transport hidden."""
+    from netsim.reports.trace_pair import read_trace, replay, simulate_pair
     from netsim.specs.case import make_case
 
-    step = contract(simulate(make_case(fabric), 2048))["step"]
-    return {
-        **step["phases_s"],
-        "step": step["time_s"],
-        "tokens_per_day": step["tokens_per_day"] / 1e9,
-        "tflops_causal": step["tflops_per_gpu_causal"],
-        "tflops_noncausal": step["tflops_per_gpu_noncausal"],
-        "mfu_causal": 100 * step["mfu_causal"],
-        "mfu_noncausal": 100 * step["mfu_noncausal"],
+    pair = simulate_pair(make_case())
+    found = {
+        "replayed": replay(read_trace()) * 1e3,
+        "simulated": pair.seconds * 1e3,
+        "hidden": pair.hidden_fraction * 100,
     }
+    return [found[w["quantity"]] for w in where]
 
 
 #: name in a published file -> what runs
@@ -189,9 +162,12 @@ EXPERIMENTS: dict[str, Experiment] = {
     "all_to_all": all_to_all,
     "all_to_all_ratio": all_to_all_ratio,
     "expert_exchange": expert_exchange,
+    "held_out_operators": experiments_compute.held_out_operators,
     "latency": latency,
-    "model_size": model_size,
+    "model_size": experiments_compute.model_size,
     "parts": parts,
     "routing_collisions": routing_collisions,
-    "training_step": training_step,
+    "trace_pair": trace_pair,
+    "trace_pair": experiments_compute.trace_pair,
+    "training_step": experiments_compute.training_step,
 }
