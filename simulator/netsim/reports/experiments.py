@@ -143,20 +143,6 @@ def _priced(endpoints: int, switches: int, links: int, usd: float) -> dict[str, 
     }
 
 
-def trace_pair(where: Sequence[Where]) -> list[float]:
-    """One overlapped pair of the public trace: ms from its blocks, ms simulated, % of transport hidden."""
-    from netsim.reports.trace_pair import read_trace, replay, simulate_pair
-    from netsim.specs.case import make_case
-
-    pair = simulate_pair(make_case())
-    found = {
-        "replayed": replay(read_trace()) * 1e3,
-        "simulated": pair.seconds * 1e3,
-        "hidden": pair.hidden_fraction * 100,
-    }
-    return [found[w["quantity"]] for w in where]
-
-
 #: name in a published file -> what runs
 EXPERIMENTS: dict[str, Experiment] = {
     "all_to_all": all_to_all,
@@ -167,7 +153,6 @@ EXPERIMENTS: dict[str, Experiment] = {
     "model_size": experiments_compute.model_size,
     "parts": parts,
     "routing_collisions": routing_collisions,
-    "trace_pair": trace_pair,
     "trace_pair": experiments_compute.trace_pair,
     "training_step": experiments_compute.training_step,
 }

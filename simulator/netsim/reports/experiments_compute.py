@@ -1,0 +1,120 @@
+"""Experiments on the compute side: operators held out of the calibration, the overlapped pair, the training step, sizes.
+
+Operators are predicted by the calibrated model alone, without the table that a step looks them up in. The pair and its
+operators come from one public trace; the lengths of its blocks calibrate the table, its total is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from netsim.catalog import root
+from netsim.specs import HardwareSpec, WorkloadSpec, load
+
+Where = Mapping[str, Any]
+
+#: rows that reached the experts in the traced layers; source: h800 trace, launch geometry of the grouped GEMMs
+_TRACE_ROWS = {"F": 32512, "B": 32128, "W": 32128}
+
+
+def model_size(where: Sequence[Where]) -> list[float | None]:
+    """GFLOP a token at 4,096 tokens, causal; billions of parameters; KB of keys and values a token."""
+    return [_size(w) for w in where]
+
+
+def _size(where: Where) -> float:
+    from netsim.workloads.model import active_parameters, flops_per_token, total_parameters
+
+    if "kv_heads" in where:  # grouped-query attention: keys and values of every head, BF16
+        return 2 * 2 * float(where["layers"]) * where["kv_heads"] * where["head_dim"] / 1e3
+    model = load(WorkloadSpec, "workload", "deepseek-v3").model
+    match where["quantity"]:
+        case "kv_cache":
+            return 2 * model.layers * (model.attention.kv_rank + model.attention.rope_dim) / 1e3
+        case "gflop_per_token":
+            return flops_per_token(model, 4096, causal=True) / 1e9
+        case "total":
+            return total_parameters(model) / 1e9
+        case _:
+            return active_parameters(model) / 1e9
+
+
+def training_step(where: Sequence[Where]) -> list[float | None]:
+    """The step of table 4, its phases, and the ratio of the fabrics."""
+    found = {name: _step(name) for name in ("mpft", "mrft")}
+    return [
+        found["mrft"]["step"] / found["mpft"]["step"]
+        if w["quantity"] == "ratio"
+        else found[w["fabric"]][w["quantity"]]
+        for w in where
+    ]
+
+
+@lru_cache(maxsize=2)
+def _step(fabric: str) -> dict[str, float]:
+    from netsim.reports.contract import contract
+    from netsim.simulate import simulate
+    from netsim.specs.case import make_case
+
+    step = contract(simulate(make_case(fabric), 2048))["step"]
+    return {
+        **step["phases_s"],
+        "step": step["time_s"],
+        "tokens_per_day": step["tokens_per_day"] / 1e9,
+        "tflops_causal": step["tflops_per_gpu_causal"],
+        "tflops_noncausal": step["tflops_per_gpu_noncausal"],
+        "mfu_causal": 100 * step["mfu_causal"],
+        "mfu_noncausal": 100 * step["mfu_noncausal"],
+    }
+
+
+def trace_pair(where: Sequence[Where]) -> list[float | None]:
+    """Milliseconds of the pair, replayed from its blocks or simulated; percent of its transport that is hidden.
+
+    The replay is left out where the trace's blocks are not installed.
+    """
+    from netsim.reports.trace_pair import read_trace, replay, simulate_pair
+    from netsim.specs.case import make_case
+
+    pair = simulate_pair(make_case())
+    found: dict[str, float | None] = {"simulated": pair.seconds * 1e3, "hidden": pair.hidden_fraction * 100}
+    here = (root() / "reports/studies/h800_trace/blocks.csv").is_file()
+    found["replayed"] = replay(read_trace()) * 1e3 if here else None
+    return [found[w["quantity"]] for w in where]
+
+
+def held_out_operators(where: Sequence[Where]) -> list[float | None]:
+    """Quantiles of the absolute error over the operators that no class model was fitted to, in percent."""
+    errors = _operator_errors()
+    return [float(np.percentile(errors[w["of"]], w["percentile"])) for w in where]
+
+
+@lru_cache(maxsize=1)
+def _operator_errors() -> dict[str, list[float]]:
+    from netsim.compute import ComputeModel
+    from netsim.specs.profile import ProfileSpec
+    from netsim.workloads.operators import block_operators
+
+    job, profile = load(WorkloadSpec, "workload", "deepseek-v3"), load(ProfileSpec, "profile", "h800")
+    model = ComputeModel(profile, load(HardwareSpec, "hardware", "h800"))
+    tokens, local = job.batch.sequence_length, job.model.moe.experts // job.parallelism.expert
+    ops = {
+        op.name: op
+        for block in ("attn", "mlp")
+        for phase, rows in _TRACE_ROWS.items()
+        for op in block_operators(job.model, "moe", block, phase, tokens, tokens, rows, local)
+    }
+    errors: dict[str, list[float]] = {"all": [], "matrix_products": []}
+    for row in profile.operators:
+        if row.split != "val_op":
+            continue
+        seconds = model.model_time(ops[row.name], True, share=row.transport_share).seconds
+        error = 100 * abs(seconds / (row.overlapped * row.calls) - 1.0)
+        errors["all"].append(error)
+        if row.kind.endswith("fp8"):
+            errors["matrix_products"].append(error)
+    return errors
