@@ -1,4 +1,4 @@
-"""Experiments on the compute side: operators held out of the calibration, the overlapped pair, the training step, sizes.
+"""Experiments on the compute side: held-out operators, the overlapped pair, the training step, sizes of models.
 
 Operators are predicted by the calibrated model alone, without the table that a step looks them up in. The pair and its
 operators come from one public trace; the lengths of its blocks calibrate the table, its total is not used.
@@ -30,7 +30,7 @@ def _size(where: Where) -> float:
     from netsim.workloads.model import active_parameters, flops_per_token, total_parameters
 
     if "kv_heads" in where:  # grouped-query attention: keys and values of every head, BF16
-        return 2 * 2 * float(where["layers"]) * where["kv_heads"] * where["head_dim"] / 1e3
+        return float(2 * 2 * where["layers"] * where["kv_heads"] * where["head_dim"]) / 1e3
     model = load(WorkloadSpec, "workload", "deepseek-v3").model
     match where["quantity"]:
         case "kv_cache":
