@@ -127,7 +127,7 @@ ROW_KERNELS: dict[str, MemoryKernel] = {
     "dequant_1x128": MemoryKernel("quant", "fp8->bf16", lambda m, n, k: (2.0 + _FP8) * m * n),
     "quant_transpose": MemoryKernel("cast_transpose", "bf16->fp8", lambda m, n, k: (2.0 + _FP8) * m * n),
     "rope": MemoryKernel("rope", "bf16", lambda m, n, k: 4.0 * m * n),
-    "slice_copy": MemoryKernel("copy", "bf16", lambda m, n, k: 4.0 * m * n),
+    "slice_copy": MemoryKernel("strided", "bf16", lambda m, n, k: 4.0 * m * n),
     "swiglu": MemoryKernel("act", "bf16", lambda m, n, k: 6.0 * m * n),
     "swiglu_quant": MemoryKernel("act", "bf16->fp8", lambda m, n, k: (4.0 + _FP8) * m * n),
     "swiglu_bwd": MemoryKernel("act", "bf16", lambda m, n, k: 10.0 * m * n),

@@ -1,0 +1,56 @@
+"""`netsim measure` on a machine without a CUDA GPU: the plan can be read, and anything more is one clear line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def netsim(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from netsim.cli import main; main()", "measure", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_list_needs_no_gpu_and_no_torch() -> None:
+    done = netsim("--list", "--only", "attn_fwd:bf16:4096x128x192:workload:*")
+    assert done.returncode == 0
+    assert done.stdout.split() == [
+        f"attn_fwd:bf16:4096x128x192:workload:{how}" for how in ("cool", "cool+spin20", "cool+copy20", "hot")
+    ]
+    names = json.loads(netsim("--list", "--quick", "--side-sms", "0", "--json").stdout)["measurements"]
+    assert names
+    assert not any("+" in name for name in names)
+
+
+def has_gpu() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
+@pytest.mark.skipif(has_gpu(), reason="here there is a GPU")
+def test_without_torch_or_gpu_it_says_so(tmp_path: Path) -> None:
+    done = netsim("--quick", "-o", str(tmp_path / "t.csv"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("netsim: measure needs ")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "measure needs -o FILE.csv to write to, or --list"),
+        (["--list", "--only", "gem"], "--only gem: no such measurement; did you mean 'gemm'?"),
+        (["--list", "--workload", "deepseek-v4"], "did you mean 'deepseek-v3'?"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: list[str], line: str) -> None:
+    done = netsim(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
