@@ -44,7 +44,9 @@ class Shape:
     @property
     def name(self) -> str:
         """Short and unique but for the rows of groups, as `--list` prints it."""
-        flavour = f"{self.kernel}:{self.dtype}" + (f"->{self.out_dtype}" if self.out_dtype else "")
+        flavour = f"{self.kernel}:{self.dtype}".rstrip(":") + (
+            f"->{self.out_dtype}" if self.out_dtype else ""
+        )
         size = "x".join(str(d) for d in (self.m, self.n, self.k) if d) or "1"
         skew = "/skewed" if len(set(self.group_rows)) > 1 else ""
         return f"{flavour}:{size}" + (f"/{self.groups}" if self.groups > 1 else "") + skew
@@ -169,4 +171,4 @@ def memory(kernel: str, m: int, n: int = 0, k: int = 0) -> Shape:
 
 def launch(kernel: str) -> Shape:
     """A fixed cost."""
-    return Shape(kernel, "small", "none", 1)
+    return Shape(kernel, "small", "", 1)
