@@ -33,7 +33,7 @@ FREE: dict[str, tuple[str, ...]] = {
     "gemm_fp8": ("efficiency", "tile_overhead", "hbm_efficiency", "call", "step", "uneven"),
     "grouped_gemm_fp8": ("efficiency", "tile_overhead", "hbm_efficiency", "call", "step", "uneven"),
     "wgrad_fp8": ("efficiency", "tile_overhead", "call", "hbm_efficiency", "step"),
-    "grouped_wgrad_fp8": ("efficiency", "tile_overhead", "hbm_efficiency", "step"),
+    "grouped_wgrad_fp8": ("efficiency", "tile_overhead"),
     "gemm_bf16": ("efficiency", "tile_overhead", "hbm_efficiency", "call"),
     "attention_fwd": ("efficiency", "tail", "tile_overhead"),
     "attention_bwd": ("efficiency", "tail", "passes", "tile_overhead"),
@@ -45,6 +45,8 @@ FREE: dict[str, tuple[str, ...]] = {
 STREAMING: tuple[str, ...] = ("hbm_efficiency", "call")
 #: samples needed for each parameter beyond the first
 EACH = 2
+#: classes whose samples come from two contexts, alone and beside a transfer, which tell parameters apart
+APART = ("norm", "small")
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,10 @@ def spread(relative: Vector) -> Spread:
 def free_parameters(kind: str, model: ClassModel, count: int) -> tuple[str, ...]:
     """What `count` samples of a class can determine."""
     names = FREE.get(kind, STREAMING)
-    usable = [name for name in names if not (name == "step" and len(model.tiles) < 2)]
-    return tuple(usable[: max(1, 1 + (count - 1) // EACH)]) if count else ()
+    idle = {"step": len(model.tiles) < 2, "value": kind == "norm" and not model.persistent}
+    usable = [name for name in names if not idle.get(name)]
+    each = 1 if kind in APART else EACH
+    return tuple(usable[: max(1, 1 + (count - 1) // each)]) if count else ()
 
 
 def fit(samples: Sequence[Sample], start: ClassModel, device: Device, free: Sequence[str]) -> ClassModel:
@@ -105,7 +109,7 @@ def fit(samples: Sequence[Sample], start: ClassModel, device: Device, free: Sequ
     measured = np.log([s.seconds for s in samples])
 
     def residuals(values: Vector) -> Vector:
-        return np.log(predict(samples, _with(start, free, values), device)) - measured
+        return np.log(np.maximum(predict(samples, _with(start, free, values), device), 1e-12)) - measured
 
     began = np.array([_inward(name, getattr(start, name)) for name in free])
     return _with(start, free, minimise(residuals, began))
@@ -150,9 +154,11 @@ def cross_validate(
 
 
 def constant_efficiency(samples: Sequence[Sample], device: Device) -> ClassModel:
-    """A roofline with one efficiency of each peak and nothing else, fitted to the same samples."""
-    plain = ClassModel(efficiency=0.6, hbm_efficiency=0.8, source="constant efficiency")
-    free = [name for name in FRACTIONS if name == "hbm_efficiency" or any(s.op.flops for s in samples)]
+    """A roofline with one efficiency of each peak and the time of a launch, fitted to the same samples."""
+    clock = next((s.clock_hz for s in samples if s.clock_hz), None)
+    plain = ClassModel(source="constant efficiency").model_copy(update={"efficiency": 0.6, "clock": clock})
+    names = ["call", "hbm_efficiency", *(["efficiency"] if any(s.op.flops for s in samples) else [])]
+    free = names[-1:] if len(samples) < len(names) and samples[0].op.bytes else names
     return fit(samples, plain, device, free)
 
 

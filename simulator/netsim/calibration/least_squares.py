@@ -40,9 +40,8 @@ def minimise(
         gradient = slopes.T @ (weights * current)
         moved = False
         while damping < 1e8 and not moved:
-            step = np.linalg.solve(
-                normal + damping * (np.diag(np.diag(normal)) + 1e-9 * np.eye(len(here))), gradient
-            )
+            ridge = damping * np.diag(np.diag(normal)) + 1e-9 * np.eye(len(here))
+            step = np.linalg.solve(normal + ridge, gradient)
             there = here - np.clip(step, -2.0, 2.0)
             new = residuals(there)
             moved = loss(new, scale) < loss(current, scale)

@@ -5,7 +5,9 @@
   matches wins, and a user's rules come before the shipped ones. `recover` says how dimensions follow from
   the launch geometry, where a library encodes them there.
 * `order`: for a block and phase, which operators the kernels of a rule are, one after the other; a single
-  name takes all of them.
+  "name*3" stands for three launches.
+* `flavours`: for a kernel class, which kernels of a kernel table stand for it; `structures`: the tiles that the
+  library behind such a kernel chooses from.
 
 Source of the shipped rules: launch geometry of the public H800 trace, deepseek-ai/profile-data at 4496024.
 """
@@ -25,7 +27,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from netsim.calibration.kineto import Kernel
 from netsim.errors import NetsimError
 from netsim.specs.base import Preset, Strict, read_toml, validate
-from netsim.specs.profile import Kind
+from netsim.specs.profile import Counts, Kind, Pick, Tiles
 
 SHIPPED = Path(__file__).parent / "rules.toml"
 
@@ -82,6 +84,14 @@ class KernelRule(Strict):
         return {axis: evaluate(text, names) for axis, text in self.recover.items()}
 
 
+class Structure(Strict):
+    """What a library chooses from; `specs.profile.ClassModel` explains it."""
+
+    tiles: Tiles
+    pick: Pick = "fewest_waves"
+    splits: Counts = (1,)
+
+
 class Rules(Preset):
     """A rules file. `fit` names the operators whose times the class models may be fitted to."""
 
@@ -92,6 +102,8 @@ class Rules(Preset):
         tuple[KernelRule, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
     ] = ()
     order: Mapping[str, Mapping[str, Names]] = Field(default_factory=dict)
+    flavours: Mapping[str, Names] = Field(default_factory=dict)
+    structures: Mapping[str, Structure] = Field(default_factory=dict)
     fit: Names = ()
 
 
@@ -117,6 +129,8 @@ def load_rules(path: Path | None = None) -> Rules:
             "blocks": own.blocks + shipped.blocks,
             "kernels": own.kernels + shipped.kernels,
             "order": {**shipped.order, **own.order},
+            "flavours": {**shipped.flavours, **own.flavours},
+            "structures": {**shipped.structures, **own.structures},
             "fit": own.fit or shipped.fit,
         }
     )

@@ -39,7 +39,7 @@ def _root(
 
 def run_app(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
-    from netsim.cli import collective, measure, run, schema, topology, validate  # noqa: F401  (commands register themselves)
+    from netsim.cli import calibrate, collective, measure, run, schema, topology, validate  # noqa: F401  (commands register themselves)
 
     try:
         status = get_command(app).main(args=list(arguments), prog_name="netsim", standalone_mode=False)

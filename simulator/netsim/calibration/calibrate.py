@@ -1,0 +1,150 @@
+"""The two ways to a profile: from a trace, and from a kernel table. What `netsim calibrate` runs.
+
+    trace   read -> assign kernels -> observe operators -> fit classes -> profile with a row for each operator
+    table   read -> samples by class -> fit classes -> profile with a row for each product and attention shape
+
+Left out: merging several inputs into one profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netsim.calibration.about import About, about_from, load_about
+from netsim.calibration.assign import Coverage, assign, block_busy_us, coverage
+from netsim.calibration.build import ClassResult, assemble, fit_classes, table_rows, trace_samples
+from netsim.calibration.fit import Spread
+from netsim.calibration.kineto import read_trace
+from netsim.calibration.observe import observe
+from netsim.calibration.rules import Rules, load_rules
+from netsim.calibration.tables import KernelTable, read_tables
+from netsim.errors import NetsimError
+from netsim.specs import WorkloadSpec, load
+from netsim.specs.profile import ClassModel, ProfileSpec
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A profile and what it is worth. Traces also say what they cover, by block, and what was not found."""
+
+    source: str
+    profile: ProfileSpec
+    about: About
+    classes: Mapping[str, ClassResult]
+    coverage: Coverage | None = None
+    blocks_us: Mapping[tuple[str, int], float] | None = None
+    absent: tuple[str, ...] = ()
+    unused: Mapping[str, int] | None = None
+
+
+def calibrate_trace(
+    path: Path,
+    base: str = "h800",
+    workload: str = "deepseek-v3",
+    rules: Path | None = None,
+    about: Path | None = None,
+    name: str = "calibrated",
+    fit_all: bool = False,
+) -> Calibration:
+    """A profile from a profiler trace of a training step of a workload.
+
+    fit_all : class models may be fitted to every operator, instead of those that the rules name
+
+    Raises NetsimError for a trace that cannot be read or holds nothing that the rules know.
+    """
+    known, start = load_rules(rules), load(ProfileSpec, "profile", base)
+    trace = read_trace(path)
+    facts = load_about(about) if about else about_from(start, name, trace.device, str(path))
+    found = assign(trace, known)
+    seen = observe(found, load(WorkloadSpec, "workload", workload), () if fit_all else known.fit)
+    samples = trace_samples(seen.rows, seen.operators)
+    results = fit_classes(samples, start.classes, facts, {}, validate_folds=False)
+    sources = {"trace": f"{path.name}: {len(trace.kernels)} kernels of {trace.device}", "rules": known.name}
+    profile = assemble(facts, start, results, seen.rows, sources)
+    return Calibration(
+        str(path), profile, facts, results, coverage(found), block_busy_us(found), seen.absent,
+        {"kernels without a launch": trace.unlaunched} if trace.unlaunched else {},
+    )  # fmt: skip
+
+
+def calibrate_table(
+    paths: Sequence[Path],
+    base: str = "h800",
+    rules: Path | None = None,
+    about: Path | None = None,
+    name: str = "calibrated",
+    columns: Mapping[str, str] | None = None,
+    mode: str | None = None,
+) -> Calibration:
+    """A profile from kernel tables of one device, such as `netsim measure` writes.
+
+    Raises NetsimError for a table that cannot be read or holds no usable row.
+    """
+    known, start = load_rules(rules), load(ProfileSpec, "profile", base)
+    told = load_about(about) if about else None
+    table = read_tables(
+        paths,
+        known.flavours,
+        columns,
+        mode or (told.mode if told else "cool"),
+        told.overhead if told else 0.0,
+    )
+    facts = told or about_from(start, name, table.device, table.source)
+    if table.device and table.device != facts.device:
+        raise NetsimError(f"{table.source}: measured on {table.device}, and the facts are of {facts.device}")
+    starts = {kind: _start(kind, model, known, table, facts) for kind, model in start.classes.items()}
+    results = fit_classes(table.samples, starts, facts, table.flavours)
+    count = sum(len(s) for s in table.samples.values())
+    sources = {"table": f"{', '.join(path.name for path in paths)}: {count} rows used"}
+    profile = assemble(facts, start, results, table_rows(results, facts), sources)
+    return Calibration(table.source, profile, facts, results, unused=table.unused)
+
+
+def _start(kind: str, model: ClassModel, rules: Rules, table: KernelTable, about: About) -> ClassModel:
+    """The structure that a class is fitted in: its library's, with nothing of the base's kernels but slow-downs."""
+    slowdown = about.slowdown.get(kind, table.slowdown.get(kind, model.slowdown))
+    flavour = table.flavours.get(kind)
+    if flavour is None:
+        return model
+    structure = rules.structures.get(flavour)
+    fields: dict[str, Any] = dict(structure) if structure else {}
+    return ClassModel(source="", **fields, slowdown=round(slowdown, 3))
+
+
+def summary(found: Calibration) -> dict[str, Any]:
+    """What was found, as data: the JSON of `netsim calibrate`."""
+    rows = [
+        {
+            "kind": kind, "flavour": r.flavour, "free": list(r.free), "fitted": _spread(r.fitted),
+            "cross_validated": _spread(r.crossed), "held_out": _spread(r.held_out),
+            "constant_efficiency": _spread(r.constant),
+        }
+        for kind, r in found.classes.items()
+    ]  # fmt: skip
+    data: dict[str, Any] = {
+        "schema": 1, "source": found.source, "profile": found.profile.name, "device": found.profile.device,
+        "rows": len(found.profile.operators), "classes": rows, "unused": dict(found.unused or {}),
+    }  # fmt: skip
+    if found.coverage is not None:
+        data["coverage"] = {
+            "busy_ms": found.coverage.busy_us / 1e3, "assigned": found.coverage.share,
+            "missing": [{"kernel": name, "ms": us / 1e3} for name, us in found.coverage.missing[:20]],
+        }  # fmt: skip
+        data["blocks"] = [
+            {"block": place, "layer": layer, "busy_ms": us / 1e3}
+            for (place, layer), us in (found.blocks_us or {}).items()
+        ]
+        data["absent"] = list(found.absent)
+    return data
+
+
+def _spread(spread: Spread | None) -> dict[str, Any] | None:
+    if spread is None or not spread.samples:
+        return None
+    return {
+        "samples": spread.samples, "median_pct": 100 * spread.median, "p90_pct": 100 * spread.p90,
+        "worst_pct": 100 * spread.worst,
+    }  # fmt: skip

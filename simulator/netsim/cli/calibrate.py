@@ -1,0 +1,122 @@
+"""`netsim calibrate`: a compute profile from kernels that really ran."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from netsim.cli.app import app
+from netsim.cli.options import Force, Json, Quiet
+
+if TYPE_CHECKING:
+    from netsim.calibration.calibrate import Calibration
+
+Trace = Annotated[
+    Path | None, typer.Option("--trace", help="PyTorch profiler (Kineto) trace, JSON or JSON.gz.")
+]
+Tables = Annotated[
+    list[Path] | None,
+    typer.Option("--table", help="Kernel table: what netsim measure wrote, CSV or Parquet. Repeatable."),
+]
+Profile = Annotated[Path, typer.Option("-o", "--output", help="The profile to write, a TOML.")]
+Base = Annotated[str, typer.Option("--base", help="Profile that lends what was not measured.")]
+About = Annotated[
+    Path | None, typer.Option("--about", help="TOML with the facts of the device and the measurement.")
+]
+RulesFile = Annotated[
+    Path | None, typer.Option("--rules", help="TOML with more rules, tried before the shipped ones.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="OURS=THEIRS", help="Column of a table by another name. Repeatable."),
+]
+Mode = Annotated[
+    str | None, typer.Option("--mode", help="Clock protocol of a table's rows to use. [default: cool]")
+]
+FitAll = Annotated[bool, typer.Option("--fit-all", help="Fit to every operator of a trace; hold none out.")]
+Report = Annotated[
+    Path | None, typer.Option("--report", help="Write residuals and pictures into this folder.")
+]
+
+
+@app.command()
+def calibrate(
+    trace: Trace = None,
+    table: Tables = None,
+    output: Profile = Path("profile.toml"),
+    base: Base = "h800",
+    workload: Annotated[
+        str, typer.Option("--workload", "-w", help="Job that a trace is of.")
+    ] = "deepseek-v3",
+    about: About = None,
+    rules: RulesFile = None,
+    column: Columns = None,
+    mode: Mode = None,
+    fit_all: FitAll = False,
+    report: Report = None,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a compute profile from a profiler trace or a table of kernel timings, and say how far to trust it."""
+    from netsim.calibration.calibrate import summary
+    from netsim.calibration.report import write_report
+    from netsim.calibration.write import write_profile
+    from netsim.errors import NetsimError
+
+    if output.exists() and not force:
+        raise NetsimError(f"{output}: already there; add --force to overwrite it")
+    found = _calibrate(trace, table, output.stem, base, workload, about, rules, column, mode, fit_all)
+    write_profile(found.profile, output)
+    files = [output, *(write_report(found, report) if report else [])]
+    if json:
+        from netsim.reports.rundir import to_json
+
+        sys.stdout.write(to_json(summary(found)))
+    elif not quiet:
+        from netsim.calibration.report import markdown
+
+        print(markdown(found))
+    if not quiet:
+        print(f"wrote {', '.join(map(str, files))}", file=sys.stderr)
+
+
+def _calibrate(
+    trace: Path | None,
+    table: list[Path] | None,
+    name: str,
+    base: str,
+    workload: str,
+    about: Path | None,
+    rules: Path | None,
+    column: list[str] | None,
+    mode: str | None,
+    fit_all: bool,
+) -> Calibration:
+    from netsim.calibration.calibrate import calibrate_table, calibrate_trace
+    from netsim.errors import NetsimError
+
+    if (trace is None) == (not table):
+        raise NetsimError("netsim calibrate: give either --trace or --table")
+    if trace is not None:
+        if column or mode:
+            raise NetsimError("--column, --mode: only for --table")
+        return calibrate_trace(trace, base, workload, rules, about, name, fit_all)
+    if fit_all:
+        raise NetsimError("--fit-all: only for --trace; rows of the set holdout of a table are never fitted")
+    return calibrate_table(table or [], base, rules, about, name, _mapping(column or []), mode)
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    from netsim.errors import NetsimError
+
+    found = {}
+    for pair in pairs:
+        ours, mark, theirs = pair.partition("=")
+        if not (ours and mark and theirs):
+            raise NetsimError(f"--column {pair}: must be OURS=THEIRS")
+        found[ours] = theirs
+    return found
