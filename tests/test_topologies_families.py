@@ -30,6 +30,7 @@ from netsim.topologies import (
 )
 
 H800 = load(HardwareSpec, "hardware", "h800")
+TREES = [name for name in FAMILIES if name not in ("slim_fly", "dragonfly", "torus", "custom")]
 SIZES = [8, 16, 64, 72, 256, 264, 520, 1000, 1024, 1032, 2040, 2048]
 
 
@@ -99,6 +100,8 @@ class TestContract:
                 on_fabric = np.isin(t.link_kind[table.path(flow)], np.arange(4, 8)).sum()
                 if gpu // 8 == other // 8:
                     assert on_fabric == 0
+                elif family == "dragonfly":  # shortest with one cable between groups: see its own tests
+                    assert reach[nic + other] <= on_fabric <= 5
                 elif nic + other in reach:
                     assert on_fabric == reach[nic + other] * t.nic_ports
                 else:  # another plane: from the GPU with the target's index in the source's host
@@ -173,7 +176,7 @@ def test_full_trees_have_the_textbook_counts(k: int) -> None:
     assert (ports_used(three) == k).all()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TREES)
 @pytest.mark.parametrize("ratio", [1.0, 1.5, 2.0, 3.0, 7.0])
 @pytest.mark.parametrize("radix", [8, 24, 64])
 def test_any_oversubscription_is_kept_at_odd_sizes(family: str, ratio: float, radix: int) -> None:
@@ -294,7 +297,7 @@ def test_what_cannot_be_built_is_one_line(
     assert time.perf_counter() - start < 5  # refused before anything is allocated
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TREES)
 @pytest.mark.parametrize("radix", [8, 12, 64])
 def test_the_limit_can_be_built_and_is_the_limit(family: str, radix: int) -> None:
     spec = spec_of(family, switch__radix=radix)

@@ -22,11 +22,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from netsim.errors import NetsimError, SpecError
-from netsim.routing import tree
-from netsim.routing.steps import Pairs, Router, Routers
+from netsim.routing import dragonfly, torus, tree, two_hops
+from netsim.routing.steps import Pairs, Router, Routers, some
 from netsim.routing.table import TRUNK_DOWN, TRUNK_UP, PathTable, Trunks, expand, merge, over_trunks
 from netsim.specs import Routing
 from netsim.topologies import LinkKind, Topology
+from netsim.topologies.dragonfly import Dragonfly
+from netsim.topologies.slim_fly import SlimFly
+from netsim.topologies.torus import Torus
 from netsim.topologies.tree import Tree
 
 Ints = NDArray[np.int64]
@@ -35,6 +38,9 @@ Floats = NDArray[np.float64]
 #: structure of a fabric -> how to cross it
 ROUTERS: dict[type, Routers] = {
     Tree: tree.ROUTERS,
+    SlimFly: two_hops.ROUTERS,
+    Dragonfly: dragonfly.ROUTERS,
+    Torus: torus.ROUTERS,
 }
 
 
@@ -182,7 +188,7 @@ def _between_switches(
     apart = switch[pairs.source] != switch[pairs.target]
     if not apart.any():
         return
-    pairs = Pairs(*(column[apart] for column in pairs))
+    pairs = some(pairs, np.flatnonzero(apart))
     of_flow = tuple(word if word.size == 1 else word[pairs.row] for word in words)
     if topology.nic_ports > 1:  # queue pairs of the planes are hashed apart
         of_flow += (pairs.source % topology.nic_ports,)
@@ -204,7 +210,7 @@ def _table(
     first, size = found or (none, none)
     total = over_trunks(np.add, actual, Trunks(first, size))
     trunk_kind = np.repeat(np.array([TRUNK_UP, TRUNK_DOWN], dtype=np.int8), size.size // 2)
-    return PathTable(
+    table = PathTable(
         ptr=np.concatenate([[0], np.cumsum(hops)]),
         link_ids=np.concatenate([leg.links for leg in legs])[order].astype(np.int32),
         share=share[order],
@@ -214,3 +220,5 @@ def _table(
         trunk_first=first,
         trunk_size=size,
     )
+    # over several paths a flow can meet a link again
+    return table if (share == 1).all() else merge(table, 1)

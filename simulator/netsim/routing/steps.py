@@ -28,6 +28,11 @@ class Pairs(NamedTuple):
     share: Floats
 
 
+def some(pairs: Pairs, rows: Ints) -> Pairs:
+    """Some of the pairs."""
+    return Pairs(pairs.row[rows], pairs.source[rows], pairs.target[rows], pairs.share[rows])
+
+
 class Step(NamedTuple):
     """One step of some pairs: (m,) index of the pair, link or trunk, and the part of the pair's bytes on it."""
 
@@ -36,6 +41,8 @@ class Step(NamedTuple):
     share: Floats
 
 
+#: picks one of as many alternatives as each pair has
+Choose: TypeAlias = Callable[[Ints], Ints]
 Router: TypeAlias = Callable[[Topology, Pairs, tuple[Ints, ...]], Iterable[Step]]
 
 

@@ -70,7 +70,7 @@ def _ends(tree: Tree, source: Ints, target: Ints) -> Ends:
 
 def trunks(topology: Topology) -> Trunks:
     """Every trunk of the tree: leaf up, pod up, leaf down, pod down; none when there is a single switch."""
-    tree = topology.structure
+    tree: Tree = topology.structure
     if not tree.spines:
         return no_trunks(topology)
     size = np.tile(np.diff(tree.leaf_first), tree.planes)
@@ -94,7 +94,7 @@ def spray(topology: Topology, flows: Ends) -> Climb:
 
 def hashed(topology: Topology, flows: Ends, words: tuple[Ints, ...]) -> Climb:
     """One path of each pair, picked by a hash of `words` at every switch."""
-    tree = topology.structure
+    tree: Tree = topology.structure
     source, target = _pods(tree, flows)
     up, down = tree.leaf_cables[flows.source_leaf], tree.leaf_cables[flows.target_leaf]
     up_core = np.maximum(tree.spine_cables[source], 1)
@@ -109,7 +109,7 @@ def hashed(topology: Topology, flows: Ends, words: tuple[Ints, ...]) -> Climb:
 
 def by_destination(topology: Topology, flows: Ends) -> Climb:
     """The path of each pair under destination mod k."""
-    tree = topology.structure
+    tree: Tree = topology.structure
     source, target = _pods(tree, flows)
     rest, spine = np.divmod(flows.target_position, tree.spines)
     above, core = np.divmod(rest, max(tree.cores, 1))
@@ -130,7 +130,7 @@ def _pods(tree: Tree, flows: Ends) -> tuple[Ints, Ints]:
 
 def _cables(topology: Topology, flows: Ends, choice: Choice) -> Climb:
     """Link ids of the chosen path; the numbering of cables is that of `netsim.topologies.tree`."""
-    tree = topology.structure
+    tree: Tree = topology.structure
     source, target = _pods(tree, flows)
     low = flows.plane * tree.leaf_cable_count
     high = tree.planes * tree.leaf_cable_count + flows.plane * tree.spine_cable_count

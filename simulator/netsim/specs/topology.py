@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from netsim.specs.base import Preset, Strict
 from netsim.units import Rate, Seconds
 
-Routing = Literal["ecmp", "adaptive", "static"]
+#: valiant and ugal leave the shortest paths, on a dragonfly only
+Routing = Literal["ecmp", "adaptive", "static", "valiant", "ugal"]
+Count = Annotated[int, Field(ge=1)]
 
 
 class SwitchSpec(Strict):
@@ -33,8 +35,48 @@ class LatencySpec(Strict):
     switch_hop: Seconds
 
 
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class SlimFlySpec(Strict):
+    """Widths of a Slim Fly: the q of its graph; without it the smallest network that holds the hosts."""
+
+    q: Annotated[int, Field(ge=3)] | None = None
+
+
+class DragonflySpec(Strict):
+    """Widths of a Dragonfly: endpoints and cables to other groups of a switch, switches of a group."""
+
+    endpoints: Count = 16
+    switches: Count = 32
+    global_cables: Count = 16
+
+
+class TorusSpec(Strict):
+    """Widths of a torus: endpoints of a switch, parallel cables to each neighbour, and its sides.
+
+    Without sides, as many dimensions of as equal sides as the hosts need, none longer than `longest`.
+    """
+
+    endpoints: Count = 16
+    cables: Count = 8
+    dimensions: Annotated[int, Field(ge=1, le=5)] = 3
+    longest: Annotated[int, Field(ge=2)] = 16
+    sides: Annotated[tuple[Count, ...], BeforeValidator(_as_tuple)] = ()
+
+
+class CustomSpec(Strict):
+    """A fabric that somebody owns: the CSV of its cables (`netsim.topologies.edge_list`)."""
+
+    edges: str = ""
+
+
 class TopologySpec(Preset):
-    """A fabric preset. `planes` disjoint fabrics of `tiers` switch tiers; `oversubscription` per tier below the top."""
+    """A fabric preset. `planes` disjoint fabrics of `tiers` switch tiers; `oversubscription` per tier below the top.
+
+    The tables slim_fly, dragonfly, torus and custom are for the family of their name.
+    """
 
     family: str
     planes: Annotated[int, Field(ge=1, le=256)] = 1
@@ -44,6 +86,17 @@ class TopologySpec(Preset):
     queue_pairs: Annotated[int, Field(ge=1, le=256)] = 1
     switch: SwitchSpec
     latency: LatencySpec
+    slim_fly: SlimFlySpec = SlimFlySpec()
+    dragonfly: DragonflySpec = DragonflySpec()
+    torus: TorusSpec = TorusSpec()
+    custom: CustomSpec = CustomSpec()
+
+    @model_validator(mode="after")
+    def _tables(self) -> TopologySpec:
+        for name, unused in OWN_TABLES.items():
+            if name != self.family and getattr(self, name) != unused:
+                raise ValueError(f"{name}: has no effect on family {self.family}")
+        return self
 
     @field_validator("oversubscription", mode="before")
     @classmethod
@@ -53,3 +106,12 @@ class TopologySpec(Preset):
         if isinstance(value, list | tuple):
             return tuple(float(item) if isinstance(item, int) else item for item in value)
         return value
+
+
+#: tables that belong to one family, as they are when nobody has set them
+OWN_TABLES: dict[str, Strict] = {
+    "slim_fly": SlimFlySpec(),
+    "dragonfly": DragonflySpec(),
+    "torus": TorusSpec(),
+    "custom": CustomSpec(),
+}

@@ -6,18 +6,18 @@ Nothing here is a tree: a family of any shape is a function from a spec to a `Fa
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netsim.specs import HardwareSpec, TopologySpec
-from netsim.topologies.tree import Tree
 
 Ints = NDArray[np.int64]
 
-#: what a family's closed-form routing needs to know; a union as families of other shapes join
-Structure: TypeAlias = Tree
+#: what a family's closed-form routing needs to know: a Tree, SlimFly, Dragonfly, Torus, ...; its type picks the
+#: router in `netsim.routing.paths`
+Structure: TypeAlias = Any
 
 
 class Fabric(NamedTuple):

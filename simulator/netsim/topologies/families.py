@@ -10,9 +10,12 @@ from netsim.errors import SpecError, did_you_mean
 from netsim.specs import HardwareSpec, TopologySpec
 from netsim.topologies.assemble import assemble
 from netsim.topologies.checks import check
+from netsim.topologies.dragonfly import DRAGONFLY
 from netsim.topologies.fabric import Family
 from netsim.topologies.fat_tree import by_rail, by_rail_limit, side_by_side, side_by_side_limit
 from netsim.topologies.graph import Topology
+from netsim.topologies.slim_fly import SLIM_FLY
+from netsim.topologies.torus import TORUS
 from netsim.topologies.tree_families import tree_family
 
 #: name -> family; a new one is tested by being listed
@@ -26,6 +29,9 @@ FAMILIES: dict[str, Family] = {
     "hpn": tree_family(by_rail, by_rail_limit, tiers=(2, 3), one_plane=False, every_plane=True),
     "ft2": tree_family(side_by_side, side_by_side_limit, tiers=(2,), one_plane=True),
     "ft3": tree_family(side_by_side, side_by_side_limit, tiers=(3,), one_plane=True),
+    "slim_fly": SLIM_FLY,
+    "dragonfly": DRAGONFLY,
+    "torus": TORUS,
 }
 
 _RADIX_MAX = 4096  # of specs.topology.SwitchSpec
@@ -76,8 +82,14 @@ def _too_many(spec: TopologySpec, hardware: HardwareSpec, family: Family, gpus: 
     """Why the fabric ends, and the smallest radix that would fit."""
     most = family.max_hosts(spec, hardware) * hardware.gpus_per_host
     limit = f"too many for {spec.name}: {family.extent(spec, hardware)}, {most:,} GPUs at most"
+    if _at_radix(spec, hardware, family, _RADIX_MAX) == most:
+        return limit  # not the ports that limit it
     for radix in range(spec.switch.radix + 2, _RADIX_MAX + 1, 2):
-        larger = spec.model_copy(update={"switch": spec.switch.model_copy(update={"radix": radix})})
-        if family.max_hosts(larger, hardware) * hardware.gpus_per_host >= gpus:
+        if _at_radix(spec, hardware, family, radix) >= gpus:
             return f"{limit}; switch.radix = {radix} would fit"
     return f"{limit}; no radix up to {_RADIX_MAX} would fit"
+
+
+def _at_radix(spec: TopologySpec, hardware: HardwareSpec, family: Family, radix: int) -> int:
+    larger = spec.model_copy(update={"switch": spec.switch.model_copy(update={"radix": radix})})
+    return family.max_hosts(larger, hardware) * hardware.gpus_per_host
