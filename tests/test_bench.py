@@ -8,9 +8,11 @@ from netsim.bench import sweep
 from netsim.bench.exchange import KINDS, Tokens, exchange
 from netsim.bench.sizes import parse_counts, parse_sizes
 from netsim.collectives.catalogue import COLLECTIVES
-from netsim.collectives.experts import EXCHANGES
+from netsim.collectives.experts import EXCHANGES, routed_exchange
+from netsim.collectives.plan import Group
 from netsim.errors import NetsimError
 from netsim.specs import WorkloadSpec, load
+from netsim.workloads.expert_load import contiguous, parse_load, route_tokens
 
 MODEL = load(WorkloadSpec, "workload", "deepseek-v3").model
 
@@ -38,6 +40,17 @@ def test_ring_pays_its_published_steps() -> None:
     row = sweep(setup, "reduce_scatter", [range(16)], [1], "ring")[0]
     # 15 steps of which one leaves the host: 6.6 + 14 x 0.6 + 2.7
     assert row.time_us == pytest.approx(6.6 + 14 * 0.6 + 2.7, abs=0.01)
+
+
+def test_wire_bytes_and_utilisation_by_hand() -> None:
+    setup, size, n = real("ft2", 16, "nccl"), 1 << 20, 16
+    row = sweep(setup, "reduce_scatter", [range(n)], [size], "ring")[0]
+    # 15 steps of 1/16, of which an eighth leaves each NIC; 7/8 leave over NVLink, which binds
+    assert row.wire_GBps * row.time_us * 1e3 == pytest.approx(size * 15 / 16 / 8)
+    assert row.protocol == "low_latency"  # two bytes on the link for one
+    nvlink_s = 2 * size * 15 / 16 * 7 / 8 / NVLINK
+    assert row.utilisation == pytest.approx(nvlink_s / row.time_us * 1e6)
+    assert row.time_us == pytest.approx(6.6 + 14 * 0.6 + 2.7 + nvlink_s * 1e6)
 
 
 def test_a_step_over_a_spine_costs_two_more_switches() -> None:
@@ -142,6 +155,22 @@ def test_dispatch_of_64_ranks_by_hand() -> None:
     assert row.logical_GBps == pytest.approx(44.8 * 8 / 7 * 7392 / 7408, rel=0.005)
 
 
+@pytest.mark.parametrize("ranks", [16, 64])
+def test_low_latency_counts_bytes_by_hand(ranks: int) -> None:
+    setup, width = real("mpft", 64, "deepep"), 8
+    few = tokens(tokens=128)
+    unit = 128 * 7408
+    # 8 copies a token, spread evenly over the ranks; own-host copies over NVLink, or once more over the NIC
+    rows = {
+        mode: exchange(setup, "dispatch", ranks, few, mode) for mode in ("low_latency", "low_latency_rdma")
+    }
+    sent = {mode: row.wire_GBps * row.time_us * 1e3 for mode, row in rows.items()}
+    assert sent["low_latency"] == pytest.approx(8 * (ranks - width) / ranks * unit)
+    assert sent["low_latency_rdma"] == pytest.approx(8 * (ranks - 1) / ranks * unit)
+    fixed = 18.7 + 2.8 + 3.33  # launch, one leaf, forwarding to the expert's plane
+    assert rows["low_latency"].time_us == pytest.approx(sent["low_latency"] / NIC * 1e6 + fixed, abs=0.1)
+
+
 def test_kernel_on_20_sms_beside_compute_binds() -> None:
     rate = 24.4e9
     row = exchange(
@@ -157,7 +186,7 @@ def test_kernel_on_20_sms_beside_compute_binds() -> None:
 def test_skew_makes_the_hot_rank_decide_and_replicas_help() -> None:
     setup = real("mpft", 32, "deepep")
 
-    def of(load: str | None, redundant: int = 0):  # type: ignore[no-untyped-def]
+    def of(load: str | None, redundant: int | None = None):  # type: ignore[no-untyped-def]
         return exchange(
             setup, "dispatch", 32, tokens(tokens=512, gate="model", load=load, redundant=redundant)
         )
@@ -166,6 +195,8 @@ def test_skew_makes_the_hot_rank_decide_and_replicas_help() -> None:
     assert balanced.time_us < uniform.time_us < replicated.time_us < zipf.time_us
     assert zipf.p50_us < zipf.p99_us <= zipf.time_us
     assert zipf.hottest_over_mean > 2 * replicated.hottest_over_mean
+    packed = of("zipf:1", 0)  # every expert once, heaviest first
+    assert packed.hottest_over_mean < zipf.hottest_over_mean
     # sampled and balanced means agree
     assert uniform.hosts_per_token == pytest.approx(balanced.hosts_per_token, rel=0.01)
     assert uniform.devices_per_token == pytest.approx(balanced.devices_per_token, rel=0.01)
@@ -177,6 +208,31 @@ def test_combine_runs_backwards() -> None:
     there, back = (exchange(setup, kind, 32, case) for kind in KINDS)
     # the same tokens in BF16 take 14,352/7,408 times as long wherever bytes decide
     assert back.time_us / there.time_us == pytest.approx(14352 / 7408, rel=0.02)
+
+
+@pytest.mark.parametrize("mode", ["normal", "low_latency"])
+def test_counted_flows_and_their_way_back(mode: str) -> None:
+    group = Group.of(np.arange(16), 8)
+    load_of = parse_load("zipf:1", 256, np.random.default_rng(1))
+    routed = route_tokens(
+        MODEL.moe, contiguous(256, 16), 16, 8, 200, load_of, "model", np.random.default_rng(2)
+    )
+    there = routed_exchange(group, routed, mode, reverse=False).transfers
+    back = routed_exchange(group, routed, mode, reverse=True).transfers
+    arriving = np.bincount(there.target, there.share, minlength=16)
+    np.testing.assert_allclose(np.bincount(back.source, back.share, minlength=16), arriving)
+    remote = there.source // 8 != there.target // 8
+    wire = there.share[remote].sum() * routed.tokens
+    if mode == "normal":
+        host = np.arange(16) // 8
+        assert wire == pytest.approx(routed.to_host[np.arange(16), 1 - host].sum())
+        assert (there.source % 8 == there.target % 8)[remote].all()
+        # a kernel's rate is shared out whole, both ways
+        for flows in (there, back):
+            away = flows.source // 8 != flows.target // 8
+            np.testing.assert_allclose(np.bincount(flows.source[away], flows.kernel_share[away]), 1.0)
+    else:
+        assert wire == pytest.approx(routed.to_device[:8, 8:].sum() + routed.to_device[8:, :8].sum())
 
 
 def test_experts_must_divide() -> None:

@@ -24,7 +24,7 @@ from netsim.collectives.experts import EXCHANGES, routed_exchange
 from netsim.collectives.plan import Group, Plan, together
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.workload import MoeSpec
-from netsim.workloads.expert_load import Placement, contiguous, packed, parse_load, route_tokens
+from netsim.workloads.expert_load import contiguous, packed, parse_load, route_tokens
 from netsim.workloads.moe import Gate, RoutingStatistics, routing_statistics, token_bytes, value_bytes
 
 Kind = Literal["dispatch", "combine"]
@@ -36,7 +36,8 @@ _MASK = 0x10AD
 class Tokens:
     """What is exchanged: tokens a rank, their width and gate; how popular experts are and where they sit.
 
-    load : None for balanced, else see `netsim.workloads.expert_load`; kernel_bytes_per_s : on the NIC, by kind
+    load : None for balanced, else see `netsim.workloads.expert_load`; redundant : None for experts side by side, else
+    they are packed by load with so many replicas; kernel_bytes_per_s : on the NIC, by kind
     """
 
     moe: MoeSpec
@@ -44,7 +45,7 @@ class Tokens:
     tokens: int
     gate: Gate = "deepep"
     load: str | None = None
-    redundant: int = 0
+    redundant: int | None = None
     kernel_bytes_per_s: dict[str, float] | None = None
     dispatch: str = "fp8"
     combine: str = "bf16"
@@ -122,7 +123,9 @@ def _sampled(
     rng = np.random.default_rng([setup.seed, _MASK])
     load = parse_load(tokens.load or "uniform", moe.experts, rng)
     ranks = groups[0].ranks
-    where = _placement(load, ranks, per_host, tokens.redundant)
+    where = contiguous(moe.experts, ranks)
+    if tokens.redundant is not None:
+        where = packed(load, ranks, per_host, tokens.redundant)
     routed = [
         route_tokens(moe, where, ranks, per_host, tokens.tokens, load, tokens.gate, rng) for _ in groups
     ]
@@ -136,10 +139,6 @@ def _sampled(
         sum(int(r.inside.sum()) for r in routed) / seen,
     )
     return plans, mean, max(float(r.received.max() / r.received.mean()) for r in routed)
-
-
-def _placement(load: NDArray[np.float64], ranks: int, per_host: int, redundant: int) -> Placement:
-    return packed(load, ranks, per_host, redundant) if redundant else contiguous(load.size, ranks)
 
 
 def _row(

@@ -12,6 +12,7 @@ from netsim.cli.options import Force, Gpus, Json, Output, Quiet, Routing, Seed, 
 
 if TYPE_CHECKING:
     from netsim.bench import Setup
+    from netsim.bench.exchange import Tokens
 
 _MOE = ("dispatch", "combine", "deepep")
 _SHOWN = ("kind", "algorithm", "protocol", "ranks", "size_bytes", "time_us", "algbw_GBps", "busbw_GBps",
@@ -59,8 +60,11 @@ Load = Annotated[
     str | None,
     typer.Option("--load", help="Expert load: balanced, uniform, zipf:S, lognormal:SIGMA or a file."),
 ]
-Redundant = Annotated[
-    int, typer.Option("--redundant", min=0, help="Replicas of loaded experts; needs --load.")
+Packed = Annotated[
+    int | None,
+    typer.Option(
+        "--redundant", min=0, help="Pack experts by load, with so many replicas. [default: side by side]"
+    ),
 ]
 Beside = Annotated[
     bool,
@@ -85,7 +89,7 @@ def collective(
     tokens: TokenCount = None,
     gate: GateName = None,
     load: Load = None,
-    redundant: Redundant = 0,
+    redundant: Packed = None,
     beside_compute: Beside = False,
     workload: Workload = None,
     routing: Routing = None,
@@ -104,15 +108,16 @@ def collective(
     if json and csv:
         raise NetsimError("--json --csv: choose one")
     for_experts = {"--ep": ep, "--tokens": tokens, "--gate": gate, "--load": load, "--workload": workload,
-                   "--redundant": redundant or None, "--beside-compute": beside_compute or None}  # fmt: skip
+                   "--redundant": redundant, "--beside-compute": beside_compute or None}  # fmt: skip
     for_sizes = {"--sizes": sizes, "--group-size": group_size}
     _refuse(kind, for_sizes if kind in _MOE else for_experts)
     if output is not None:
         report.prepare(output, force)
     setup = _setup(topology, gpus, protocol or ("deepep" if kind in _MOE else "nccl"), routing, seed, sets)
     if kind in _MOE:
-        case = (ep, tokens, gate, load, redundant, beside_compute, workload or "deepseek-v3")
-        rows = _exchange_rows(setup, kind, algorithm, *case)
+        mode = "normal" if algorithm == "auto" else algorithm
+        what = _tokens(mode, tokens, gate, load, redundant, beside_compute, workload or "deepseek-v3")
+        rows = _exchange_rows(setup, kind, mode, ep, what)
     else:
         rows = _rows(setup, kind, sizes or "64B:16GiB", algorithm, group_size)
     if output is not None:
@@ -171,33 +176,29 @@ def _rows(
     return [row.record() for row in sweep(setup, kind, groups, parse_sizes(sizes), algorithm)]
 
 
-def _exchange_rows(
-    setup: Setup,
-    kind: str,
-    algorithm: str,
-    ep: str | None,
+def _tokens(
+    mode: str,
     tokens: int | None,
     gate: str | None,
     load: str | None,
-    redundant: int,
+    redundant: int | None,
     beside_compute: bool,
     workload: str,
-) -> list[dict[str, Any]]:
-    from netsim.bench.exchange import KINDS, Tokens, exchange
-    from netsim.bench.sizes import parse_counts
+) -> Tokens:
+    """What is exchanged, from the options."""
+    from netsim.bench.exchange import Tokens
     from netsim.errors import NetsimError, did_you_mean
     from netsim.specs import WorkloadSpec
     from netsim.specs import load as load_spec
 
-    mode = "normal" if algorithm == "auto" else algorithm
     if gate not in (None, "deepep", "model"):
         raise NetsimError(f"no gate {gate!r}: {did_you_mean(str(gate), ['deepep', 'model'])}")
-    if redundant and load in (None, "balanced"):
+    if redundant is not None and load in (None, "balanced"):
         raise NetsimError(f"--redundant {redundant}: has no effect on balanced experts; add --load")
     if beside_compute and mode != "normal":
         raise NetsimError("--beside-compute: low-latency kernels have no measured rate")
     job = load_spec(WorkloadSpec, "workload", workload)
-    what = Tokens(
+    return Tokens(
         moe=job.model.moe,
         hidden=job.model.hidden,
         tokens=tokens or (4096 if mode == "normal" else 128),
@@ -208,9 +209,19 @@ def _exchange_rows(
         dispatch=job.communication.dispatch,
         combine=job.communication.combine,
     )
-    kinds = [k for k in KINDS if kind in (k, "deepep")]
+
+
+def _exchange_rows(setup: Setup, kind: str, mode: str, ep: str | None, what: Tokens) -> list[dict[str, Any]]:
+    from netsim.bench.exchange import KINDS, exchange
+    from netsim.bench.sizes import parse_counts
+
     widths = parse_counts(ep, "--ep") if ep else [setup.topology.gpus]
-    return [exchange(setup, k, width, what, mode).record() for width in widths for k in kinds]
+    return [
+        exchange(setup, k, width, what, mode).record()
+        for width in widths
+        for k in KINDS
+        if kind in (k, "deepep")
+    ]
 
 
 def _kernel_rates(profile: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ Source: github.com/deepseek-ai/DeepEP, README and csrc at ebfe47e (2025-02-24) a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,32 +64,36 @@ EXCHANGES: dict[str, Exchange] = {
 
 def routed_exchange(group: Group, routed: Routed, mode: str, reverse: bool) -> Plan:
     """Dispatch of counted tokens, or their combine (`reverse`)."""
-    if mode != "normal":
-        plan = _straight(group, routed.to_device / routed.tokens)
-        flows = plan.transfers
+    if mode == "normal":
+        wire, spread = _two_legs(group, routed)
+        wire, spread = (_turned(wire), _turned(spread)) if reverse else (wire, spread)
+        flows = join(replace(wire, kernel_share=_kernel_share(wire)), spread)
     else:
-        flows = _two_legs(group, routed)
-    if reverse:
-        flows = Transfers(flows.target, flows.source, flows.share, _kernel(flows.target, flows))
+        flows = _straight(group, routed.to_device / routed.tokens).transfers
+        flows = _turned(flows) if reverse else flows
     return Plan(flows, local_steps=1, remote_steps=int(group.hosts > 1))
 
 
-def _two_legs(group: Group, routed: Routed) -> Transfers:
+def _two_legs(group: Group, routed: Routed) -> tuple[Transfers, Transfers]:
+    """Over the NIC to the same index on each host, and from there over NVLink."""
     rank = group.grid.ravel()
     host = np.arange(group.ranks) // group.width
     source, there = np.nonzero(routed.to_host * (host[:, None] != np.arange(group.hosts)[None, :]))
     target = group.grid[there, source % group.width]
     wire = _made(rank[source], target, routed.to_host[source, there] / routed.tokens)
-    wire = Transfers(wire.source, wire.target, wire.share, _kernel(wire.source, wire))
     at, near, far = np.nonzero(routed.inside)
-    share = routed.inside[at, near, far] / routed.tokens
-    return join(wire, _made(group.grid[at, near], group.grid[at, far], share))
+    spread = routed.inside[at, near, far] / routed.tokens
+    return wire, _made(group.grid[at, near], group.grid[at, far], spread)
 
 
-def _kernel(owner: NDArray[np.int64], flows: Transfers) -> NDArray[np.float64]:
-    """A kernel's rate is shared among its flows in proportion to their bytes."""
-    total = np.bincount(owner, flows.share)
-    return flows.share / total[owner]
+def _turned(flows: Transfers) -> Transfers:
+    return replace(flows, source=flows.target, target=flows.source)
+
+
+def _kernel_share(flows: Transfers) -> NDArray[np.float64]:
+    """A sender's kernel rate is shared among its flows in proportion to their bytes."""
+    total = np.bincount(flows.source, flows.share)
+    return np.asarray(flows.share / total[flows.source], dtype=np.float64)
 
 
 def _straight(group: Group, matrix: NDArray[np.float64]) -> Plan:
