@@ -1,0 +1,243 @@
+"""What the shipped profiles are worth, as rows: predicted against measured where nothing was fitted.
+
+* `trace_residuals`: operators of a profile of a training job that its class models were not fitted to, each in
+  the context it ran in, and the blocks they make.
+* `table_residuals`: rows of the set holdout of a kernel table, at their own clock.
+* `transfer_residuals`: a profile of one GPU asked about the kernel table of another.
+* `scorecard`: all of it for the shipped profiles, as rows of `netsim validate`.
+
+Left out: rows that were fitted (the reports of `netsim calibrate` show them).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netsim import catalog
+from netsim.calibration.fit import Sample, Spread, constant_efficiency, predict, spread
+from netsim.calibration.rules import load_rules
+from netsim.calibration.tables import read_tables
+from netsim.compute.device import measured_device, target_device
+from netsim.compute.roofline import estimate
+from netsim.compute.table import measured_operator
+from netsim.specs import HardwareSpec, WorkloadSpec, load
+from netsim.specs.profile import ProfileSpec
+from netsim.workloads.operators import PHASES, Operator, block_operators
+
+#: the timing overhead of the shipped H200 tables; workloads/compute/measured/h200_deepgemm.toml
+EVENT_OVERHEAD_S = 2.9e-6
+H200_TABLES = ("h200.csv", "h200_deepgemm.csv")
+LONG_S = 20e-6
+STREAMS = (
+    "quant",
+    "cast_transpose",
+    "norm",
+    "rope",
+    "copy",
+    "strided",
+    "act",
+    "permute",
+    "weight_transpose",
+    "elementwise",
+)
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A kernel measured and predicted. Seconds of all `calls`; `fitted` tells whether the model saw it."""
+
+    name: str
+    kind: str
+    place: str
+    measured_s: float
+    predicted_s: float
+    fitted: bool
+    calls: int = 1
+
+    @property
+    def error(self) -> float:
+        """Predicted over measured less one."""
+        return self.predicted_s / self.measured_s - 1.0
+
+
+def spread_of(rows: Sequence[Residual]) -> Spread:
+    """Absolute errors of residuals."""
+    return spread(np.array([row.error for row in rows]))
+
+
+def workload_operators(workload: WorkloadSpec) -> dict[str, Operator]:
+    """Operators of a MoE layer of a workload with balanced experts, by name."""
+    batch, moe = workload.batch, workload.model.moe
+    tokens, local = (
+        batch.microbatch_sequences * batch.sequence_length,
+        max(1, moe.experts // workload.parallelism.expert),
+    )
+    made = (
+        block_operators(
+            workload.model, "moe", block, phase, tokens, batch.sequence_length, tokens * moe.top_k, local
+        )
+        for block in ("attn", "mlp")
+        for phase in PHASES
+    )
+    return {op.name: op for ops in made for op in ops}
+
+
+def trace_residuals(profile: ProfileSpec, workload: WorkloadSpec) -> tuple[Residual, ...]:
+    """Class models against every measured operator of a job, overlapped for the share that was measured."""
+    device, operators = measured_device(profile), workload_operators(workload)
+    rows = []
+    for row in profile.operators:
+        op = operators.get(row.name)
+        known = measured_operator(row, op) if op else None
+        if known is None:
+            continue
+        model = profile.classes[row.kind]
+        share = profile.transport_share if row.transport_share is None else row.transport_share
+        predicted = estimate(known, model, device, share).seconds
+        rows.append(
+            Residual(
+                row.name,
+                row.kind,
+                f"{row.block}({row.phase})",
+                row.overlapped * row.calls,
+                predicted,
+                row.split == "cal",
+                row.calls,
+            )
+        )
+    return tuple(rows)
+
+
+def block_residuals(rows: Sequence[Residual]) -> tuple[Residual, ...]:
+    """Sums of the kernels of each block."""
+    found: dict[str, list[Residual]] = defaultdict(list)
+    for row in rows:
+        found[row.place].append(row)
+    return tuple(
+        Residual(
+            place, "block", place, sum(r.measured_s for r in mine), sum(r.predicted_s for r in mine), False
+        )
+        for place, mine in found.items()
+    )
+
+
+def table_samples(
+    paths: Sequence[Path], mode: str = "cool", overhead_s: float = EVENT_OVERHEAD_S
+) -> dict[str, list[Sample]]:
+    """Samples of kernel tables by class, as the shipped rules choose them."""
+    table = read_tables(paths, load_rules().flavours, None, mode, overhead_s)
+    return {kind: list(samples) for kind, samples in table.samples.items()}
+
+
+def table_residuals(profile: ProfileSpec, samples: dict[str, list[Sample]]) -> tuple[Residual, ...]:
+    """Class models against rows of a kernel table of the same GPU, at each row's clock."""
+    device = measured_device(profile)
+    return tuple(
+        Residual(s.name, kind, s.op.kind, s.seconds, float(seconds), not s.held_out)
+        for kind, mine in samples.items()
+        for s, seconds in zip(mine, predict(mine, profile.classes[kind], device), strict=True)
+    )
+
+
+def transfer_residuals(
+    profile: ProfileSpec, hardware: HardwareSpec, samples: dict[str, list[Sample]]
+) -> tuple[Residual, ...]:
+    """Class models of one GPU, asked about another, against that one's table."""
+    device = target_device(profile, hardware)
+    return tuple(
+        Residual(s.name, kind, s.op.kind, s.seconds, float(seconds), False)
+        for kind, mine in samples.items()
+        for s, seconds in zip(mine, predict(mine, profile.classes[kind], device), strict=True)
+    )
+
+
+def constant_residuals(profile: ProfileSpec, workload: WorkloadSpec) -> tuple[Residual, ...]:
+    """The same operators as `trace_residuals` by constant-efficiency rooflines fitted to the same rows."""
+    device, operators = measured_device(profile), workload_operators(workload)
+    by_kind: dict[str, list[Sample]] = defaultdict(list)
+    rows = {row.name: row for row in profile.operators if row.name in operators}
+    for row in rows.values():
+        known = measured_operator(row, operators[row.name])
+        if known is not None:
+            by_kind[row.kind].append(
+                Sample(known, row.overlapped * row.calls, 0.0, None, row.name, row.split != "cal")
+            )
+    found = []
+    for kind, samples in by_kind.items():
+        fitted = [s for s in samples if not s.held_out]
+        if not fitted:  # no row of its own: the streaming rate of copies, or the efficiency of the forward
+            fitted = [
+                s for s in by_kind["copy" if not samples[0].op.flops else "attention_fwd"] if not s.held_out
+            ]
+        model = constant_efficiency(fitted, device)
+        found += [
+            Residual(s.name, kind, rows[s.name].block, s.seconds, float(seconds), not s.held_out)
+            for s, seconds in zip(samples, predict(samples, model, device), strict=True)
+        ]
+    return tuple(found)
+
+
+def scorecard() -> list[dict[str, Any]]:
+    """Rows as `netsim validate` prints them: percent errors of the shipped profiles where nothing was fitted."""
+    h800, h200 = (load(ProfileSpec, "profile", name) for name in ("h800", "h200"))
+    job = load(WorkloadSpec, "workload", "deepseek-v3")
+    folder = catalog.folder("profile") / "measured"
+    trace = trace_residuals(h800, job)
+    hidden = [row for row in trace if not row.fitted]
+    rows = _pair(
+        "calibration.h800.operators", "H800 trace, operators not calibrated", spread_of(hidden), 8.0, 20.0
+    )
+    long = [row for row in hidden if row.measured_s / row.calls >= LONG_S]
+    rows += _pair(
+        "calibration.h800.operators_above_20us", "the same, above 20 us", spread_of(long), 8.0, 20.0
+    )
+    rows += [_row(f"calibration.h800.{r.name}", "H800 trace, block by class models", "time", 100 * r.error, 5.0, "ms",
+                  r.measured_s * 1e3, r.predicted_s * 1e3) for r in block_residuals(trace)]  # fmt: skip
+    samples = table_samples([folder / name for name in H200_TABLES])
+    table = [row for row in table_residuals(h200, samples) if not row.fitted]
+    for name, kinds, median, p90 in (
+        ("gemm_fp8", ("gemm_fp8",), 5.0, 15.0), ("gemm_bf16", ("gemm_bf16",), 5.0, 15.0),
+        ("grouped_gemm_fp8", ("grouped_gemm_fp8",), 5.0, 15.0),
+        ("attention", ("attention_fwd", "attention_bwd"), 5.0, 10.0),
+    ):  # fmt: skip
+        mine = [row for row in table if row.kind in kinds]
+        rows += _pair(f"calibration.h200.{name}", "H200 kernels held out", spread_of(mine), median, p90)
+    streams = [row for row in table if row.kind in STREAMS and row.measured_s >= LONG_S]
+    rows += _pair(
+        "calibration.h200.memory_above_20us", "H200 kernels held out", spread_of(streams), 5.0, 15.0
+    )
+    published = table_samples([folder / "deepgemm_h800.csv"], overhead_s=0.0)
+    moved = transfer_residuals(h200, load(HardwareSpec, "hardware", "h800"), published)
+    return rows + _pair(
+        "calibration.transfer", "DeepGEMM README, H800, from profile h200", spread_of(moved), 10.0, 30.0
+    )
+
+
+def _pair(name: str, source: str, found: Spread, median: float, p90: float) -> list[dict[str, Any]]:
+    return [
+        _row(f"{name}.median", f"{source} ({found.samples})", "median error", 100 * found.median, median),
+        _row(f"{name}.p90", f"{source} ({found.samples})", "90th percentile of errors", 100 * found.p90, p90),
+    ]
+
+
+def _row(
+    name: str,
+    source: str,
+    metric: str,
+    error: float,
+    tolerance: float,
+    unit: str = "%",
+    published: float = 0.0,
+    simulated: float | None = None,
+) -> dict[str, Any]:
+    return {
+        "id": name, "source": source, "metric": metric, "unit": unit, "published": published,
+        "simulated": error if simulated is None else simulated, "error_pct": error, "tolerance_pct": tolerance,
+        "kind": "predicted", "ok": abs(error) <= tolerance,
+    }  # fmt: skip
