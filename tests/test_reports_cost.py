@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from netsim.errors import SpecError
-from netsim.reports.cost import bill, network_cost
+from netsim.reports.cost import bill, network_cost, parts_of
+from netsim.reports.table3 import dragonfly_parts, slim_fly_parts, table3
 from netsim.specs import HardwareSpec, TopologySpec, load
 from netsim.specs.prices import PriceBook
 from netsim.topologies import FAMILIES, Topology, build
@@ -20,21 +21,32 @@ def fabric(family: str, gpus: int, **switch: Any) -> Topology:
     )
 
 
-@pytest.mark.parametrize(
-    ("family", "gpus", "millions", "thousands_an_endpoint"),
-    [
-        ("ft2", 2048, 9, 4.39),
-        ("mpft", 16384, 72, 4.39),
-        ("ft3", 65536, 491, 7.5),
-    ],
-)
-def test_table_3(family: str, gpus: int, millions: int, thousands_an_endpoint: float) -> None:
-    cost = network_cost(fabric(family, gpus), BOOK)
-    assert round(cost["network_usd"] / 1e6) == millions
-    # the table divides rounded millions: 9 / 2.048 = 72 / 16.384 = 4.39; 491 / 65.536 = 7.49
-    assert millions * 1e3 / gpus == pytest.approx(thousands_an_endpoint, abs=0.01)
-    assert cost["usd_per_endpoint"] / 1e3 == pytest.approx(thousands_an_endpoint, rel=0.005)
-    assert cost["status"] == "calibrated"
+def test_table_3() -> None:
+    # endpoints, switches, links, M$ and k$ an endpoint as printed
+    published = {
+        "FT2": (2048, 96, 2048, 9, 4.39),
+        "MPFT": (16384, 768, 16384, 72, 4.39),
+        "FT3": (65536, 5120, 131072, 491, 7.5),
+        "SF": (32928, 1568, 32928, 146, 4.4),
+        "DF": (261632, 16352, 384272, 1522, 5.8),
+    }
+    for column in table3():
+        endpoints, switches, links, millions, thousands = published[column.name]
+        assert (column.endpoints, column.switches, column.links) == (endpoints, switches, links)
+        assert column.musd == millions
+        digits = len(str(thousands).split(".")[1])
+        assert round(column.usd_per_endpoint / 1e3, digits) == thousands
+
+
+def test_formula_parts_are_those_of_built_networks() -> None:
+    own = {"dragonfly.endpoints": 2, "dragonfly.switches": 4, "dragonfly.global_cables": 2, "switch.radix": 8}
+    t = build(load(TopologySpec, "topology", "dragonfly", own), H800, 72)
+    formula, counted = dragonfly_parts(9, 4, 2, 2, radix=8), parts_of(t, lay_out=False)
+    assert (formula.switches, formula.endpoints) == (counted.switches, counted.endpoints)
+    assert {c.role: c.number for c in formula.cables} == {c.role: c.number for c in counted.cables}
+    fly = build(load(TopologySpec, "topology", "slim_fly", {"slim_fly.q": 5, "switch.radix": 12}), H800, 200)
+    found = {c.role: c.number for c in parts_of(fly, lay_out=False).cables}
+    assert {c.role: c.number for c in slim_fly_parts(5).cables} == found
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -193,7 +193,7 @@ def _ports_to(fly: Dragonfly) -> Floats:
     found = np.zeros((fly.groups, fly.groups, fly.switches))
     np.add.at(found, (low[pair], high[pair], fly.near_switch), 1.0)
     np.add.at(found, (high[pair], low[pair], fly.far_switch), 1.0)
-    return found / np.maximum(found.sum(axis=2, keepdims=True), 1.0)
+    return np.asarray(found / np.maximum(found.sum(axis=2, keepdims=True), 1.0), dtype=np.float64)
 
 
 def _hashed(topology: Topology, pairs: Pairs, words: tuple[Ints, ...]) -> Iterable[Step]:
@@ -245,10 +245,9 @@ def _trunk(topology: Topology, fly: Dragonfly, group: Ints, other: Ints) -> Ints
 def _local(topology: Topology, group: Ints, here: Ints, there: Ints) -> Ints:
     """The link from one switch of a group to another."""
     fly: Dragonfly = topology.structure
-    cable = group * fly.group_cables + pair_index(
-        np.minimum(here, there), np.maximum(here, there), fly.switches
-    )
-    return np.where(here < there, topology.first(LinkKind.UP), topology.first(LinkKind.DOWN)) + cable
+    rank = pair_index(np.minimum(here, there), np.maximum(here, there), fly.switches)
+    way = np.where(here < there, topology.first(LinkKind.UP), topology.first(LinkKind.DOWN))
+    return np.asarray(way + group * fly.group_cables + rank, dtype=np.int64)
 
 
 ROUTERS = Routers(
