@@ -32,6 +32,13 @@ def test_no_tolerance_is_missed(name: str, found: dict) -> None:  # type: ignore
     assert not missed
 
 
+@pytest.mark.parametrize("name", NETWORK)
+def test_constants_reproduce_the_rows_they_were_set_with(name: str, found: dict) -> None:  # type: ignore[type-arg]
+    for check in found[name][1]:
+        if check.kind == "calibrated":
+            assert abs(check.error_pct) < 0.5, check.id
+
+
 def test_figure_5_holds_the_tolerances_asked_for(found: dict) -> None:  # type: ignore[type-arg]
     spec, checks = found["isca25_fig5"]
     large = [check for check in checks if check.tolerance_pct == 5.0]
@@ -75,13 +82,16 @@ def test_error_and_verdict_by_hand() -> None:
                 {"id": "b", "value": 2.0, "where": {"layer": "nvlink", "path": "same_host"}, "tolerance_pct": 67.0},
                 {"id": "c", "value": 3.0, "where": {"layer": "nvlink", "path": "same_host"}, "decimals": 0},
                 {"id": "d", "value": 2.0, "where": {"layer": "nvlink", "path": "same_host"}},
+                {"id": "e", "value": 5.0, "where": {"layer": "nvlink", "path": "same_host"}, "tolerance_pct": 33.0},
+                {"id": "f", "value": 3.3, "where": {"layer": "nvlink", "path": "same_host"}, "decimals": 2},
             ],
         }
     )  # fmt: skip
-    a, b, c, d, middle = validation.validate(spec)
+    a, b, c, d, e, f, middle = validation.validate(spec)
     assert a.error_pct == pytest.approx(66.5)  # 3.33 / 2
-    assert (a.ok, b.ok, c.ok, d.ok) == (False, True, True, None)
-    assert middle.simulated == pytest.approx(66.5)
+    assert e.error_pct == pytest.approx(-33.4)  # too low is as wrong as too high
+    assert [row.ok for row in (a, b, c, d, e, f)] == [False, True, True, None, False, False]
+    assert middle.simulated == pytest.approx(33.4)  # of 0.9, 11, 33.4, 66.5, 66.5
     assert middle.ok is False
     assert "**missed**" in page([(spec, [a, b, c, d, middle])])
 

@@ -25,9 +25,10 @@ from netsim.topologies import build, latency_us, max_gpus, summary
 Where = Mapping[str, Any]
 Experiment = Callable[[Sequence[Where]], Sequence[float | None]]
 
-#: by formula: endpoints, switches, links between switches, and those of them inside a group
+#: q = 28 is no prime power, so this Slim Fly does not exist: it is counted by formula
 _SLIM_FLY_Q, _SLIM_FLY_ENDPOINTS = 28, 21
-_DRAGONFLY = {"p": 16, "a": 32, "h": 16, "g": 511}
+#: fabrics that the paper does not fill: Dragonfly with 511 of 513 groups
+_PUBLISHED_GPUS = {"dragonfly": 261_632}
 _NORMAL_TOKENS, _LOW_LATENCY_TOKENS = 4096, 128
 
 
@@ -113,24 +114,20 @@ def parts(where: Sequence[Where]) -> list[float]:
 @lru_cache(maxsize=8)
 def _counted(fabric: str) -> dict[str, float]:
     if fabric == "slim_fly":
-        q = _SLIM_FLY_Q
-        return _by_formula(2 * q * q * _SLIM_FLY_ENDPOINTS, 2 * q * q, 2 * q * q * (3 * q // 2) // 2, 0)
-    if fabric == "dragonfly":
-        p, a, h, g = (_DRAGONFLY[name] for name in "pahg")
-        inside = g * a * (a - 1) // 2
-        return _by_formula(p * a * g, a * g, inside + a * h * g // 2, inside)
+        q, book = _SLIM_FLY_Q, load(PriceBook, "prices", "published")
+        switches = 2 * q * q
+        endpoints, links = switches * _SLIM_FLY_ENDPOINTS, switches * (3 * q // 2) // 2
+        usd = (
+            switches * book.switch.price
+            + links * book.switch_link.price
+            + endpoints * book.endpoint_link.price
+        )
+        return _priced(endpoints, switches, links, usd)
     spec, hardware = load(TopologySpec, "topology", fabric), load(HardwareSpec, "hardware", "h800")
-    topology = build(spec, hardware, max_gpus(spec, hardware))
+    topology = build(spec, hardware, _PUBLISHED_GPUS.get(fabric) or max_gpus(spec, hardware))
     counts = summary(topology)
     usd = network_cost(topology, load(PriceBook, "prices", "published"))["network_usd"]
     return _priced(counts["endpoints"], counts["switches"], counts["switch_links"], usd)
-
-
-def _by_formula(endpoints: int, switches: int, links: int, inside: int) -> dict[str, float]:
-    book = load(PriceBook, "prices", "published")
-    usd = switches * book.switch.price + endpoints * (book.endpoint_link.price + book.nic.price)
-    usd += (links - inside) * book.switch_link.price + inside * book.group_link.price
-    return _priced(endpoints, switches, links, usd)
 
 
 def _priced(endpoints: int, switches: int, links: int, usd: float) -> dict[str, float]:
