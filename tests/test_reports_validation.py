@@ -36,7 +36,7 @@ def test_no_tolerance_is_missed(name: str, found: dict) -> None:  # type: ignore
 def test_constants_reproduce_the_rows_they_were_set_with(name: str, found: dict) -> None:  # type: ignore[type-arg]
     for check in found[name][1]:
         if check.kind == "calibrated":
-            assert abs(check.error_pct) < 0.5, check.id
+            assert abs(check.error_pct) < 1.0, check.id
 
 
 def test_figure_5_holds_the_tolerances_asked_for(found: dict) -> None:  # type: ignore[type-arg]
