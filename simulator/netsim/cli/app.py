@@ -10,7 +10,17 @@ import typer
 from typer.main import get_command
 
 import netsim
+from netsim.cli.calibrate import calibrate
+from netsim.cli.collective import collective
+from netsim.cli.measure import measure
+from netsim.cli.run import run
+from netsim.cli.schema import schema
+from netsim.cli.topology import topology
+from netsim.cli.validate import validate
 from netsim.errors import NetsimError
+
+#: in the order in which --help lists them; what a command needs it imports when it runs
+COMMANDS = (run, collective, topology, validate, calibrate, measure, schema)
 
 app = typer.Typer(
     name="netsim",
@@ -20,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+for command in COMMANDS:
+    app.command()(command)
 
 
 def _version(asked: bool) -> None:
@@ -39,8 +51,6 @@ def _root(
 
 def run_app(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
-    from netsim.cli import calibrate, collective, measure, run, schema, topology, validate  # noqa: F401  (commands register themselves)
-
     try:
         status = get_command(app).main(args=list(arguments), prog_name="netsim", standalone_mode=False)
         sys.stdout.flush()

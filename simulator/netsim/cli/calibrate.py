@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netsim.cli.app import app
 from netsim.cli.options import Force, Json, Quiet
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ Report = Annotated[
 ]
 
 
-@app.command()
 def calibrate(
     trace: Trace = None,
     table: Tables = None,

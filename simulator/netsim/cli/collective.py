@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netsim.cli.app import app
 from netsim.cli.options import Force, Gpus, Json, Output, Quiet, Routing, Seed, Sets, TopologyName
 
 if TYPE_CHECKING:
@@ -76,7 +75,6 @@ Workload = Annotated[
 Csv = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")]
 
 
-@app.command()
 def collective(
     kind: Kind,
     topology: TopologyName = "mpft",

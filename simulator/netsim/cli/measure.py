@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netsim.cli.app import app
 from netsim.cli.options import Json, Quiet, Seed, WorkloadName
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ Only = Annotated[
 ]
 
 
-@app.command()
 def measure(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="CSV to write; rows that it holds already are kept.")

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from netsim.cli.app import app
 from netsim.cli.options import (
     Force,
     Gpus,
@@ -27,7 +26,6 @@ from netsim.cli.options import (
 )
 
 
-@app.command()
 def run(
     topology: TopologyName = "mpft",
     gpus: Gpus = 2048,

@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-from netsim.cli.app import app
 
-
-@app.command()
 def schema(
     spec: Annotated[str, typer.Argument(help="topology, workload, hardware, profile or prices.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print a JSON Schema of the spec.")] = False,

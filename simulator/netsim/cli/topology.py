@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from netsim.cli.app import app
 from netsim.cli.options import Gpus, Json, Sets
 
 
-@app.command()
 def topology(
     name: Annotated[str, typer.Argument(help="A preset, a TOML file, or `list`.")],
     gpus: Gpus = 2048,

@@ -9,11 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from netsim.cli.app import app
 from netsim.cli.options import Json, Quiet
 
 
-@app.command()
 def validate(
     only: Annotated[
         list[str] | None,
