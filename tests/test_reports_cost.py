@@ -49,7 +49,7 @@ def test_formula_parts_are_those_of_built_networks() -> None:
     assert {c.role: c.number for c in slim_fly_parts(5).cables} == found
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "custom"])
 @pytest.mark.parametrize("gpus", [8, 72, 2048])
 def test_a_bill_adds_up(family: str, gpus: int) -> None:
     t = fabric(family, gpus)

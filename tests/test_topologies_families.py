@@ -30,6 +30,8 @@ from netsim.topologies import (
 )
 
 H800 = load(HardwareSpec, "hardware", "h800")
+#: every family that has sizes of its own; a custom one has the size of its list
+BUILT = [name for name in FAMILIES if name != "custom"]
 TREES = [name for name in FAMILIES if name not in ("slim_fly", "dragonfly", "torus", "custom")]
 SIZES = [8, 16, 64, 72, 256, 264, 520, 1000, 1024, 1032, 2040, 2048]
 
@@ -43,7 +45,7 @@ def fabric(family: str, gpus: int, /, **overrides: Any) -> Topology:
 
 
 @pytest.mark.parametrize("gpus", SIZES)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", BUILT)
 class TestContract:
     def test_counts_add_up(self, family: str, gpus: int) -> None:
         t = fabric(family, gpus)

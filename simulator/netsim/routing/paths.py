@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from netsim.errors import NetsimError, SpecError
-from netsim.routing import dragonfly, torus, tree, two_hops
+from netsim.routing import dragonfly, mesh, torus, tree, two_hops
 from netsim.routing.steps import Pairs, Router, Routers, some
 from netsim.routing.table import TRUNK_DOWN, TRUNK_UP, PathTable, Trunks, expand, merge, over_trunks
 from netsim.specs import Routing
 from netsim.topologies import LinkKind, Topology
+from netsim.topologies.custom import Mesh
 from netsim.topologies.dragonfly import Dragonfly
 from netsim.topologies.slim_fly import SlimFly
 from netsim.topologies.torus import Torus
@@ -41,6 +42,7 @@ ROUTERS: dict[type, Routers] = {
     SlimFly: two_hops.ROUTERS,
     Dragonfly: dragonfly.ROUTERS,
     Torus: torus.ROUTERS,
+    Mesh: mesh.ROUTERS,
 }
 
 

@@ -3,7 +3,7 @@
 Capacities: the scale-up and PCIe links carry what the host preset says they achieve. A NIC port carries line
 rate times goodput fraction (headers, acknowledgements and congestion control: the one NIC constant), and no
 more than the switch port it is plugged into; a NIC of several ports gives each an equal part. A cable between
-switches carries the port rate of the switch.
+switches carries the port rate of the switch, unless the family gives it a rate of its own.
 
 Idle latency is spread so that it adds up along a path: half of the endpoint overhead on each PCIe link, half
 of the scale-up latency on each scale-up link, and one switch hop on each link that enters a switch.
@@ -51,11 +51,22 @@ def assemble(spec: TopologySpec, hardware: HardwareSpec, gpus: int, fabric: Fabr
         link_kind=kind,
         link_plane=np.where(on_fabric, np.maximum(plane[source], plane[target]), -1).astype(np.int16),
         link_tier=np.maximum(tier[source], tier[target]),
-        capacity_bytes_per_s=achieved[kind],
-        nominal_bytes_per_s=nominal[kind],
+        capacity_bytes_per_s=_own_rates(achieved[kind], hardware, fabric, hardware.nic.goodput_fraction),
+        nominal_bytes_per_s=_own_rates(nominal[kind], hardware, fabric, 1.0),
         latency_s=latency[kind],
         structure=fabric.structure,
     )
+
+
+def _own_rates(
+    per_link: NDArray[np.float64], hardware: HardwareSpec, fabric: Fabric, goodput: float
+) -> NDArray[np.float64]:
+    """Bytes/s of all links, where ports and cables may have their own."""
+    if fabric.port_rate is None or fabric.cable_rate is None:
+        return per_link
+    host_side = per_link.size - 2 * (fabric.port_rate.size + fabric.cable_rate.size)
+    port = np.minimum(fabric.port_rate, hardware.nic.line_rate / fabric.nic_ports * goodput)
+    return np.concatenate([per_link[:host_side], port, port, fabric.cable_rate, fabric.cable_rate])
 
 
 def _links(

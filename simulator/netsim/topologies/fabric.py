@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from netsim.specs import HardwareSpec, TopologySpec
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 #: what a family's closed-form routing needs to know: a Tree, SlimFly, Dragonfly, Torus, ...; its type picks the
 #: router in `netsim.routing.paths`
@@ -30,6 +31,8 @@ class Fabric(NamedTuple):
     tiers : tiers in use
     switch_hops : numbers of switches that shortest paths between two NICs of a plane can cross, ascending
     nic_ports : ports of a NIC, each in a plane of its own when there are several
+    port_rate, cable_rate : (n_endpoints,), (n_cables,) bytes/s of the switch port and of the cable; the spec's
+        port rate when None
     """
 
     endpoint_plane: Ints
@@ -43,6 +46,8 @@ class Fabric(NamedTuple):
     structure: Structure
     switch_hops: tuple[int, ...]
     nic_ports: int = 1
+    port_rate: Floats | None = None
+    cable_rate: Floats | None = None
 
 
 class Family(NamedTuple):

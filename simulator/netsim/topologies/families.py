@@ -10,6 +10,7 @@ from netsim.errors import SpecError, did_you_mean
 from netsim.specs import HardwareSpec, TopologySpec
 from netsim.topologies.assemble import assemble
 from netsim.topologies.checks import check
+from netsim.topologies.custom import CUSTOM
 from netsim.topologies.dragonfly import DRAGONFLY
 from netsim.topologies.fabric import Family
 from netsim.topologies.fat_tree import by_rail, by_rail_limit, side_by_side, side_by_side_limit
@@ -32,6 +33,7 @@ FAMILIES: dict[str, Family] = {
     "slim_fly": SLIM_FLY,
     "dragonfly": DRAGONFLY,
     "torus": TORUS,
+    "custom": CUSTOM,
 }
 
 _RADIX_MAX = 4096  # of specs.topology.SwitchSpec
