@@ -11,19 +11,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trace_files import DISPATCH, GEMM, Made, two_layers
 
 from netsim.calibration.assign import Assigned, assign, block_busy_us, coverage, covered_us, union_us
 from netsim.calibration.kineto import Kernel, read_trace
-from netsim.calibration.observe import expert_rows, observe
+from netsim.calibration.observe import expert_rows, no_room, observe
 from netsim.calibration.rules import evaluate, load_rules
 from netsim.errors import NetsimError, SpecError
 from netsim.specs import WorkloadSpec, load
 from netsim.specs.profile import ProfileSpec
+from trace_files import DISPATCH, GEMM, Made, two_layers
 
 EVIDENCE = Path(__file__).parents[1] / "../shared/evidence"
 TRACE = EVIDENCE / "h800_train_trace.json"
-needs_trace = pytest.mark.skipif(not TRACE.is_file(), reason="the public H800 trace is not part of the repository")
+needs_trace = pytest.mark.skipif(
+    not TRACE.is_file(), reason="the public H800 trace is not part of the repository"
+)
 
 
 def kernel(start: float, duration: float) -> Kernel:
@@ -85,13 +87,18 @@ def test_a_kernel_that_is_there_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ([{"cat": "cpu_op", "ph": "X"}], "no GPU kernels: looked for events of category kernel, .*found cpu_op"),
+        (
+            [{"cat": "cpu_op", "ph": "X"}],
+            "no GPU kernels: looked for events of category kernel, .*found cpu_op",
+        ),
         ({"traceEvents": []}, "no GPU kernels: .*found none"),
         ({"events": []}, "no traceEvents: looked for the JSON that torch.profiler exports"),
         ("text", "no traceEvents"),
     ],
 )
-def test_a_trace_with_nothing_usable_says_what_was_looked_for(tmp_path: Path, document: object, words: str) -> None:
+def test_a_trace_with_nothing_usable_says_what_was_looked_for(
+    tmp_path: Path, document: object, words: str
+) -> None:
     (tmp_path / "a.json").write_text(json.dumps(document))
     with pytest.raises(NetsimError, match=words):
         read_trace(tmp_path / "a.json")
@@ -119,7 +126,10 @@ def test_rules_of_a_user_come_first(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ('name = "a"\n[[kernels]]\nname = "x"\npattern = "("\nkind = "norm"', "is not a regular expression"),
-        ('name = "a"\n[[kernels]]\nname = "x"\npatern = "y"', "did you mean 'pattern'|patern|pattern is missing"),
+        (
+            'name = "a"\n[[kernels]]\nname = "x"\npatern = "y"',
+            "did you mean 'pattern'|patern|pattern is missing",
+        ),
         ('name = "a"\n[[kernels]]\nname = "x"\npattern = "y"\nkind = "gem"', "kernels.0.kind = 'gem'"),
     ],
 )
@@ -162,7 +172,9 @@ def test_nothing_that_the_rules_know_says_what_was_looked_for(tmp_path: Path) ->
     made = Made()
     made.block("attn(F)")
     made.kernel("secret", 2000, 10)
-    with pytest.raises(NetsimError, match=r"no kernel name matches any of .*'secret': add rules with --rules"):
+    with pytest.raises(
+        NetsimError, match=r"no kernel name matches any of .*'secret': add rules with --rules"
+    ):
         assign(read_trace(made.write(tmp_path / "a.json")), load_rules())
 
 
@@ -175,6 +187,17 @@ def test_a_union_is_the_seconds_that_any_covers(spans: list[tuple[int, int]]) ->
 def test_what_a_transfer_covers() -> None:
     # [10, 20) beside [0, 12) and [18, 40): 2 + 2
     assert covered_us(kernel(10, 10), [kernel(0, 12), kernel(18, 22)]) == 4.0
+
+
+def test_a_block_finds_no_room_where_registers_are_taken() -> None:
+    # norm: 128 x 168 = 21,504; dispatch: 512 x 110 = 56,320; waiting: 320 x 56 = 17,920, of 65,536 on an SM
+    def one(threads: int, registers: int) -> Kernel:
+        return Kernel("k", 0.0, 1.0, 0.0, 7, (1, 1, 1), (threads, 1, 1), 0, (), "", registers)
+
+    norm, backward, dispatch, waiting = one(128, 168), one(256, 200), one(512, 110), one(320, 56)
+    assert no_room(norm, dispatch)
+    assert not no_room(norm, waiting)
+    assert no_room(backward, waiting)
 
 
 def test_rows_of_a_made_up_trace(tmp_path: Path) -> None:

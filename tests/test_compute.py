@@ -337,7 +337,7 @@ def test_all_operators_that_were_not_fitted() -> None:
     print(f"{len(error)} held-out: median {np.median(error):.1%}, p90 {np.percentile(error, 90):.1%}")
     assert len(error) == 125
     assert np.median(error) < 0.08
-    assert np.percentile(error, 90) < 0.45
+    assert np.percentile(error, 90) < 0.40
 
 
 @pytest.mark.parametrize(("block", "phase"), TRACE_MS)

@@ -166,6 +166,8 @@ def test_work_and_order_of_a_block_against_the_public_trace(v3: ModelSpec, block
         assert op.calls == float(row["calls_per_layer"]), row["role"]
         assert op.flops == pytest.approx(float(row["flops"]), abs=1.0), row["role"]
         if row["bytes"]:
-            assert op.bytes == pytest.approx(float(row["bytes"]) * op.calls, rel=0.02), row["role"]
+            # the evidence counts each tensor once; columns that become rows read a 32-byte sector for 4 bytes
+            moved = 36 / 8 if row["role"] == "scale_contiguous" else 1
+            assert op.bytes == pytest.approx(moved * float(row["bytes"]) * op.calls, rel=0.02), row["role"]
         if row["gemm_m"] and op.kind in ("gemm_fp8", "gemm_bf16", "wgrad_fp8"):
             assert op.shape == tuple(int(float(row[f"gemm_{axis}"])) for axis in "mnk"), row["role"]

@@ -21,7 +21,15 @@ class Made:
     def block(self, name: str, duration: int = 50) -> None:
         self.now += 100
         self.events.append(
-            {"ph": "X", "cat": "user_annotation", "name": name, "ts": self.now, "dur": duration, "tid": 1, "args": {}}
+            {
+                "ph": "X",
+                "cat": "user_annotation",
+                "name": name,
+                "ts": self.now,
+                "dur": duration,
+                "tid": 1,
+                "args": {},
+            }
         )
 
     def kernel(
@@ -45,7 +53,10 @@ class Made:
         )  # fmt: skip
 
     def document(self) -> dict[str, Any]:
-        return {"deviceProperties": [{"id": 0, "name": "NVIDIA H800", "numSms": 132}], "traceEvents": self.events}
+        return {
+            "deviceProperties": [{"id": 0, "name": "NVIDIA H800", "numSms": 132}],
+            "traceEvents": self.events,
+        }
 
     def write(self, path: Path) -> Path:
         text = json.dumps(self.document()).encode()

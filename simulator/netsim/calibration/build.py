@@ -11,7 +11,7 @@ Left out: choosing between structures.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -69,13 +69,14 @@ def fit_classes(
     flavours: Mapping[str, str],
     validate_folds: bool = True,
 ) -> dict[str, ClassResult]:
-    """Every class that has samples, fitted to those that are not held out.
+    """Every class that has samples, fitted to those that are not held out; clocks count where the facts say at
+    which one the peaks hold.
 
     starts : class -> model whose structure and unfitted parameters hold
     """
     device, found = device_of(about), dict[str, ClassResult]()
     for kind in sorted(KINDS, key=lambda kind: kind in HEIRS):
-        mine = tuple(samples.get(kind, ()))
+        mine = tuple(s if about.peak_clock else replace(s, clock_hz=None) for s in samples.get(kind, ()))
         if not [s for s in mine if not s.held_out]:
             continue
         start = starts[kind]

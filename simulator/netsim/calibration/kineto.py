@@ -30,6 +30,7 @@ Event = dict[str, Any]
 class Kernel:
     """A kernel, copy or fill on the GPU. Times in microseconds from the first one.
 
+    registers : of one thread
     annotations : the user annotations around its launch, innermost first
     operator : the innermost framework operator around its launch, if any
     dims : input dimensions of that operator, where they were recorded
@@ -45,7 +46,13 @@ class Kernel:
     shared_bytes: int
     annotations: tuple[tuple[str, int], ...]
     operator: str
+    registers: int = 0
     dims: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def block_registers(self) -> int:
+        """Registers that one of its blocks takes of an SM."""
+        return self.registers * math.prod(self.block)
 
     @property
     def end_us(self) -> float:
@@ -179,5 +186,6 @@ def _kernel(event: Event, launch: Event, origin: float, notes: Iterable[Event], 
         shared_bytes=int(_argument(event, "shared memory") or 0),
         annotations=tuple((str(note["name"]), int(note["ts"])) for note in notes),
         operator=str(calls[0]["name"]) if calls else "",
+        registers=int(_argument(event, "registers per thread") or 0),
         dims=tuple(tuple(d) for d in dims if isinstance(d, list) and all(isinstance(x, int) for x in d)),
     )

@@ -2,10 +2,11 @@
 
 A row is the mean over layers of the time that an operator's kernels keep the GPU busy. Its runs are told
 apart by how much of them a transfer covered: more than half is `beside`. Rows of experts differ from layer
-to layer; launch geometry gives their number, and the row keeps the points.
+to layer; launch geometry gives their number, and the row keeps the points. For the share of its time that a
+persistent kernel had a transfer beside it, only communication kernels count that leave no registers for one of
+its blocks on the SMs they hold, and those that merely wait for other ranks count too.
 
-Left out: the spread over layers, drift of the clock, communication kernels that only wait for other ranks
-(they hold SMs, and move nothing).
+Left out: the spread over layers, drift of the clock, what waiting kernels cost other classes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from netsim.specs.workload import WorkloadSpec
 from netsim.workloads.operators import Operator, block_operators
 
 US = 1e-6
+#: registers of an SM; NVIDIA H100 tuning guide
+SM_REGISTERS = 65536
+#: classes whose kernels launch one wave of blocks that loop
+PERSISTENT = ("norm",)
 #: blocks of a MoE layer in the order of a profile's table
 PLACES: tuple[tuple[str, Phase], ...] = (
     ("attn", "F"), ("mlp", "F"), ("mlp", "B"), ("attn", "B"), ("mlp", "W"), ("attn", "W"),
@@ -33,10 +38,12 @@ PLACES: tuple[tuple[str, Phase], ...] = (
 
 @dataclass(frozen=True)
 class Run:
-    """An operator in one layer: busy time of one call, share covered, rows of experts (0: not its measure)."""
+    """An operator in one layer: busy time of one call, share of it with a transfer moving, share with its SMs
+    taken, rows of experts (0: not its measure)."""
 
     seconds: float
     share: float
+    taken: float
     rows: int
 
 
@@ -61,6 +68,7 @@ def observe(found: Sequence[Assigned], workload: WorkloadSpec, fit: Sequence[str
         if a.role and a.layer is not None:
             kernels[a.place, a.role][a.layer].append(a)
     transfers = [a.kernel for a in found if a.rule and a.rule.other == "transfer"]
+    holders = [a.kernel for a in found if a.rule and a.rule.other in ("transfer", "wait")]
     rows: list[OperatorRow] = []
     operators: dict[str, Operator] = {}
     absent: list[str] = []
@@ -72,7 +80,7 @@ def observe(found: Sequence[Assigned], workload: WorkloadSpec, fit: Sequence[str
                 absent.append(op.name)
                 continue
             measured = [
-                _run(runs[layer], op, transfers, seen.get((phase, layer), 0) if varies else 0)
+                _run(runs[layer], op, transfers, holders, seen.get((phase, layer), 0) if varies else 0)
                 for layer in sorted(runs)
             ]
             operators[op.name] = op
@@ -116,11 +124,23 @@ def expert_rows(found: Sequence[Assigned]) -> dict[tuple[str, int], int]:
     return {key: int(median(values)) for key, values in seen.items()}
 
 
-def _run(run: Sequence[Assigned], op: Operator, transfers: Sequence[Kernel], rows: int) -> Run:
+def _run(
+    run: Sequence[Assigned], op: Operator, transfers: Sequence[Kernel], holders: Sequence[Kernel], rows: int
+) -> Run:
     kernels = [a.kernel for a in run]
     total = sum(k.duration_us for k in kernels) or 1.0
-    share = sum(covered_us(k, transfers) for k in kernels) / total
-    return Run(union_us(kernels) * US / op.calls, share, rows)
+    share = taken = sum(covered_us(k, transfers) for k in kernels) / total
+    if op.kind in PERSISTENT:
+        taken = sum(covered_us(k, [h for h in holders if no_room(k, h)]) for k in kernels) / total
+    return Run(union_us(kernels) * US / op.calls, share, taken, rows)
+
+
+def no_room(kernel: Kernel, holder: Kernel) -> bool:
+    """Whether a block of a kernel finds too few registers on an SM that holds a block of another.
+
+    A norm of 128 threads x 168 registers (21,504) beside a dispatch of 512 x 110 (56,320 of 65,536) does.
+    """
+    return kernel.block_registers + holder.block_registers > SM_REGISTERS
 
 
 def _row(op: Operator, block: str, phase: Phase, runs: Sequence[Run], split: Split) -> OperatorRow:
@@ -140,7 +160,7 @@ def _row(op: Operator, block: str, phase: Phase, runs: Sequence[Run], split: Spl
         overlapped=fmean(run.seconds for run in runs),
         alone=fmean(alone) if alone else None,
         beside=fmean(beside) if beside else None,
-        transport_share=round(fmean(run.share for run in runs), 3),
+        transport_share=round(fmean(run.taken for run in runs), 3),
         rows=[run.rows for run in runs] if points else [],
         row_times=[run.seconds for run in runs] if points else [],
     )

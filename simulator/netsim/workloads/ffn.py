@@ -31,6 +31,8 @@ from netsim.workloads.kernels import (
     wgrad_fp8,
 )
 
+#: least that the memory of a GPU moves for one value; CUDA programming guide, device memory accesses
+SECTOR_BYTES = 32.0
 #: SwiGLU reads gate and up (4 bytes for each of `width` values) and writes one FP8 value
 _SWIGLU_BYTES = 2 * BF16_BYTES + 1.0
 #: gate, up, the gradient behind them, and both gradients out
@@ -55,9 +57,12 @@ def _reduce_rows(name: str, model: ModelSpec, load: Load) -> Operator:
 
 
 def _scales(name: str, rows: int, columns: int, calls: int = 1) -> Operator:
-    """FP32 scales of 128-wide blocks made contiguous; `columns` of all calls together, the shape of one."""
+    """FP32 scales of 128-wide blocks made contiguous; `columns` of all calls together, the shape of one.
+
+    Columns become rows, so each value that is read drags in the sector it lies in.
+    """
     shape = (rows, columns // 128 // calls)
-    return Operator(name, "strided", 0.0, 2 * FP32_BYTES * rows * columns / 128, shape, calls)
+    return Operator(name, "strided", 0.0, (SECTOR_BYTES + FP32_BYTES) * rows * columns / 128, shape, calls)
 
 
 def _moe_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
