@@ -28,6 +28,7 @@ from netsim.cli.app import run_app
         (["all_reduce", "--json", "--csv"], "choose one"),
         (["all_reduce", "--tokens", "4"], "--tokens: has no effect on all_reduce"),
         (["all_reduce", "--set", "batch.sequences=2"], "has no effect on a collective"),
+        (["all_reduce", "--set", "protocol.ring.bass=1"], "did you mean 'base'?"),
         (["dispatch", "--sizes", "1MiB"], "--sizes: has no effect on dispatch"),
         (["dispatch", "--algorithm", "quick"], "low_latency"),
         (["dispatch", "--gate", "modell"], "did you mean 'model'?"),
@@ -91,3 +92,15 @@ def test_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1048576" in row
     assert run_app(["collective", "all_reduce", "--gpus", "16", "--sizes", "1MiB", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_set_reaches_fabric_host_and_library(capsys: pytest.CaptureFixture[str]) -> None:
+    def time_us(*more: str) -> float:
+        command = ["collective", "all_to_all", "--gpus", "32", "--sizes", "1GiB", "--json", *more]
+        assert run_app(command) == 0
+        return float(json.loads(capsys.readouterr().out)[0]["time_us"])
+
+    plain = time_us()
+    # 24 remote peers at 10 instead of 4.7 us
+    assert time_us("--set", "protocol.message.per_peer=10 us") - plain == pytest.approx(24 * 5.3)
+    assert time_us("--set", "switch.port_rate=200 Gb/s", "--set", "nic.line_rate=200 Gb/s") > 1.9 * plain

@@ -32,7 +32,7 @@ def choices(spec: ProtocolSpec, table: Table, plan: Plan, size_bytes: float) -> 
     if table == "message":
         small = 0 < size_bytes * plan.message_share <= spec.message.low_latency_limit
         return ("low_latency",) if small else ("simple",)
-    return PROTOCOLS if (spec.ring if table == "ring" else spec.tree) else ("simple",)
+    return PROTOCOLS if (spec.ring if table == "ring" else spec.tree).given else ("simple",)
 
 
 def fixed_s(spec: ProtocolSpec, table: Table, plan: Plan, paths: Paths, protocol: Protocol) -> float:
@@ -40,10 +40,10 @@ def fixed_s(spec: ProtocolSpec, table: Table, plan: Plan, paths: Paths, protocol
     steps = spec.tree if table == "tree" else spec.ring
     idle = plan.local_steps * paths.local_s + plan.remote_steps * paths.remote_s
     if table == "message":
-        base = getattr(steps.base, protocol) if steps else 0.0
+        base = getattr(steps.base, protocol)
         peer = spec.message.per_peer_low_latency if protocol == "low_latency" else spec.message.per_peer
         return float(base + idle + plan.messages * peer)
-    if steps is None:
+    if not steps.given:
         return idle
     further = max(0.0, paths.remote_s - paths.one_switch_s)
     local = plan.local_steps * getattr(steps.local_step, protocol)

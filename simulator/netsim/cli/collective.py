@@ -149,7 +149,11 @@ def _setup(
     from netsim.specs.protocol import ProtocolSpec
     from netsim.topologies import build
 
-    given = sort_overrides(parse_overrides(sets or []))
+    overrides = parse_overrides(sets or [])
+    of_library = {
+        key.partition(".")[2]: overrides.pop(key) for key in list(overrides) if key.startswith("protocol.")
+    }
+    given = sort_overrides(overrides)
     for section, values in given.items():
         if values and section not in ("topology", "hardware"):
             raise NetsimError(f"--set {section}.{next(iter(values))}: has no effect on a collective")
@@ -159,7 +163,7 @@ def _setup(
         given["topology"]["routing"] = routing
     spec = load(TopologySpec, "topology", topology, given["topology"])
     hardware = load(HardwareSpec, "hardware", "h800", given["hardware"])
-    library = load(ProtocolSpec, "protocol", protocol)
+    library = load(ProtocolSpec, "protocol", protocol, of_library)
     return Setup(build(spec, hardware, gpus), library, spec.routing, seed)
 
 

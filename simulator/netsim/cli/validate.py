@@ -66,7 +66,7 @@ def _print(found: list[Any], checks: list[Any]) -> None:
     console.print(table)
     for check in checks:
         if check.ok is False:
-            console.print(
+            print(
                 f"missed: {check.id}: {check.simulated:.4g} {check.unit}, published {check.published:.4g} "
                 f"({check.error_pct:+.1f} %, tolerance {check.tolerance_pct:g} %, {check.kind})"
             )

@@ -1,5 +1,8 @@
 """A collective to its transfers: pure functions from GPUs and sizes to flows; no clock and no paths."""
 
+from netsim.collectives.catalogue import AUTOMATIC, COLLECTIVES
+from netsim.collectives.experts import EXCHANGES
+from netsim.collectives.plan import Group, Plan, together
 from netsim.collectives.transfers import (
     Transfers,
     expert_exchange,
@@ -12,6 +15,11 @@ from netsim.collectives.transfers import (
 )
 
 __all__ = [
+    "AUTOMATIC",
+    "COLLECTIVES",
+    "EXCHANGES",
+    "Group",
+    "Plan",
     "Transfers",
     "expert_exchange",
     "join",
@@ -19,5 +27,6 @@ __all__ = [
     "point_to_point",
     "rings",
     "scaled",
+    "together",
     "two_level_rings",
 ]

@@ -18,10 +18,7 @@ Algorithm = Callable[[Group], Plan]
 
 @dataclass(frozen=True)
 class Collective:
-    """A kind of collective: its algorithms, best known first, and how it is counted.
-
-    latency : whose table of steps its algorithms pay, by name; `message` for point-to-point messages
-    """
+    """A kind of collective: its algorithms by name, and busbw over algbw for a number of ranks."""
 
     algorithms: Mapping[str, Algorithm]
     bus_factor: Callable[[int], float]

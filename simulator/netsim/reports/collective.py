@@ -70,20 +70,44 @@ def write(folder: Path, rows: Sequence[dict[str, Any]], setup: Setup) -> list[Pa
 
 def figure(rows: Sequence[dict[str, Any]]) -> str:
     """Bandwidth over size (or over expert-parallel width) as SVG text."""
-    from netsim.reports.plots import canvas, svg
+    from netsim.reports.plots import svg
+
+    return svg(draw(rows))
+
+
+def draw(rows: Sequence[dict[str, Any]]) -> Any:
+    """The figure itself: a colour a quantity, a line style a kind."""
+    from netsim.reports.plots import MEASURED, SECOND, SIMULATED, canvas
 
     exchange = "hosts_per_token" in rows[0]
-    x = "ranks" if exchange else "size_bytes"
+    x, unit = ("ranks", "expert-parallel ranks") if exchange else ("size_bytes", "message size")
     series = ("logical_GBps", "wire_GBps", "nvlink_GBps") if exchange else ("busbw_GBps", "wire_GBps")
     fig, ax = canvas()
-    for kind in dict.fromkeys(row["kind"] for row in rows):
-        mine = [row for row in rows if row["kind"] == kind]
-        for name in series:
-            label = f"{kind} {name.removesuffix('_GBps')}"
-            ax.plot([row[x] for row in mine], [row[name] for row in mine], marker="o", ms=3, label=label)
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    for kind, style in zip(kinds, ("-", "--"), strict=False):
+        mine = sorted((row for row in rows if row["kind"] == kind), key=lambda row: row[x])
+        for name, colour in zip(series, (SIMULATED, SECOND, MEASURED), strict=False):
+            label = f"{kind}, {name.removesuffix('_GBps')}"
+            places = [row[x] for row in mine]
+            ax.plot(places, [row[name] for row in mine], style, color=colour, marker="o", ms=3, label=label)
+    places = sorted({row[x] for row in rows})
+    shown = places[:: -(-len(places) // 8)]
     ax.set_xscale("log", base=2)
-    ax.set_xlabel("expert-parallel ranks" if exchange else "message size, bytes")
+    ax.set_xticks(shown, [f"{place}" if exchange else _size(place) for place in shown], fontsize=8)
+    ax.set_xlabel(unit)
     ax.set_ylabel("GB/s")
     ax.set_ylim(bottom=0)
     ax.legend(fontsize=8)
-    return svg(fig)
+    return fig
+
+
+def _size(size_bytes: int) -> str:
+    """Binary where that is whole, as nccl-tests print it.
+
+    >>> _size(64), _size(1 << 20), _size(1500)
+    ('64 B', '1 MiB', '1500 B')
+    """
+    for power, prefix in ((40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")):
+        if size_bytes % (1 << power) == 0:
+            return f"{size_bytes >> power} {prefix}B"
+    return f"{size_bytes} B"

@@ -19,17 +19,22 @@ PROTOCOLS: tuple[Protocol, ...] = ("low_latency", "low_latency_128", "simple")
 class ByProtocol(Strict):
     """A time under each protocol."""
 
-    low_latency: Seconds
-    low_latency_128: Seconds
-    simple: Seconds
+    low_latency: Seconds = 0.0
+    low_latency_128: Seconds = 0.0
+    simple: Seconds = 0.0
 
 
 class StepSpec(Strict):
     """Launch of a collective, and one step of it inside a host and between hosts under one switch."""
 
-    base: ByProtocol
-    local_step: ByProtocol
-    remote_step: ByProtocol
+    base: ByProtocol = ByProtocol()
+    local_step: ByProtocol = ByProtocol()
+    remote_step: ByProtocol = ByProtocol()
+
+    @property
+    def given(self) -> bool:
+        """Whether the file has such a table; without, a step costs the idle latency of its path."""
+        return self != StepSpec()
 
 
 class EfficiencySpec(Strict):
@@ -58,8 +63,8 @@ class ExchangeSpec(Strict):
 class ProtocolSpec(Preset):
     """A collective library preset."""
 
-    ring: StepSpec | None = None
-    tree: StepSpec | None = None
+    ring: StepSpec = StepSpec()
+    tree: StepSpec = StepSpec()
     efficiency: EfficiencySpec = EfficiencySpec()
     message: MessageSpec = MessageSpec()
     exchange: ExchangeSpec = ExchangeSpec()

@@ -93,17 +93,16 @@ def choose_experts(
         group limit: Gumbel noise on its logarithm). Default: all alike.
     """
     shape = (tokens, moe.groups, moe.experts // moe.groups)
-    if load is None:
-        score = rng.standard_normal(shape)
-    else:
-        score = rng.gumbel(size=shape) + np.log(load / load.mean()).reshape(shape[1:])
-    if gate == "deepep":
-        affinity = np.abs(score) + 1.0 if load is None else np.exp(score)
-        of_group = affinity.max(axis=2)
+    if load is not None:
+        # sigmoid of Gumbel noise plus log(load): Gumbel noise is -log of exponential noise, so both logarithms cancel
+        affinity = 1.0 / (1.0 + rng.standard_exponential(shape) / (load / load.mean()).reshape(shape[1:]))
+    elif gate == "deepep":
+        affinity = np.abs(rng.standard_normal(shape)) + 1.0
     else:
         # the sigmoid is monotone, so it matters only for the sum of a group's two best
-        affinity = 1.0 / (1.0 + np.exp(-score))
-        of_group = np.partition(affinity, -2, axis=2)[:, :, -2:].sum(axis=2)
+        affinity = 1.0 / (1.0 + np.exp(-rng.standard_normal(shape)))
+    best = np.partition(affinity, -2, axis=2)[:, :, -2:]
+    of_group = best[:, :, 1] if gate == "deepep" else best.sum(axis=2)
     kept = np.argpartition(of_group, -moe.group_limit, axis=1)[:, -moe.group_limit :]
     allowed = np.zeros((tokens, moe.groups, 1), dtype=bool)
     np.put_along_axis(allowed[:, :, 0], kept, True, axis=1)
