@@ -1,41 +1,189 @@
-"""`netsim topology`: the parts of a fabric, its latency and its price, without running anything."""
+"""`netsim topology`: what a fabric is, can do and costs, without running anything."""
 
 from __future__ import annotations
 
 import json as jsonlib
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from netsim.cli.options import Gpus, Json, Sets
 
+if TYPE_CHECKING:
+    from netsim.specs import HardwareSpec, TopologySpec
+    from netsim.specs.prices import PriceBook
+    from netsim.topologies import Topology
+
+Hardware = Annotated[str, typer.Option("--hardware", help="Host: a preset (h800, nvl72) or a TOML file.")]
+Prices = Annotated[
+    str, typer.Option("--prices", help="Price book: a preset (published, street_2026) or a TOML file.")
+]
+Years = Annotated[float, typer.Option("--years", min=0.0, help="Years of ownership.")]
+RunDays = Annotated[
+    float, typer.Option("--run-days", min=0.0, help="Days of a training run, for its energy.")
+]
+Export = Annotated[
+    str | None,
+    typer.Option(
+        "--export", help="Write the fabric: a file ending in .graphml, .json or .csv, or - for CSV."
+    ),
+]
+Draw = Annotated[
+    Path | None, typer.Option("--draw", help="Draw the fabric (or the curve) into .svg or .png.")
+]
+
 
 def topology(
-    name: Annotated[str, typer.Argument(help="A preset, a TOML file, or `list`.")],
+    name: Annotated[str, typer.Argument(help="A preset, a TOML or CSV file; or `list`, or `compare`.")],
+    others: Annotated[str | None, typer.Argument(help="With compare: fabrics, a,b,c. [default: all]")] = None,
     gpus: Gpus = 2048,
+    hardware: Hardware = "h800",
+    prices: Prices = "published",
+    years: Years = 4.0,
+    run_days: RunDays = 54.0,
     sets: Sets = None,
+    export: Export = None,
+    draw: Draw = None,
     json: Json = False,
 ) -> None:
-    """Count, check and price a fabric."""
-    from netsim import catalog
+    """Count, check and price a fabric; list the presets; or compare several at one size."""
+    from netsim.errors import NetsimError
 
+    if name != "compare" and others is not None:
+        raise NetsimError(f"{others}: a second fabric has no effect without compare")
+    if export is not None and name in ("list", "compare"):
+        raise NetsimError(f"--export: has no effect on {name}")
     if name == "list":
-        print(jsonlib.dumps(catalog.names("topology")) if json else "\n".join(catalog.names("topology")))
+        _list(json)
         return
-    from netsim.reports.cost import network_cost
-    from netsim.specs.case import make_case, parse_overrides
-    from netsim.topologies import build, latency_us, summary
+    host, book, overrides = _host_and_book(hardware, prices, sets)
+    if name == "compare":
+        _compare(others, (host, book, overrides), gpus, (years, run_days), draw, json)
+        return
+    from netsim.reports.fabrics import describe
 
-    case = make_case(name, overrides=parse_overrides(sets or []))
-    fabric = build(case.topology, case.hardware, gpus)
-    record = {
-        "topology": summary(fabric),
-        "latency_us": latency_us(fabric),
-        "cost": network_cost(fabric, case.prices),
-    }
+    fabric, record = describe(_spec(name, overrides), host, book, gpus, years, run_days)
+    if export is not None:
+        _export(fabric, export)
+        if export == "-":
+            return
+    if draw is not None:
+        from netsim.reports.drawing import draw as picture
+
+        _save(picture(fabric), draw)
     if json:
         print(jsonlib.dumps(record, indent=1))
         return
-    from netsim.cli.summary import print_record
+    _print(record)
 
-    print_record(record)
+
+def _host_and_book(
+    hardware: str, prices: str, sets: list[str] | None
+) -> tuple[HardwareSpec, PriceBook, dict[str, Any]]:
+    """Host, price book, and the overrides of the fabric."""
+    from netsim.errors import NetsimError
+    from netsim.specs import HardwareSpec, load
+    from netsim.specs.case import parse_overrides, sort_overrides
+    from netsim.specs.prices import PriceBook
+
+    given = sort_overrides(parse_overrides(sets or []))
+    for section in ("workload", "profile"):
+        for key in given[section]:
+            raise NetsimError(f"--set {section}.{key}: has no effect on a fabric")
+    host = load(HardwareSpec, "hardware", hardware, given["hardware"])
+    return host, load(PriceBook, "prices", prices, given["prices"]), given["topology"]
+
+
+def _spec(name: str, overrides: dict[str, Any]) -> TopologySpec:
+    """A preset or a TOML; a CSV of cables is the custom preset with those edges."""
+    from netsim.specs import TopologySpec, load
+
+    if name.endswith(".csv"):
+        return load(
+            TopologySpec, "topology", "custom", {"name": Path(name).stem, "custom.edges": name} | overrides
+        )
+    return load(TopologySpec, "topology", name, overrides)
+
+
+def _list(json: bool) -> None:
+    from netsim import catalog
+    from netsim.specs import TopologySpec, load
+
+    presets = {name: load(TopologySpec, "topology", name).description for name in catalog.names("topology")}
+    if json:
+        print(jsonlib.dumps(presets, indent=1))
+        return
+    for name, words in presets.items():
+        print(f"{name:<12} {words}")
+
+
+def _compare(
+    others: str | None,
+    specs: tuple[HardwareSpec, PriceBook, dict[str, Any]],
+    gpus: int,
+    spans: tuple[float, float],
+    draw: Path | None,
+    json: bool,
+) -> None:
+    from netsim import catalog
+    from netsim.reports import fabrics
+
+    host, book, overrides = specs
+    names = others.split(",") if others else [n for n in catalog.names("topology") if n != "custom"]
+    chosen = [_spec(name.strip(), overrides) for name in names]
+    rows = fabrics.compare(chosen, host, book, gpus, *spans)
+    if draw is not None:
+        sizes = [round(2 ** (n / 8)) for n in range(24, 8 * max(4, gpus.bit_length() + 2))]
+        _save(fabrics.curve_figure(fabrics.cost_curve(chosen, host, book, sizes), book), draw)
+    if json:
+        print(jsonlib.dumps(rows, indent=1))
+        return
+    from netsim.cli.fabric_tables import print_comparison
+
+    print_comparison(rows, book.name)
+
+
+def _export(fabric: Topology, target: str) -> None:
+    from netsim.errors import NetsimError, did_you_mean
+    from netsim.topologies.export import EXPORTS
+
+    suffix = "csv" if target == "-" else target.rpartition(".")[2]
+    if suffix not in EXPORTS or (target != "-" and "." not in target):
+        raise NetsimError(f"--export {target}: must be a file ending in .graphml, .json or .csv: "
+                          f"{did_you_mean(suffix, EXPORTS)}")  # fmt: skip
+    text = EXPORTS[suffix](fabric)
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    _write(Path(target), text)
+
+
+def _write(path: Path, text: str) -> None:
+    from netsim.errors import NetsimError
+
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise NetsimError(f"{path}: cannot be written: {error.strerror}") from None
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def _save(figure: Any, path: Path) -> None:
+    from netsim.errors import NetsimError
+    from netsim.reports.plots import save_png, svg
+
+    if path.suffix == ".svg":
+        _write(path, svg(figure))
+    elif path.suffix == ".png":
+        save_png(figure, path)
+        print(f"wrote {path}", file=sys.stderr)
+    else:
+        raise NetsimError(f"--draw {path}: must end in .svg or .png")
+
+
+def _print(record: dict[str, Any]) -> None:
+    from netsim.cli.fabric_tables import print_fabric
+
+    print_fabric(record)
