@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 
 from fabric_cases import NIC, NVLINK, preset
-from netsim.bench import sweep
+from netsim import catalog
+from netsim.bench import Setup, sweep
 from netsim.bench.exchange import KINDS, Tokens, exchange
 from netsim.bench.sizes import parse_counts, parse_sizes
 from netsim.collectives.catalogue import COLLECTIVES
 from netsim.collectives.experts import EXCHANGES, routed_exchange
 from netsim.collectives.plan import Group
 from netsim.errors import NetsimError
-from netsim.specs import WorkloadSpec, load
+from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
+from netsim.specs.protocol import ProtocolSpec
+from netsim.topologies import build
 from netsim.workloads.expert_load import contiguous, parse_load, route_tokens
 
 MODEL = load(WorkloadSpec, "workload", "deepseek-v3").model
@@ -91,6 +94,19 @@ def test_rows_are_sound(kind: str, fabric: str) -> None:
         assert row.bottleneck in ("latency", "nic", "nvlink", "fabric")
     assert rows[-1].bottleneck != "latency"
     assert rows[-1].utilisation > 0.95
+
+
+@pytest.mark.parametrize("fabric", catalog.names("topology"))
+def test_every_fabric_preset_runs_collectives(fabric: str) -> None:
+    spec, hardware = load(TopologySpec, "topology", fabric), load(HardwareSpec, "hardware", "h800")
+    topology = build(spec, hardware, 64)
+    nccl, deepep = (
+        Setup(topology, load(ProtocolSpec, "protocol", name), spec.routing) for name in ("nccl", "deepep")
+    )
+    for kind in COLLECTIVES:
+        row = sweep(nccl, kind, [range(64)], [1 << 30])[0]
+        assert 0 < row.wire_GBps <= NIC / 1e9 * (1 + 1e-9)
+    assert exchange(deepep, "dispatch", 64, tokens()).wire_GBps <= NIC / 1e9 * (1 + 1e-9)
 
 
 def test_rails_and_planes_agree_at_every_size() -> None:

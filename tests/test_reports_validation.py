@@ -16,8 +16,9 @@ from netsim.reports.validation_report import page, write_report
 from netsim.specs.published import PublishedSpec
 
 EVIDENCE = Path(__file__).parents[2] / "shared" / "evidence"
-NETWORK = ["deepep_h800", "isca25_fig5", "isca25_fig6", "isca25_fig7", "isca25_fig8", "isca25_table1",
-           "isca25_table2", "isca25_table3", "h800_trace", "isca25_table5", "simai_all_to_all"]  # fmt: skip
+NETWORK = ["deepep_h800", "h800_trace", "isca25_fig5", "isca25_fig6", "isca25_fig7", "isca25_fig8",
+           "isca25_inference", "isca25_table1", "isca25_table2", "isca25_table3", "isca25_table5",
+           "simai_all_to_all"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -146,6 +146,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "all_to_all_ratio": all_to_all_ratio,
     "expert_exchange": expert_exchange,
     "held_out_operators": experiments_compute.held_out_operators,
+    "inference_bound": experiments_compute.inference_bound,
     "latency": latency,
     "model_size": experiments_compute.model_size,
     "parts": parts,

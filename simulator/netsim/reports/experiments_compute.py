@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from netsim import units
 from netsim.catalog import root
 from netsim.specs import HardwareSpec, WorkloadSpec, load
 
@@ -41,6 +42,23 @@ def _size(where: Where) -> float:
             return total_parameters(model) / 1e9
         case _:
             return active_parameters(model) / 1e9
+
+
+def inference_bound(where: Sequence[Where]) -> list[float | None]:
+    """The paper's bound on decoding from dispatch and combine alone: us, ms a token, tokens a second.
+
+    An FP8 dispatch and a BF16 combine of `tokens` tokens to every chosen and shared expert, at line rate, twice a layer
+    (two micro-batches that hide each other's compute).
+    """
+    model = load(WorkloadSpec, "workload", "deepseek-v3").model
+    copies = model.moe.top_k + model.moe.shared
+    found: list[float | None] = []
+    for w in where:
+        seconds = (1 + 2) * w["tokens"] * copies * w["hidden"] / units.parse(w["rate"], "bytes/s")
+        token_s = 2 * seconds * model.layers
+        quantities = {"exchange_us": seconds * 1e6, "token_ms": token_s * 1e3, "tokens_per_s": 1 / token_s}
+        found.append(float(quantities[w["quantity"]]))
+    return found
 
 
 def training_step(where: Sequence[Where]) -> list[float | None]:
