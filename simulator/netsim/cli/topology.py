@@ -135,7 +135,7 @@ def _compare(
     chosen = [_spec(name.strip(), overrides) for name in names]
     rows = fabrics.compare(chosen, host, book, gpus, *spans)
     if draw is not None:
-        sizes = [round(2 ** (n / 8)) for n in range(24, 8 * max(4, gpus.bit_length() + 2))]
+        sizes = [round(gpus * 2 ** (n / 8)) for n in range(-32, 25)]  # a sixteenth of it to eight times
         _save(fabrics.curve_figure(fabrics.cost_curve(chosen, host, book, sizes), book), draw)
     if json:
         print(jsonlib.dumps(rows, indent=1))

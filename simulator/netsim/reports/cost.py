@@ -164,9 +164,8 @@ def _dearer(line: Line, usd: float) -> Line:
 
 def network_cost(topology: Topology, prices: PriceBook) -> dict[str, Any]:
     """The `cost` part of a result: totals in dollars and kilowatts, and the lines they are made of."""
-    return totals(bill(topology, prices), topology.endpoints, prices) | {
-        "usd_per_gpu": sum(line.usd for line in bill(topology, prices)) / topology.gpus
-    }
+    found = totals(bill(topology, prices), topology.endpoints, prices)
+    return found | {"usd_per_gpu": found["network_usd"] / topology.gpus}
 
 
 def totals(lines: list[Line], endpoints: int, prices: PriceBook) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _cables(ax: Any, here: Floats, there: Floats, parallel: Floats) -> None:
     faint = float(np.clip(40 / np.sqrt(len(here)) / 8, 0.06, 0.6))
     width = 0.4 + 0.25 * np.sqrt(parallel)
     ax.add_collection(
-        LineCollection(np.stack([here, there], axis=1), colors=_CABLE, linewidths=width, alpha=faint)
+        LineCollection(list(np.stack([here, there], axis=1)), colors=_CABLE, linewidths=width, alpha=faint)
     )
 
 

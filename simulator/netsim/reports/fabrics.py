@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from netsim.errors import NetsimError, SpecError
 from netsim.reports.cost import network_cost
 from netsim.specs import HardwareSpec, TopologySpec
@@ -136,7 +138,8 @@ def curve_figure(rows: Sequence[dict[str, Any]], prices: PriceBook) -> Any:
             label=name, color=COLOURS[number % len(COLOURS)], lw=1.4, ls="-" if number < len(COLOURS) else "--",
         )  # fmt: skip
     axes.set_xscale("log", base=2)
-    axes.set_ylim(bottom=0)
+    # a fabric that is nearly all fixed parts at small sizes would flatten the others
+    axes.set_ylim(0, 2.0 * float(np.median([row["usd_per_gpu"] for row in rows])) / 1e3)
     axes.set_xlabel("GPUs")
     axes.set_ylabel(f"network, k$ a GPU ({prices.name} prices)")
     axes.legend(fontsize=8, ncols=2)
