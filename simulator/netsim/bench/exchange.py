@@ -24,6 +24,7 @@ from netsim.collectives.experts import EXCHANGES, routed_exchange
 from netsim.collectives.plan import Group, Plan, together
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.workload import MoeSpec
+from netsim.topologies import Topology
 from netsim.workloads.expert_load import contiguous, packed, parse_load, route_tokens
 from netsim.workloads.moe import Gate, RoutingStatistics, routing_statistics, token_bytes, value_bytes
 
@@ -92,6 +93,16 @@ class ExchangeRow:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class _Traffic:
+    """What all groups move, means over their tokens, and the most loaded device over the mean one."""
+
+    groups: list[Group]
+    plan: Plan
+    routing: RoutingStatistics
+    hottest: float = 1.0
+
+
 def exchange(setup: Setup, kind: Kind, ranks: int, tokens: Tokens, mode: str = "normal") -> ExchangeRow:
     """Time one dispatch or combine of `ranks`-way expert parallelism; every group of the cluster runs at once.
 
@@ -102,86 +113,80 @@ def exchange(setup: Setup, kind: Kind, ranks: int, tokens: Tokens, mode: str = "
     if tokens.moe.experts % ranks:
         raise NetsimError(f"{ranks}-way expert parallelism, must divide {tokens.moe.experts} experts")
     groups = [Group.of(g, setup.topology.gpus_per_host) for g in groups_of(setup.topology.gpus, ranks)]
-    per_host = setup.topology.gpus_per_host
-    routing = routing_statistics(tokens.moe, ranks, per_host, setup.seed, gate=tokens.gate)
-    hottest = 1.0
     if tokens.load is None:
-        plans = [EXCHANGES[mode](group, routing, tokens.moe.top_k) for group in groups]
+        traffic = _balanced(setup, groups, tokens, mode)
     else:
-        plans, routing, hottest = _sampled(setup, kind, groups, tokens, mode, routing)
-    plan = together(plans)
+        traffic = _sampled(setup, kind, groups, tokens, mode)
     rate = (tokens.kernel_bytes_per_s or {}).get(kind, np.inf)
-    drained = drain_transfers(setup.topology, plan.transfers, setup.routing, setup.seed, rate)
-    return _row(setup, kind, groups, tokens, mode, plan, drained, routing, hottest)
+    drained = drain_transfers(setup.topology, traffic.plan.transfers, setup.routing, setup.seed, rate)
+    return _row(setup, kind, tokens, mode, traffic, drained)
 
 
-def _sampled(
-    setup: Setup, kind: Kind, groups: list[Group], tokens: Tokens, mode: str, routing: RoutingStatistics
-) -> tuple[list[Plan], RoutingStatistics, float]:
-    """Counted tokens of every group, their mean statistics, and the most loaded device over the mean."""
-    moe, per_host = tokens.moe, setup.topology.gpus_per_host
+def _balanced(setup: Setup, groups: list[Group], tokens: Tokens, mode: str) -> _Traffic:
+    """Every rank sends and receives the mean."""
+    per_host = setup.topology.gpus_per_host
+    routing = routing_statistics(tokens.moe, groups[0].ranks, per_host, setup.seed, gate=tokens.gate)
+    plans = [EXCHANGES[mode](group, routing, tokens.moe.top_k) for group in groups]
+    return _Traffic(groups, together(plans), routing)
+
+
+def _sampled(setup: Setup, kind: Kind, groups: list[Group], tokens: Tokens, mode: str) -> _Traffic:
+    """Every token of every rank, counted."""
+    moe, per_host, ranks = tokens.moe, setup.topology.gpus_per_host, groups[0].ranks
     rng = np.random.default_rng([setup.seed, _MASK])
     load = parse_load(tokens.load or "uniform", moe.experts, rng)
-    ranks = groups[0].ranks
     where = contiguous(moe.experts, ranks)
     if tokens.redundant is not None:
         where = packed(load, ranks, per_host, tokens.redundant)
-    routed = [
-        route_tokens(moe, where, ranks, per_host, tokens.tokens, load, tokens.gate, rng) for _ in groups
-    ]
-    plans = [
-        routed_exchange(group, r, mode, kind == "combine") for group, r in zip(groups, routed, strict=True)
-    ]
+    found = [route_tokens(moe, where, ranks, per_host, tokens.tokens, load, tokens.gate, rng) for _ in groups]
+    pairs = zip(groups, found, strict=True)
+    plans = [routed_exchange(group, routed, mode, kind == "combine") for group, routed in pairs]
     seen = ranks * tokens.tokens * len(groups)
-    mean = RoutingStatistics(
-        routing.group_hosts,
-        sum(int(r.to_host.sum()) for r in routed) / seen,
-        sum(int(r.inside.sum()) for r in routed) / seen,
-    )
-    return plans, mean, max(float(r.received.max() / r.received.mean()) for r in routed)
+    hosts = sum(int(routed.to_host.sum()) for routed in found) / seen
+    devices = sum(int(routed.inside.sum()) for routed in found) / seen
+    hottest = max(float(routed.received.max() / routed.received.mean()) for routed in found)
+    return _Traffic(groups, together(plans), RoutingStatistics(groups[0].hosts, hosts, devices), hottest)
 
 
 def _row(
-    setup: Setup,
-    kind: Kind,
-    groups: list[Group],
-    tokens: Tokens,
-    mode: str,
-    plan: Plan,
-    drained: Drained,
-    routing: RoutingStatistics,
-    hottest: float,
+    setup: Setup, kind: Kind, tokens: Tokens, mode: str, traffic: _Traffic, drained: Drained
 ) -> ExchangeRow:
     unit = tokens.tokens * tokens.message_bytes(kind)
+    plan, routing, several = traffic.plan, traffic.routing, traffic.groups[0].hosts > 1
     spec = setup.protocol.exchange
     launch = spec.normal if mode == "normal" else spec.low_latency
     fixed = launch + (drained.remote_latency_s or drained.local_latency_s)
     per_rank = fixed + unit * _rank_finish(drained, plan, setup.topology.gpus)
     seconds = float(per_rank.max())
-    ranks, per_host = groups[0].ranks, setup.topology.gpus_per_host
-    visited = routing.hosts if groups[0].hosts > 1 else routing.devices
-    copies = visited if mode == "normal" else float(tokens.moe.top_k)
-    inside = plan.transfers.source // per_host == plan.transfers.target // per_host
-    nvlink = float(plan.transfers.share[inside].sum()) / setup.topology.gpus * unit
+    copies = float(tokens.moe.top_k)
+    if mode == "normal":
+        copies = routing.hosts if several else routing.devices
     return ExchangeRow(
         kind=kind,
         algorithm=mode,
-        ranks=ranks,
-        groups=len(groups),
+        ranks=traffic.groups[0].ranks,
+        groups=len(traffic.groups),
         tokens=tokens.tokens,
         size_bytes=round(unit),
         time_us=seconds * 1e6,
         p50_us=float(np.percentile(per_rank, 50)) * 1e6,
         p99_us=float(np.percentile(per_rank, 99)) * 1e6,
         wire_GBps=float(drained.sent.mean()) * unit / seconds / 1e9,
-        nvlink_GBps=nvlink / seconds / 1e9,
+        nvlink_GBps=_inside(plan, setup.topology) * unit / seconds / 1e9,
         logical_GBps=copies * tokens.tokens * tokens.payload_bytes(kind) / seconds / 1e9,
         hosts_per_token=routing.hosts,
         devices_per_token=routing.devices,
         bottleneck="latency" if fixed > seconds - fixed else drained.bottleneck,
         utilisation=drained.link_load * (seconds - fixed) / seconds,
-        hottest_over_mean=hottest,
+        hottest_over_mean=traffic.hottest,
     )
+
+
+def _inside(plan: Plan, topology: Topology) -> float:
+    """Bytes that a GPU sends within its host, mean over GPUs, per byte of the unit."""
+    flows, per_host = plan.transfers, topology.gpus_per_host
+    local = flows.source // per_host == flows.target // per_host
+    return float(flows.share[local].sum()) / topology.gpus
 
 
 def _rank_finish(drained: Drained, plan: Plan, gpus: int) -> NDArray[np.float64]:
