@@ -118,6 +118,14 @@ def test_cross_validation_judges_by_what_was_not_fitted() -> None:
     ] == pytest.approx(-0.5, abs=0.05)
 
 
+def test_each_fold_is_judged_by_the_others() -> None:
+    # two launches of 2 and 8 us, a fold each: the one predicts the other, 8/2 - 1 and 2/8 - 1
+    samples = [Sample(kernels.small("s", 1, 1), seconds) for seconds in (2e-6, 8e-6)]
+    start = ClassModel(source="").model_copy(update={"call": 3e-6})
+    found = cross_validate(samples, start, DEVICE, ("call",), folds=2)
+    assert found == pytest.approx([3.0, -0.75], rel=1e-3)
+
+
 def test_waves_beat_a_constant_efficiency_where_there_are_waves() -> None:
     samples = made_up(60)
     plain = constant_efficiency(samples[:40], DEVICE)
@@ -275,6 +283,14 @@ def test_the_shipped_profiles_are_written_as_they_are_read(tmp_path: Path) -> No
     for name in ("h800", "h200"):
         profile = load(ProfileSpec, "profile", name)
         assert toml(write_profile(profile, tmp_path / "a.toml")) == toml(profile)
+
+
+def test_short_times_keep_four_digits(tmp_path: Path) -> None:
+    profile = load(ProfileSpec, "profile", "h800")
+    index = profile.classes["index"].model_copy(update={"row": 16.637e-9, "call": 2.3456e-6})
+    written = profile.model_copy(update={"classes": {**profile.classes, "index": index}})
+    read = write_profile(written, tmp_path / "a.toml").classes["index"]
+    assert (read.row, read.call) == (pytest.approx(16.64e-9), pytest.approx(2.346e-6))
 
 
 def test_a_table_of_another_device_needs_its_facts(tmp_path: Path) -> None:

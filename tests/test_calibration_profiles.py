@@ -11,6 +11,7 @@ import pytest
 
 from netsim import catalog
 from netsim.calibration.residuals import (
+    STREAMS,
     Residual,
     block_residuals,
     constant_residuals,
@@ -81,19 +82,7 @@ def test_shapes_that_were_never_fitted(
 
 
 def test_memory_bound_kernels_above_20_us(table: tuple[Residual, ...]) -> None:
-    kinds = (
-        "quant",
-        "cast_transpose",
-        "norm",
-        "rope",
-        "copy",
-        "strided",
-        "act",
-        "permute",
-        "weight_transpose",
-        "elementwise",
-    )
-    found = spread_of(held_out(table, *kinds, least_s=20e-6))
+    found = spread_of(held_out(table, *STREAMS, least_s=20e-6))
     assert found.samples >= 30
     assert found.median <= 0.05
     assert found.p90 <= 0.15

@@ -45,6 +45,15 @@ def test_kernels_find_their_annotation_and_operator(tmp_path: Path, name: str) -
     assert trace.kernels[2].annotations[0][0] == "attn(W)"
 
 
+def test_an_operator_of_another_thread_is_not_the_kernels(tmp_path: Path) -> None:
+    made = two_layers()
+    made.events.append(
+        {"ph": "X", "cat": "cpu_op", "name": "elsewhere", "ts": 0, "dur": 9999, "tid": 5, "args": {}}
+    )
+    operators = {k.operator for k in read_trace(made.write(tmp_path / "a.json")).kernels}
+    assert operators == {"LinearFP8", ""}
+
+
 def test_a_kernel_without_a_launch_is_counted(tmp_path: Path) -> None:
     made = two_layers()
     made.events = [e for e in made.events if e["cat"] != "cuda_runtime" or e["args"]["correlation"] != 3]

@@ -79,6 +79,12 @@ def test_a_known_shape_is_the_measured_time() -> None:
     assert time.seconds == pytest.approx(900.8e-6)
 
 
+def test_a_kernel_of_a_job_answers_for_its_own_name_only() -> None:
+    """Other kernels of that shape may be another library's, or in another place beside transfers."""
+    time = MODEL.operator_time(kernels.gemm_fp8("new", 4096, 7168, 16384), True)
+    assert time.origin == "model"
+
+
 def test_a_measured_kernel_keeps_its_distance_from_the_model_at_another_shape() -> None:
     # gate_dgrad took 40.5 us; half its tokens take 40.5 us x model(half) / model(measured)
     whole, half = (kernels.gemm_bf16("gate_dgrad", m, 7168, 256) for m in (4096, 2048))

@@ -16,6 +16,8 @@ from netsim.calibration.fit import Spread, predict
 from netsim.errors import NetsimError
 
 WORST = 12
+#: errors beyond it are drawn at the edge, percent
+LIMIT = 60
 
 
 def write_report(found: Calibration, folder: Path, plots: bool = True) -> list[Path]:
@@ -126,7 +128,7 @@ def _picture(found: Calibration, path: Path) -> Path:
     figure, axes = plt.subplots(rows, columns, figsize=(3.4 * columns, 2.9 * rows), squeeze=False)
     for axis, result in zip(axes.flat, results, strict=False):
         measured = np.array([s.seconds for s in result.samples]) * 1e6
-        error = 100 * result.relative
+        error = np.clip(100 * result.relative, -LIMIT, LIMIT)
         for hidden, colour, label in ((False, "0.6", "fitted"), (True, "tab:red", "held out")):
             mask = np.array([s.held_out == hidden for s in result.samples])
             if mask.any():
@@ -142,7 +144,7 @@ def _picture(found: Calibration, path: Path) -> Path:
         )
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.xaxis.set_major_formatter("{x:g}")
-        axis.set_ylim(-60, 60)
+        axis.set_ylim(-LIMIT - 3, LIMIT + 3)
         axis.set_title(result.kind, fontsize=9)
         axis.tick_params(labelsize=7)
         axis.legend(fontsize=6, loc="lower right")
@@ -150,7 +152,7 @@ def _picture(found: Calibration, path: Path) -> Path:
         axis.axis("off")
     figure.supxlabel("measured time, us", fontsize=9)
     figure.supylabel("predicted over measured - 1, %", fontsize=9)
-    figure.suptitle(f"{found.profile.name}: band of 15 %", fontsize=10)
+    figure.suptitle(f"{found.profile.name}: band of 15 %, errors beyond {LIMIT} % at the edge", fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)

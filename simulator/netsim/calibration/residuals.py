@@ -43,6 +43,7 @@ STREAMS = (
     "strided",
     "act",
     "permute",
+    "gather_transpose",
     "weight_transpose",
     "elementwise",
 )
