@@ -235,11 +235,10 @@ def _kernel_rates(profile: str) -> dict[str, float]:
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    """Rows for a person at a terminal, as wide as they need to be."""
-    table = [columns, *(tuple(_text(name, row[name]) for name in columns) for row in rows)]
-    widths = [max(len(line[n]) for line in table) for n in range(len(columns))]
-    for line in table:
-        print("  ".join(word.rjust(width) for word, width in zip(line, widths, strict=True)))
+    """Rows for a person at a terminal."""
+    from netsim.cli.rows import print_rows
+
+    print_rows([columns, *(tuple(_text(name, row[name]) for name in columns) for row in rows)])
 
 
 def _text(name: str, value: Any) -> str:

@@ -50,20 +50,27 @@ def validate(
 
 def _print(found: list[Any], checks: list[Any]) -> None:
     """The scorecard, and every miss."""
-    from rich.console import Console
-    from rich.table import Table
+    from netsim.cli.rows import print_rows
+    from netsim.reports.validation import percent, score
 
-    from netsim.reports.validation import score
-
-    console = Console()
-    table = Table(box=None, pad_edge=False)
-    for name in ("published", "rows", "calibrated", "checked", "missed", "median error", "worst"):
-        table.add_column(name, justify="left" if name == "published" else "right")
+    rows = [
+        (
+            "published",
+            "rows",
+            "calibrated",
+            "checked",
+            "missed",
+            "median",
+            "worst",
+            "median of all",
+            "worst of all",
+        )
+    ]
     for spec, mine in found:
         s = score(spec, mine)
-        errors = (f"{s.median_pct:.1f} %", f"{s.worst_pct:.1f} %")
-        table.add_row(s.name, str(s.rows), str(s.calibrated), str(s.checked), str(s.missed), *errors)
-    console.print(table)
+        errors = map(percent, (s.median_pct, s.worst_pct, s.median_all_pct, s.worst_all_pct))
+        rows.append((s.name, str(s.rows), str(s.calibrated), str(s.checked), str(s.missed), *errors))
+    print_rows(rows, left=1)
     for check in checks:
         if check.ok is False:
             print(

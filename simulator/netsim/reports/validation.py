@@ -124,7 +124,7 @@ def _median(spec: PublishedSpec, checks: Sequence[Check]) -> list[Check]:
 
 @dataclass(frozen=True)
 class Score:
-    """One published set in a line: rows, rows with a tolerance, misses, and errors of the latter (or of all)."""
+    """One published set in a line: rows, those with a tolerance, misses; absolute errors of the latter, and of all."""
 
     name: str
     description: str
@@ -132,15 +132,18 @@ class Score:
     checked: int
     missed: int
     calibrated: int
-    median_pct: float
-    worst_pct: float
+    median_pct: float | None
+    worst_pct: float | None
+    median_all_pct: float
+    worst_all_pct: float
 
 
 def score(spec: PublishedSpec, checks: Sequence[Check]) -> Score:
     """Count one set."""
     rows = [check for check in checks if not check.id.endswith(".median")]
     judged = [check for check in rows if check.ok is not None]
-    errors = [abs(check.error_pct) for check in (judged or rows)]
+    errors = [abs(check.error_pct) for check in judged]
+    every = [abs(check.error_pct) for check in rows]
     return Score(
         name=spec.name,
         description=spec.description,
@@ -148,6 +151,17 @@ def score(spec: PublishedSpec, checks: Sequence[Check]) -> Score:
         checked=len(judged),
         missed=sum(check.ok is False for check in checks),
         calibrated=sum(check.kind == "calibrated" for check in rows),
-        median_pct=median(errors),
-        worst_pct=max(errors),
+        median_pct=median(errors) if errors else None,
+        worst_pct=max(errors) if errors else None,
+        median_all_pct=median(every),
+        worst_all_pct=max(every),
     )
+
+
+def percent(value: float | None) -> str:
+    """An error for people; empty where there is none.
+
+    >>> percent(2.345), percent(None)
+    ('2.3 %', '')
+    """
+    return "" if value is None else f"{value:.1f} %"
