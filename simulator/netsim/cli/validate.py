@@ -53,23 +53,12 @@ def _print(found: list[Any], checks: list[Any]) -> None:
     from netsim.cli.rows import print_rows
     from netsim.reports.validation import percent, score
 
-    rows = [
-        (
-            "published",
-            "rows",
-            "calibrated",
-            "checked",
-            "missed",
-            "median",
-            "worst",
-            "median of all",
-            "worst of all",
-        )
-    ]
+    head = "published rows calibrated checked missed median worst median_of_all worst_of_all"
+    rows = [head.split()]
     for spec, mine in found:
         s = score(spec, mine)
         errors = map(percent, (s.median_pct, s.worst_pct, s.median_all_pct, s.worst_all_pct))
-        rows.append((s.name, str(s.rows), str(s.calibrated), str(s.checked), str(s.missed), *errors))
+        rows.append([s.name, str(s.rows), str(s.calibrated), str(s.checked), str(s.missed), *errors])
     print_rows(rows, left=1)
     for check in checks:
         if check.ok is False:
