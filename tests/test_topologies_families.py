@@ -248,6 +248,18 @@ def test_gpus_share_nics(nics: int) -> None:
     assert nic.tolist() == [nics - 1] * 3  # the plane of GPU 255's NIC
 
 
+@pytest.mark.parametrize("family", BUILT)
+@pytest.mark.parametrize(("hardware", "gpus"), [("nvl16", 512), ("nvl72", 288)])
+def test_larger_scale_up_domains_in_front_of_any_fabric(family: str, hardware: str, gpus: int) -> None:
+    host = load(HardwareSpec, "hardware", hardware)
+    t = build(spec_of(family), host, gpus)
+    assert (t.hosts, t.nics) == (gpus // host.gpus_per_host, gpus)
+    table = paths(t, "adaptive", [0, 0], [host.gpus_per_host - 1, gpus - 1], 0)
+    inside, outside = (t.link_kind[table.path(f)[[0, -1]]].tolist() for f in range(2))
+    assert inside == [LinkKind.SCALE_UP_TX, LinkKind.SCALE_UP_RX]
+    assert outside[1] == LinkKind.PCIE_RX
+
+
 def test_capacities_come_from_the_host_and_the_switch() -> None:
     t = fabric("ft2", 128)
     at = {kind: t.capacity_bytes_per_s[t.first(kind)] / 1e9 for kind in LinkKind}
