@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -75,11 +75,19 @@ def _explain(model: type[BaseModel], complaint: Any, place: str, count: int) -> 
 
 
 def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
-    current: Any = model
+    current: type[BaseModel] | None = model
     for key in keys:
-        field = getattr(current, "model_fields", {}).get(key)
-        current = field.annotation if field else None
-    return list(getattr(current, "model_fields", {}))
+        field = current.model_fields.get(key) if current else None
+        current = _table(field.annotation) if field else None
+    return list(current.model_fields) if current else []
+
+
+def _table(annotation: Any) -> type[BaseModel] | None:
+    """The spec model that an annotation is, or holds as `X | None`."""
+    for choice in (annotation, *get_args(annotation)):
+        if isinstance(choice, type) and issubclass(choice, BaseModel):
+            return choice
+    return None
 
 
 def load(model: type[S], kind: str, name: str, overrides: Mapping[str, Any] | None = None) -> S:
@@ -115,8 +123,7 @@ def all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Every dotted key of a spec model, for hints."""
     found: list[str] = []
     for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        if inner := _table(field.annotation):
             found += all_keys(inner, f"{prefix}{name}.")
         else:
             found.append(prefix + name)
