@@ -73,33 +73,42 @@ class Parts(NamedTuple):
 
 def parts_of(topology: Topology, lay_out: bool) -> Parts:
     """The parts of a built network; lengths only when asked."""
-    ups = topology.links(LinkKind.UP)
-    rate = topology.nominal_bytes_per_s[ups.start : ups.stop]
-    in_group = np.zeros(len(ups), dtype=bool)
-    if topology.family == "dragonfly":
-        pod = topology.node_pod
-        in_group = (
-            pod[topology.link_src[ups.start : ups.stop]] == pod[topology.link_dst[ups.start : ups.stop]]
-        )
     near = far = None
     if lay_out:
         from netsim.reports.layout import cable_lengths_m
 
         near, far = cable_lengths_m(topology)
-    port_rate = float(topology.nominal_bytes_per_s[topology.first(LinkKind.PORT_TX)])
-    cables = [Cables("endpoint_link", topology.endpoints, port_rate, near)]
-    for role, mask in (("switch_link", ~in_group), ("group_link", in_group)):
-        for each in np.unique(rate[mask]).tolist() or (
-            [topology.spec.switch.port_rate] if role == "switch_link" else []
-        ):
-            chosen = mask & (rate == each)
-            cables.append(Cables(role, int(chosen.sum()), each, None if far is None else far[chosen]))
+    ports, ups = topology.links(LinkKind.PORT_TX), topology.links(LinkKind.UP)
+    rate = topology.nominal_bytes_per_s[ups.start : ups.stop]
+    inside = _in_group(topology)
+    cables = _by_rate("endpoint_link", topology.nominal_bytes_per_s[ports.start : ports.stop], near)
+    cables += _by_rate("switch_link", rate[~inside], None if far is None else far[~inside])
+    cables += _by_rate("group_link", rate[inside], None if far is None else far[inside])
+    if not any(each.role == "switch_link" for each in cables):
+        cables.append(Cables("switch_link", 0, topology.spec.switch.port_rate, np.zeros(0)))
     nics = topology.hosts * topology.hardware.nics_per_host
-    switch = topology.spec.switch
+    watts, switch = topology.hardware.nic.power, topology.spec.switch
     return Parts(
-        topology.endpoints, nics, topology.hardware.nic.power, topology.switches, switch.radix, switch.port_rate,
-        tuple(cables),
-    )  # fmt: skip
+        topology.endpoints, nics, watts, topology.switches, switch.radix, switch.port_rate, tuple(cables)
+    )
+
+
+def _in_group(topology: Topology) -> NDArray[np.bool_]:
+    """Which cables between switches stay within a group of a Dragonfly, (switch_links,)."""
+    ups, pod = topology.links(LinkKind.UP), topology.node_pod
+    if topology.family != "dragonfly":
+        return np.zeros(len(ups), dtype=bool)
+    same = pod[topology.link_src[ups.start : ups.stop]] == pod[topology.link_dst[ups.start : ups.stop]]
+    return np.asarray(same, dtype=np.bool_)
+
+
+def _by_rate(role: str, rate: Floats, length_m: Floats | None) -> list[Cables]:
+    """Cables of one role, a row for each speed."""
+    rows = []
+    for each in np.unique(rate).tolist():
+        mine = rate == each
+        rows.append(Cables(role, int(mine.sum()), each, None if length_m is None else length_m[mine]))
+    return rows
 
 
 def bill(topology: Topology, prices: PriceBook) -> list[Line]:
