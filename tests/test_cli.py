@@ -115,3 +115,16 @@ def test_strict_makes_errors_of_warnings() -> None:
     done = netsim("run", *SMALL, "--strict", "--quiet")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("netsim: --strict: does not fit")
+
+
+def test_a_list_of_cables_is_a_fabric(tmp_path: Path) -> None:
+    example = Path(__file__).parents[1] / "topologies" / "example.csv"
+    mine = tmp_path / "mine.csv"
+    mine.write_text(example.read_text())
+    done = netsim("collective", "all_to_all", "-t", str(mine), "-n", "256", "--sizes", "1GiB", "--json")
+    assert done.returncode == 0, done.stderr
+    assert 30 < json.loads(done.stdout)[0]["algbw_GBps"] < 50
+    mine.write_text(example.read_text().replace("400 Gb/s", "-1 Gb/s"))
+    wrong = netsim("run", "-t", str(mine), "-n", "256")
+    assert wrong.returncode == 2
+    assert wrong.stderr.endswith("mine.csv: line 2: rate = '-1 Gb/s', must be above 0\n")

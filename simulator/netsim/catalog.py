@@ -45,7 +45,7 @@ def find(kind: str, name: str) -> Path:
 
     Raises NetsimError when there is no such file or preset, naming the nearest preset.
     """
-    if name.endswith(".toml") or "/" in name:
+    if name.endswith((".toml", ".csv")) or "/" in name:
         path = Path(name).expanduser()
         if not path.is_file():
             raise NetsimError(f"{name}: no such {kind} file")

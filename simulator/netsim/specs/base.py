@@ -93,10 +93,13 @@ def _table(annotation: Any) -> type[BaseModel] | None:
 def load(model: type[S], kind: str, name: str, overrides: Mapping[str, Any] | None = None) -> S:
     """A preset or a file, with `--set` overrides applied, as a checked spec."""
     path = catalog.find(kind, name)
+    place = catalog.display(path)
+    if kind == "topology" and path.suffix == ".csv":  # a list of cables is the edges of the preset made for it
+        edges = {"name": path.stem, "custom.edges": str(path)}
+        path, overrides = catalog.find(kind, "custom"), edges | dict(overrides or {})
     data = read_toml(path)
     for key, value in (overrides or {}).items():
         put(data, key, value)
-    place = catalog.display(path)
     if overrides:
         place += " with --set " + ", ".join(overrides)
     return validate(model, data, place)
