@@ -6,12 +6,13 @@ from netsim.reports.bubble import bubble_by_cause
 from netsim.result import phases
 from netsim.simulate import simulate
 from netsim.specs.case import make_case
+from netsim.workloads.plan import make_plan
 from netsim.workloads.schedules.ideal import BUBBLES, ChunkTimes
 
 
 def test_parts_add_up_to_the_bubble() -> None:
     case = make_case(overrides={"parallelism.pipeline": 4, "batch.microbatches": 8})
-    causes = bubble_by_cause(case, 256)
+    causes = bubble_by_cause(case, make_plan(case.workload, 256))
     assert sum(causes.values()) == pytest.approx(phases(simulate(case, 256)).mean_s["bubble"], rel=1e-9)
     assert list(causes) == ["pipeline_sends", "exposed_exchanges", "uneven_stages", "schedule"]
     assert causes["schedule"] > 0
@@ -33,6 +34,6 @@ def test_with_even_stages_and_a_free_network_1f1b_has_its_formula() -> None:
     last = next(
         b.seconds for w, b in step.timing.blocks.items() if (w.name, w.block, w.phase) == ("moe", "attn", "W")
     )
-    assert bubble_by_cause(case, 256)["schedule"] == pytest.approx(
+    assert bubble_by_cause(case, make_plan(case.workload, 256))["schedule"] == pytest.approx(
         BUBBLES["1f1b"](4, times) - 3 * last, rel=1e-3
     )

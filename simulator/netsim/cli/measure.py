@@ -1,4 +1,4 @@
-"""`netsim measure`: kernel timings of the GPU at hand, as one CSV."""
+"""`netsim measure`: timings of the GPUs at hand as one CSV, of kernels or of collectives among them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import typer
 from netsim.cli.options import Json, Quiet, Seed, WorkloadName
 
 if TYPE_CHECKING:
+    from netsim.measure.collectives_table import Machine
     from netsim.measure.plan import Measurement
     from netsim.measure.session import GpuBench, Outcome
 
@@ -24,8 +25,12 @@ Only = Annotated[
     ),
 ]
 
+_FOR_KERNELS = ("workload", "only", "quick", "listing", "side_sms")
+_FOR_COLLECTIVES = ("gpus", "sizes", "backend")
+
 
 def measure(
+    context: typer.Context,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="CSV to write; rows that it holds already are kept.")
     ] = None,
@@ -46,12 +51,37 @@ def measure(
     budget_s: Annotated[
         float | None, typer.Option("--budget-s", min=0, help="Begin nothing more after so many seconds.")
     ] = None,
+    collectives: Annotated[
+        bool, typer.Option("--collectives", help="Collectives among the GPUs of this host, not kernels.")
+    ] = False,
+    gpus: Annotated[
+        int | None,
+        typer.Option(
+            "--gpus", min=1, help="Collectives: among 2, 4, ... and so many. [default: all there are]"
+        ),
+    ] = None,
+    sizes: Annotated[
+        str | None,
+        typer.Option(
+            "--sizes", help="Collectives: low:high doubling, or a list. [default: 64B:4GiB; gloo 64B:1MiB]"
+        ),
+    ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            "--backend", help="Collectives: nccl, or gloo on CPUs. [default: nccl if there is a GPU]"
+        ),
+    ] = None,
     seed: Seed = 0,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Time the kernels of a training step on this GPU (needs torch with CUDA)."""
+    """Time the kernels of a training step on this GPU, or collectives among GPUs (needs torch with CUDA)."""
     from netsim.errors import NetsimError
+
+    _refuse(context, collectives)
+    if collectives:
+        return _collectives(output, gpus, sizes, backend, budget_s, seed, json, quiet)
     from netsim.measure import plan as plans
     from netsim.specs import WorkloadSpec, load
 
@@ -66,6 +96,68 @@ def measure(
     _report(bench, outcome, output, json, quiet)
     if outcome.wrong:
         raise typer.Exit(1)
+
+
+def _refuse(context: typer.Context, collectives: bool) -> None:
+    """Options given without effect are a mistake."""
+    from netsim.errors import NetsimError
+
+    spelled = {p.name: p.opts[-1] for p in context.command.params}
+    for name in _FOR_KERNELS if collectives else _FOR_COLLECTIVES:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            rule = (
+                "has no effect with --collectives" if collectives else "has an effect only with --collectives"
+            )
+            raise NetsimError(f"{spelled[name]}: {rule}")
+
+
+def _collectives(
+    output: Path | None,
+    gpus: int | None,
+    sizes: str | None,
+    backend: str | None,
+    budget_s: float | None,
+    seed: int,
+    json: bool,
+    quiet: bool,
+) -> None:
+    from netsim.bench.sizes import parse_sizes
+    from netsim.cli.progress import progress_bar
+    from netsim.errors import NetsimError
+    from netsim.measure import collectives_session as session
+    from netsim.measure.collectives import make_plan
+    from netsim.measure.collectives_table import Table, add_session
+
+    if output is None:
+        raise NetsimError("measure --collectives needs -o FILE.csv to write to")
+    given = parse_sizes(sizes) if sizes else None
+    torch = session.load_torch()
+    library = session.choose_backend(torch, backend)
+    gpus = session.choose_gpus(torch, library, gpus)
+    on_gpu = library == "nccl"
+    plan = make_plan(gpus, given or parse_sizes("64B:4GiB" if on_gpu else "64B:1MiB"), beside=on_gpu)
+    machine = session.machine_of(torch, library)
+    _say_what(machine, gpus, backend, quiet)
+    with Table(output, machine) as table, progress_bar("measuring", quiet) as report:
+        facts = session.provenance(torch, machine, gpus, seed)
+        add_session(output, len(table.done) + 1, facts, seed)
+        outcome = session.measure_all(plan, table, seed, budget_s, report)
+    if json:
+        print(jsonlib.dumps({"output": str(output), "provenance": facts} | asdict(outcome), indent=1))
+    _report_outcome(machine.device, outcome, output, quiet)
+    if outcome.wrong:
+        raise typer.Exit(1)
+
+
+def _say_what(machine: Machine, gpus: int, backend: str | None, quiet: bool) -> None:
+    if quiet:
+        return
+    if machine.backend == "gloo":
+        why = "" if backend else "no CUDA GPU: "
+        print(f"{why}gloo among processes of this CPU; says nothing of NVLink", file=sys.stderr)
+    if gpus == 1:
+        print("one rank: the time of launches and copies, no bandwidth figure", file=sys.stderr)
 
 
 def _list(plan: tuple[Measurement, ...], json: bool) -> None:
@@ -98,6 +190,10 @@ def _report(bench: GpuBench, outcome: Outcome, output: Path, json: bool, quiet: 
     if json:
         facts = {"output": str(output), "provenance": bench.gpu.provenance()} | asdict(outcome)
         print(jsonlib.dumps(facts, indent=1))
+    _report_outcome(bench.gpu_name, outcome, output, quiet)
+
+
+def _report_outcome(device: str, outcome: Outcome, output: Path, quiet: bool) -> None:
     if quiet:
         return
     for name, reason in outcome.wrong.items():
@@ -107,7 +203,7 @@ def _report(bench: GpuBench, outcome: Outcome, output: Path, json: bool, quiet: 
     ).items():
         print(f"refused: {kernel} ({count} measurements): {reason}", file=sys.stderr)
     print(
-        f"{outcome.measured} measured in {outcome.seconds:.0f} s on {bench.gpu_name}, {outcome.found_done} were done, "
+        f"{outcome.measured} measured in {outcome.seconds:.0f} s on {device}, {outcome.found_done} were done, "
         f"{outcome.left} left: {output}",
         file=sys.stderr,
     )

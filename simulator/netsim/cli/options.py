@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from netsim.specs.case import Case
 
 TopologyName = Annotated[
-    str, typer.Option("--topology", "-t", help="Fabric: a preset (netsim topology list), a TOML, or a CSV of cables.")
+    str,
+    typer.Option(
+        "--topology", "-t", help="Fabric: a preset (netsim topology list), a TOML, or a CSV of cables."
+    ),
 ]
 Gpus = Annotated[int, typer.Option("--gpus", "-n", help="GPUs in the cluster.")]
 WorkloadName = Annotated[str, typer.Option("--workload", "-w", help="Job: a preset or a TOML file.")]
@@ -20,7 +23,10 @@ Profile = Annotated[
     typer.Option("--profile", help="Compute profile: a preset or a TOML file. [default: the workload's]"),
 ]
 Routing = Annotated[
-    str | None, typer.Option("--routing", help="ecmp, adaptive, static, or on a Dragonfly valiant, ugal. [default: the fabric's]")
+    str | None,
+    typer.Option(
+        "--routing", help="ecmp, adaptive, static; on a Dragonfly also valiant, ugal. [default: the fabric's]"
+    ),
 ]
 Schedule = Annotated[
     str | None, typer.Option("--schedule", help="1f1b or dualpipe. [default: the workload's]")

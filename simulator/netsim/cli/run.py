@@ -66,7 +66,7 @@ def run(
     if explain:
         from netsim.reports.bubble import bubble_by_cause
 
-        result["step"]["bubble_by_cause_s"] = bubble_by_cause(case, gpus, scaling, seed)
+        result["step"]["bubble_by_cause_s"] = bubble_by_cause(case, step.plan, seed)
     for warning in result["warnings"]:
         print(f"netsim: warning: {warning}", file=sys.stderr)
     if strict:

@@ -1,4 +1,4 @@
-"""The step as a trace for the Perfetto UI (ui.perfetto.dev): a process a pipeline rank, a track a queue, a slice a task.
+"""The step as a trace for the Perfetto UI (ui.perfetto.dev): a process a rank, a track a queue, a slice a task.
 
 Ranks that shared an execution appear once. Colours come from the names: the same block has the same colour everywhere.
 

@@ -25,9 +25,12 @@ from netsim.specs.case import Case
 from netsim.topologies import build
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Chunk, Order, Unit
+from netsim.workloads.stages import Stage
 from netsim.workloads.tasks import EXPERT_TRANSFERS, Work, build_tasks
 
-LAYERS, GPUS, TOKENS = 4, 64, 4096
+GPUS, TOKENS = 64, 4096
+_STAGE: Stage = ("moe", "moe", "moe", "moe")
+LAYERS = len(_STAGE)
 #: names of the trace: the backward of a combine is a dispatch, and the other way round
 TRACE_NAMES = {
     "dispatch": "dispatch(F)",
@@ -55,7 +58,7 @@ def pair_step(case: Case) -> Step:
     """The step that consists of one overlapped pair."""
     plan = Plan(GPUS, 1, GPUS, GPUS, 1, 1, TOKENS, TOKENS)
     topology = build(case.topology, case.hardware, GPUS)
-    return simulate_job(case, topology, Job(plan, _order(), (("moe",) * LAYERS,)))
+    return simulate_job(case, topology, Job(plan, _order(), (_STAGE,)))
 
 
 def _order() -> Order:
@@ -96,7 +99,7 @@ def replay(measured: Pair) -> float:
 
     A block of the trace stands at the place of its layer pair: forward layer l beside backward layer LAYERS - 1 - l.
     """
-    graph = build_tasks(_order(), (("moe",) * LAYERS,))
+    graph = build_tasks(_order(), (_STAGE,))
     first: dict[str, list[float]] = {}
     for name, length in zip(measured.block, measured.end_s - measured.start_s, strict=True):
         first.setdefault(str(name), []).append(float(length))

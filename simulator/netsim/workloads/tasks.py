@@ -52,8 +52,8 @@ class Work(NamedTuple):
 class TaskGraph:
     """The tasks of one pipeline, in columns; a task is an index, and tasks of a rank are in queue order.
 
-    `holders` : the ranks that hold each stage. `waits[t]` holds the tasks, other than its predecessor in the queue, that
-    task t waits for.
+    `holders` : the ranks that hold each stage. `waits[t]` holds the tasks, other than its predecessor in the queue,
+    that task t waits for.
     """
 
     ranks: int
