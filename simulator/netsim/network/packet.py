@@ -106,7 +106,8 @@ def _run(rate, delay, link_ptr, link_ids, size, begin, packet_bytes, window):  #
     flow, hop, load = np.zeros(n, np.int64), np.full(n, ACK, np.int64), np.zeros(n)
     heap, pos, key = np.zeros(n, np.int64), np.full(n, -1, np.int64), np.zeros(n)
     events = 0
-    for turn in range(window):  # ties at one instant are served in the order of the heap: deterministic, in turn
+    # ties at one instant are served in the order of the heap: deterministic, in turn
+    for turn in range(window):
         for f in range(n_flows):
             if first[f] + turn < first[f + 1]:
                 flow[first[f] + turn] = f

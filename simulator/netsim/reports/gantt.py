@@ -35,7 +35,9 @@ def gantt(step: Step) -> Figure:
         span = spans[actor]
         for phase, colour in COLOURS.items():
             mine = span.phase == phase
-            bars = list(zip(span.start_s[mine].tolist(), (span.end_s - span.start_s)[mine].tolist(), strict=True))
+            bars = list(
+                zip(span.start_s[mine].tolist(), (span.end_s - span.start_s)[mine].tolist(), strict=True)
+            )
             if phase == "opt":
                 bars = [(last, total - last)]
             if bars:

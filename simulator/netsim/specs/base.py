@@ -94,7 +94,8 @@ def load(model: type[S], kind: str, name: str, overrides: Mapping[str, Any] | No
     """A preset or a file, with `--set` overrides applied, as a checked spec."""
     path = catalog.find(kind, name)
     place = catalog.display(path)
-    if kind == "topology" and path.suffix == ".csv":  # a list of cables is the edges of the preset made for it
+    # a list of cables is the edges of the preset made for it
+    if kind == "topology" and path.suffix == ".csv":
         edges = {"name": path.stem, "custom.edges": str(path)}
         path, overrides = catalog.find(kind, "custom"), edges | dict(overrides or {})
     data = read_toml(path)

@@ -92,6 +92,8 @@ def _microbatches(workload: WorkloadSpec, data: int, scaling: Scaling) -> int:
         return batch.microbatches
     share = data * batch.microbatch_sequences
     if batch.sequences % share:
-        rule = f"must be a multiple of {data} pipelines x {batch.microbatch_sequences} sequences a micro-batch"
+        rule = (
+            f"must be a multiple of {data} pipelines x {batch.microbatch_sequences} sequences a micro-batch"
+        )
         raise SpecError(workload.name, "batch.sequences", batch.sequences, rule + " under strong scaling")
     return batch.sequences // share

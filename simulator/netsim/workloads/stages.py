@@ -40,7 +40,9 @@ def split_layers(model: ModelSpec, stages: int) -> tuple[Stage, ...]:
     layers = model_layers(model)
     units = sum(kind not in _FREE for kind in layers)
     if stages > units:
-        raise SpecError(model.name, "parallelism.pipeline", stages, f"must not exceed {units} layers and heads")
+        raise SpecError(
+            model.name, "parallelism.pipeline", stages, f"must not exceed {units} layers and heads"
+        )
     quota = [units // stages + (stage < units % stages) for stage in range(stages)]
     split: list[list[LayerKind]] = [[] for _ in range(stages)]
     stage = filled = 0
