@@ -186,6 +186,14 @@ def test_random_all_to_all_against_the_plain_solver_and_conserves_bytes():
     assert (net.link_busy_s <= found[0][1]).all()
 
 
+def test_small_changes_look_at_few_links():
+    # 48 ranks, 2,256 ends, 96 links: a link is looked at about once an event, or not at all
+    net = FluidNetwork(np.ones(96), star_all_to_all(48, np.random.default_rng(2).random(48 * 47)))
+    net.start(0.0, [0])
+    assert net.advance(1e9).tolist() == [0]
+    assert net.looks < 96 * net.solves
+
+
 def test_more_bytes_on_one_link_never_end_earlier():
     # one shared link: max-min there is processor sharing, which is monotone
     sizes = np.random.default_rng(1).random(40)

@@ -1,14 +1,14 @@
 """What happens to a fluid network at an event: flows join and leave links, time moves, batches end.
 
 The rates follow in `netsim.network.filling`, once per instant. A flow that is active holds one slot in the list of
-each link it crosses; the slots of a flow form a ring, so that joining and leaving cost no search.
+each link it crosses, and its hops know where, so that joining and leaving cost no search.
 """
 
 import numpy as np
 from numba import njit
 
 from netsim.maxmin import heap_remove
-from netsim.network.filling import solve, touch
+from netsim.network.filling import enqueue, solve, swap, touch
 from netsim.network.state import (
     END_HEAP,
     END_KEY,
@@ -17,11 +17,6 @@ from netsim.network.state import (
     N_DONE,
     N_END,
     N_EVENTS,
-    N_FORCED,
-    N_STACK,
-    PENDING,
-    QUIET,
-    STACK,
     UNBOUNDED,
 )
 
@@ -72,58 +67,37 @@ def take_done(s):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
-def leave(s, c, at):  # type: ignore[no-untyped-def]
-    """Free a slot of link c: close the ring of its flow, and move the last slot of the list into the hole."""
-    gone = s.ring[at]
-    flow = s.flow[gone.flow]
-    after = s.slot[at].next
-    flow.slot = after if after != at else -1
-    s.slot[gone.prev].next = after
-    s.ring[after].prev = gone.prev
-    link = s.link[c]
-    link.active -= 1
-    last = link.first + link.active
-    if at == last:
-        return
-    s.slot[at] = s.slot[last]
-    s.ring[at] = s.ring[last]
-    if s.slot[at].next == last:
-        s.slot[at].next = at
-        s.ring[at].prev = at
-    s.ring[s.slot[at].next].prev = at
-    s.slot[s.ring[at].prev].next = at
-    if s.flow[s.ring[at].flow].slot == last:
-        s.flow[s.ring[at].flow].slot = at
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def end_flow(s, own, bound_by, now):  # type: ignore[no-untyped-def]
-    """The flow of slot `own`, bounded by that link, has all its bytes across; it leaves its links."""
-    f = s.ring[own].flow
+def end_flow(s, f, owner, now):  # type: ignore[no-untyped-def]
+    """Flow f of link `owner` has all its bytes across; it leaves its links."""
     flow = s.flow[f]
     batch = s.batch[flow.batch]
     volume = s.plan[f].size * batch.scale / flow.weight
-    level = s.link[bound_by].level
-    at, c = own, bound_by
-    for _ in range(s.slot[own].hops):
-        slot = s.slot[at]
-        part, c_next = slot.part, slot.next_link
+    level = s.level[owner]
+    for h in range(s.plan[f].first, s.plan[f + 1].first):
+        c = s.hop_link[h]
+        part = s.hop_part[h]
         link = s.link[c]
-        link.used -= part * level
+        if c == owner:
+            link.own -= 1
+            link.weight -= part
+            swap(s, s.hop_at[h], link.first + link.own)
+        else:
+            link.used -= part * level
+        link.active -= 1
+        swap(s, s.hop_at[h], link.first + link.active)
         s.tally[c].bytes += part * volume
-        after = slot.next
-        last = link.first + link.active - 1
-        leave(s, c, at)
         if link.active == 0:
             link.used = 0.0
+            link.weight = 0.0
             s.tally[c].busy += now - s.tally[c].busy_since
-        if link.level < np.inf:
-            touch(s, c)
-            s.counts[PENDING] = 1
-        at, c = at if after == last else after, c_next
+        if link.queued == 0 and s.level[c] < np.inf:
+            enqueue(s, c, 0.0)
+    touch(s, owner)
+    s.pace[owner].stale = 1
     flow.since = now
+    flow.active = 0
     batch.left -= 1
-    batch.owner = bound_by
+    batch.owner = owner
     if batch.left == 0:
         finish_batch(s, flow.batch)
 
@@ -139,10 +113,10 @@ def end_due(s, now):  # type: ignore[no-untyped-def]
         link = s.link[c]
         pace = s.pace[c]
         at = link.first
-        while at < link.first + link.active:
-            slot = s.slot[at]
-            if slot.owner == c and pace.since + (slot.end - pace.mark) / link.level <= limit:
-                end_flow(s, at, c, now)
+        while at < link.first + link.own:
+            f = s.slot_path[at].flow
+            if pace.since + (s.flow[f].end - pace.mark) / s.level[c] <= limit:
+                end_flow(s, f, c, now)
             else:
                 at += 1
 
@@ -211,65 +185,43 @@ def start_flow(s, f, now, scale, cap_scale):  # type: ignore[no-untyped-def]
     if plan.size * scale <= 0.0 or first == end:
         return
     s.batch[flow.batch].left += 1
-    s.counts[PENDING] = 1
     if plan.cap < np.inf:  # its private link is its last hop, and nobody else's
-        s.link[s.hop[end - 1].link].capacity = min(plan.cap * cap_scale, UNBOUNDED)
-    before = -1
+        s.link[s.hop_link[end - 1]].capacity = min(plan.cap * cap_scale, UNBOUNDED)
+    flow.end = plan.size * scale / flow.weight
+    flow.active = 1
     for h in range(first, end):
-        hop = s.hop[h]
-        link = s.link[hop.link]
+        c = s.hop_link[h]
+        link = s.link[c]
         at = link.first + link.active
-        slot = s.slot[at]
-        slot.part = hop.part
-        slot.end = plan.size * scale / flow.weight
-        slot.owner = -1
-        slot.hops = end - first
-        s.ring[at].flow = f
-        if before < 0:
-            flow.slot = at
-        else:
-            follow(s, before, at, hop)
-        before = at
+        s.hop_at[h] = at
+        s.slot_owner[at] = s.link.size
+        s.slot_part[at] = s.hop_part[h]
+        path = s.slot_path[at]
+        path.flow, path.first, path.hops, path.hop = f, first, end - first, h
         if link.active == 0:
-            s.tally[hop.link].busy_since = now
+            s.tally[c].busy_since = now
         link.active += 1
-        link.open += 1
-        link.open_weight += hop.part
-        if link.state == QUIET:
-            touch(s, hop.link)
-    follow(s, before, flow.slot, s.hop[first])
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def follow(s, before, at, hop):  # type: ignore[no-untyped-def]
-    """Slot `at`, of `hop`, comes after slot `before` in the ring of their flow."""
-    slot = s.slot[before]
-    slot.next = at
-    slot.next_link = hop.link
-    slot.next_part = hop.part
-    s.ring[at].prev = before
+        link.new += 1
+        link.weight += s.hop_part[h]
+        if link.queued == 0:
+            enqueue(s, c, 0.0)
 
 
 @njit(cache=True, _nrt=False)
 def set_capacity(s, now, links, capacity):  # type: ignore[no-untyped-def]
-    """Links change their capacity at `now`; every flow on them is solved again. Returns -1 or LATE."""
+    """Links change their capacity at `now`; what they carry is counted afresh. Returns -1 or LATE."""
     if overdue(s, now):
         return LATE
     move_clock(s, now)
     for i in range(links.size):
-        c = links[i]
-        link = s.link[c]
+        link = s.link[links[i]]
         link.capacity = capacity[i]
-        s.counts[PENDING] = 1
-        if link.state == QUIET and link.level < np.inf:
-            touch(s, c)
-        elif s.tally[c].forced == 0 and link.level == np.inf:
-            touch(s, c)
-            s.ranks[STACK, s.counts[N_STACK]] = c
-            s.counts[N_STACK] += 1
-        if s.tally[c].forced == 0:
-            s.tally[c].forced = 1
-            s.counts[N_FORCED] += 1
+        link.used = 0.0  # sums over an unbounded link are no base for a bounded one
+        for at in range(link.first + link.own, link.first + link.active):
+            owner = s.slot_owner[at]
+            if owner < s.link.size:
+                link.used += s.slot_part[at] * s.level[owner]
+        enqueue(s, links[i], 0.0)
     return -1
 
 
@@ -294,36 +246,18 @@ def run_to_end(s, order, start_s):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, _nrt=False)
-def rate_per_weight(s, f):  # type: ignore[no-untyped-def]
-    """The level of flow f after a solve, 0 when it is not active."""
-    at = s.flow[f].slot
-    return s.link[s.slot[at].owner].level if at >= 0 else 0.0
-
-
-@njit(cache=True, _nrt=False)
-def left_per_weight(s, f):  # type: ignore[no-untyped-def]
-    """What is left of the active flow f at the clock after a solve, bytes / weight."""
-    at = s.flow[f].slot
-    owner = s.slot[at].owner
-    pace = s.pace[owner]
-    end = s.slot[at].end
-    for _ in range(s.slot[at].hops):
-        here = s.slot[at].next
-        if s.slot[at].next_link == owner:
-            end = s.slot[here].end
-        at = here
-    done = pace.mark + s.link[owner].level * (s.clock[LAST] - pace.since)
-    return max(end - done, 0.0)
-
-
-@njit(cache=True, _nrt=False)
 def add_progress(s, total, rates):  # type: ignore[no-untyped-def]
-    """Add what active flows have carried so far to `total` (n_links,), and put rates into `rates` (n_flows,)."""
+    """After a solve: add what active flows have carried to `total` (n_links,), put rates into `rates` (n_flows,)."""
     for f in range(s.flow.size):
-        rates[f] = rate_per_weight(s, f) * s.flow[f].weight
-        if s.flow[f].slot < 0:
+        flow = s.flow[f]
+        if flow.active == 0:
             continue
-        sent = s.plan[f].size * s.batch[s.flow[f].batch].scale / s.flow[f].weight - left_per_weight(s, f)
-        for h in range(s.plan[f].first, s.plan[f + 1].first):
-            if s.hop[h].link < total.size:
-                total[s.hop[h].link] += s.hop[h].part * sent
+        first, end = s.plan[f].first, s.plan[f + 1].first
+        owner = s.slot_owner[s.hop_at[first]]
+        pace = s.pace[owner]
+        rates[f] = s.level[owner] * flow.weight
+        left = flow.end - pace.mark - s.level[owner] * (s.clock[LAST] - pace.since)
+        sent = s.plan[f].size * s.batch[flow.batch].scale / flow.weight - max(left, 0.0)
+        for h in range(first, end):
+            if s.hop_link[h] < total.size:
+                total[s.hop_link[h]] += s.hop_part[h] * sent

@@ -1,26 +1,37 @@
-"""The solve after an event: incremental, and exactly the max-min rates.
+"""The solve after an event: link by link, incremental, and exactly the max-min rates.
 
-A solve splits the active flows into *open* ones, which rise together as in progressive filling, and the rest, which
-keep their rates:
+Every active flow is owned by one link, which bounds it, and has the level of that link; a link that owns no flow has
+level infinity. Let ``m_f`` be the least level of the other links that flow f crosses. The levels are right when every
+link l that owns flows satisfies::
 
-1. Open are the new flows and every flow bounded by a link that lost a flow or changed its capacity. Opening a flow
-   opens all flows bounded by any link on its path.
-2. Links with open flows fill in order. When link l would fill at level k, but carries a flow that kept a level above
-   k, that flow is opened (and what follows from it by rule 1), and the filling goes on: the filling has not yet
-   reached the level of that flow, so opening it now equals having had it open from the start.
-3. A link that fills stops its open flows at k and bounds them.
+    sum_f part_lf * min(level_l, m_f) = capacity_l
 
-At the end every flow has a bottleneck: an opened flow by rule 3 (no flow on that link is above k, by rule 2), another
-one because its bounding link was not touched (touching it would have opened the flow, by rule 1). The max-min
-allocation is unique, so this is it. Flows below the first changed level are not visited, and links that do not bind
-are not scanned.
+every other link carries no more than its capacity, and every flow is owned by the link of least level on its path.
+Then every owner is full and none of its flows is above its level, so every flow has a bottleneck: these are *the*
+max-min rates, which are unique (`netsim.maxmin`).
 
-All flows that a link bounds have its level, so the level is kept per link, and so is their progress: an event that
-only changes levels writes nothing per flow. A flow is written to when another link comes to bound it. Each link knows
-the first end among the flows it bounds, and an indexed heap of links the first of all.
+Links for which this may fail stand in a queue. The solve takes the one of least level, finds its level given those of
+all others (the left side is concave and piecewise linear in the level, so Newton's method ends after a few steps, most
+often the first), takes the flows that others keep above that level, gives away those that another link keeps below,
+tells the links its flows cross what has changed, and queues those that own flows or are over capacity. It ends when
+the queue is empty, so whatever the order was, the answer is the right one. From nothing the order makes it progressive
+filling: the level of a link taken never falls below that of the one before, and each is taken once. After a small
+change almost every flow keeps its owner, each link whose level changes is taken about once, in the order of levels,
+and the others are not looked at.
 
-Source: uniqueness from Bertsekas and Gallager 1992, section 6.5.2; links that bound flows, ordered by level, are the
-bottleneck structure of Ros-Giralt et al., SIGMETRICS 2020.
+*It ends.* Let all links below some level have their final levels. The level found for any other link is at least what
+it would be if all the rest were unbounded, so the least of these bounds is final for its link as soon as that link and
+those that stood below it have been taken again. Least level first cannot promise that it comes to that, so after
+`PATIENCE` looks per link the queue becomes first in, first out, and each round makes one more level final. Differences
+of rounding (relative `SAME`, levels; `LEVEL_TOLERANCE`, owners) do not count as changes.
+
+All flows that a link owns have its level, so their progress is kept per link too: an event that only changes levels
+writes nothing per flow. A flow is written to when its owner changes. Each link knows the first end among its flows,
+and an indexed heap of links the first of all.
+
+Source: uniqueness from Bertsekas and Gallager 1992, section 6.5.2; links that find their level from those of the
+others and settle from the lowest up: Charny, Clark and Jain, Congestion control with explicit rate indication, ICC
+1995; links that own flows, ordered by level, are the bottleneck structure of Ros-Giralt et al., SIGMETRICS 2020.
 """
 
 import numpy as np
@@ -31,291 +42,355 @@ from netsim.network.state import (
     END_HEAP,
     END_KEY,
     END_POS,
-    FILL_HEAP,
-    FILL_KEY,
-    FILL_POS,
-    FULL,
     LAST,
     N_END,
-    N_FILL,
-    N_FORCED,
-    N_REOPENED,
+    N_LOOKS,
+    N_QUEUE,
     N_SOLVES,
-    N_STACK,
     N_TOUCHED,
     N_VISITS,
-    PENDING,
-    QUIET,
-    REOPENED,
-    REOPENED_LIST,
-    STACK,
-    TOUCHED,
+    QUEUE_HEAP,
+    QUEUE_KEY,
+    QUEUE_POS,
     TOUCHED_LIST,
+    TURN,
 )
+
+#: Levels this close (relative, 4 ulp) are unchanged.
+SAME = 2.0**-50
+#: A link that owns nothing is looked at from this part of its capacity on; its sum may have drifted by less.
+NEARLY_FULL = 1.0 - 1e-9
+#: looks per link before the queue turns first in, first out
+PATIENCE = 8
 
 # Without reference counts (the kernels allocate nothing): counting them atomically would double the time.
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
+def enqueue(s, c, key):  # type: ignore[no-untyped-def]
+    """Link c is looked at by the next solve (or this one), at `key`."""
+    heap, pos, keys = s.ranks[QUEUE_HEAP], s.ranks[QUEUE_POS], s.keys[QUEUE_KEY]
+    s.link[c].queued = 1
+    s.counts[N_QUEUE] = heap_set(heap, pos, keys, s.counts[N_QUEUE], c, key)
+
+
+@njit(cache=True, _nrt=False, forceinline=True)
+def dequeue(s, c):  # type: ignore[no-untyped-def]
+    heap, pos, keys = s.ranks[QUEUE_HEAP], s.ranks[QUEUE_POS], s.keys[QUEUE_KEY]
+    s.link[c].queued = 0
+    s.counts[N_QUEUE] = heap_remove(heap, pos, keys, s.counts[N_QUEUE], c)
+
+
+@njit(cache=True, _nrt=False, forceinline=True)
 def touch(s, c):  # type: ignore[no-untyped-def]
-    """Link c takes part in the next solve; if it bounds flows they will be opened."""
-    link = s.link[c]
-    if link.state == QUIET:
-        link.state = TOUCHED
+    """The first end on link c is to be found again."""
+    if s.link[c].touched == 0:
+        s.link[c].touched = 1
         s.ranks[TOUCHED_LIST, s.counts[N_TOUCHED]] = c
         s.counts[N_TOUCHED] += 1
-        if link.level < np.inf:
-            s.ranks[STACK, s.counts[N_STACK]] = c
-            s.counts[N_STACK] += 1
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
-def recount(s, c):  # type: ignore[no-untyped-def]
-    """Sums of link c afresh (no drift); returns the highest level that a flow on it has."""
-    link = s.link[c]
-    used = 0.0
-    open_weight = 0.0
-    top = -1.0
-    for at in range(link.first, link.first + link.active):
-        slot = s.slot[at]
-        if slot.owner < 0 or s.link[slot.owner].state == REOPENED:
-            open_weight += slot.part
-        else:
-            level = s.link[slot.owner].level
-            used += slot.part * level
-            top = max(top, level)
-    link.used = used
-    link.open_weight = open_weight
-    return top
+def estimate(link):  # type: ignore[no-untyped-def]
+    """The level of a link if owners stay; 0 when that is not known."""
+    if link.own + link.new == 0 or link.weight <= 0.0:
+        return 0.0
+    return max((link.capacity - link.used) / link.weight, 0.0)
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
-def force(s, c):  # type: ignore[no-untyped-def]
-    """The capacity of link c has changed: open every flow on it, by way of the links that bound them."""
-    link = s.link[c]
-    recount(s, c)  # sums over an unbounded link are no base for a bounded one
-    for at in range(link.first, link.first + link.active):
-        owner = s.slot[at].owner
-        if owner >= 0 and owner != c:
-            touch(s, owner)
-    s.tally[c].forced = 0
-    s.counts[N_FORCED] -= 1
+def enqueue_by_level(s, c):  # type: ignore[no-untyped-def]
+    """Link c at the level it seems to have; at the end of the queue when that is first in, first out."""
+    if s.counts[TURN] > 0:
+        s.counts[TURN] += 1
+        enqueue(s, c, float(s.counts[TURN]))
+    else:
+        enqueue(s, c, estimate(s.link[c]))
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
-def reopen(s, c, now):  # type: ignore[no-untyped-def]
-    """The flows that link c bounds rise again; all links on their paths take part."""
-    link = s.link[c]
+def tell(s, q):  # type: ignore[no-untyped-def]
+    """The sums of link q have changed."""
+    link = s.link[q]
+    if link.queued == 0 and (link.own + link.new > 0 or link.used > link.capacity * NEARLY_FULL):
+        enqueue_by_level(s, q)
+
+
+@njit(cache=True, _nrt=False, forceinline=True)
+def keep_pace(s, c, now):  # type: ignore[no-untyped-def]
+    """Bring the progress of link c to `now`, before its level or its flows change."""
     pace = s.pace[c]
-    level = link.level
-    pace.old_level, pace.old_mark, pace.old_since = level, pace.mark, pace.since
-    pace.mark += level * (now - pace.since)
+    level = s.level[c]
+    if level == np.inf:
+        pace.mark = 0.0
+        pace.first_end = np.inf
+        pace.stale = 0
+    elif pace.since < now:
+        pace.mark += level * (now - pace.since)
     pace.since = now
-    link.level = np.inf
-    link.state = REOPENED
-    s.ranks[REOPENED_LIST, s.counts[N_REOPENED]] = c
-    s.counts[N_REOPENED] += 1
-    weight = 0.0
-    for own in range(link.first, link.first + link.active):
-        slot = s.slot[own]
-        if slot.owner != c:
+    touch(s, c)
+
+
+@njit(cache=True, _nrt=False, forceinline=True)
+def find_level(s, c, level, above):  # type: ignore[no-untyped-def]
+    """The level of link c given all others, and the limit: flows that others keep above it become its own.
+
+    Newton's method from `level`; also returns the use of the flows of others, the weight of its own, and how many of
+    these it has to take.
+    """
+    link = s.link[c]
+    others, end = link.first + link.own, link.first + link.active
+    own = 0.0
+    for at in range(link.first, others):
+        own += s.slot_part[at]
+    while True:
+        limit = level * above
+        used = 0.0
+        weight = own
+        taken = 0
+        lowest = np.inf  # of the flows to be taken
+        highest = -1.0  # of those that stay with others
+        for at in range(others, end):
+            theirs = s.level[s.slot_owner[at]]
+            part = s.slot_part[at]
+            if theirs > limit:
+                weight += part
+                taken += 1
+                lowest = min(lowest, theirs)
+            else:
+                used += part * theirs
+                highest = max(highest, theirs)
+        if weight == 0.0:
+            if used <= link.capacity * above or 0.0 < level < np.inf:
+                return np.inf, limit, used, weight, taken
+            level = 0.0  # it owns nothing and is over capacity: from below
             continue
-        weight += slot.part
-        link.open += 1
-        at = own
-        for _ in range(slot.hops - 1):
-            step = s.slot[at]
-            other = s.link[step.next_link]
-            other.used -= step.next_part * level
-            other.open_weight += step.next_part
-            other.open += 1
-            if other.state == QUIET:
-                touch(s, step.next_link)
-            if slot.hops > 2:
-                at = step.next
-    link.used -= weight * level
-    link.open_weight += weight
+        found = max((link.capacity - used) / weight, 0.0)
+        ties = lowest * above >= found and highest <= found * above  # a tie may stay with either link
+        if ties or abs(found - level) <= LEVEL_TOLERANCE * found:
+            if abs(found - highest) <= LEVEL_TOLERANCE * found:
+                found = highest  # rounding must not split what symmetry makes equal
+            return found, limit, used, weight, taken
+        level = found
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
-def open_bounded(s, now):  # type: ignore[no-untyped-def]
-    """Rule 1, until nothing follows."""
-    while s.counts[N_STACK] > 0:
-        s.counts[N_STACK] -= 1
-        c = s.ranks[STACK, s.counts[N_STACK]]
-        if s.counts[N_FORCED] > 0 and s.tally[c].forced:
-            force(s, c)
-        if s.link[c].level < np.inf:
-            reopen(s, c, now)
+def swap(s, i, j):  # type: ignore[no-untyped-def]
+    """Exchange two slots of one link."""
+    if i == j:
+        return
+    a, b = s.slot_path[i], s.slot_path[j]
+    s.hop_at[a.hop], s.hop_at[b.hop] = j, i
+    a.flow, b.flow = b.flow, a.flow
+    a.first, b.first = b.first, a.first
+    a.hops, b.hops = b.hops, a.hops
+    a.hop, b.hop = b.hop, a.hop
+    s.slot_part[i], s.slot_part[j] = s.slot_part[j], s.slot_part[i]
+    s.slot_owner[i], s.slot_owner[j] = s.slot_owner[j], s.slot_owner[i]
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
-def rank(s, c, key):  # type: ignore[no-untyped-def]
-    heap, pos, keys = s.ranks[FILL_HEAP], s.ranks[FILL_POS], s.keys[FILL_KEY]
-    s.counts[N_FILL] = heap_set(heap, pos, keys, s.counts[N_FILL], c, key)
+def change_owner(s, f, old, before, new, now):  # type: ignore[no-untyped-def]
+    """Flow f passes from link `old`, which had level `before`, to link `new`, with what is left of it."""
+    flow = s.flow[f]
+    none = s.link.size
+    left = flow.end
+    keep_pace(s, new, now)
+    if old != none:
+        keep_pace(s, old, now)
+        left -= s.pace[old].mark
+        if flow.end <= s.pace[old].first_end:
+            s.pace[old].stale = 1
+    flow.end = s.pace[new].mark + max(left, 0.0)
+    s.pace[new].first_end = min(s.pace[new].first_end, flow.end)
+    after = s.level[new]
+    for h in range(s.plan[f].first, s.plan[f + 1].first):
+        q = s.hop_link[h]
+        part = s.hop_part[h]
+        link = s.link[q]
+        s.slot_owner[s.hop_at[h]] = new
+        if old == none:
+            link.new -= 1
+            link.weight -= part
+        elif q == old:
+            link.own -= 1
+            link.weight -= part
+            swap(s, s.hop_at[h], link.first + link.own)
+        else:
+            link.used -= part * before
+        if q == new:
+            swap(s, s.hop_at[h], link.first + link.own)
+            link.own += 1
+            link.weight += part
+        else:
+            link.used += part * after
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
-def unrank(s, c):  # type: ignore[no-untyped-def]
-    heap, pos, keys = s.ranks[FILL_HEAP], s.ranks[FILL_POS], s.keys[FILL_KEY]
-    s.counts[N_FILL] = heap_remove(heap, pos, keys, s.counts[N_FILL], c)
+def lowest_other(s, path, c, level):  # type: ignore[no-untyped-def]
+    """The link of least level below `level` on a path, or c."""
+    for h in range(path.first, path.first + path.hops):
+        q = s.hop_link[h]
+        if s.level[q] < level and q != c:
+            level = s.level[q]
+            c = q
+    return c
+
+
+@njit(cache=True, _nrt=False)
+def pass_on(s, path, c, old, before, new, now):  # type: ignore[no-untyped-def]
+    """`change_owner` while link c is looked at, and whom it concerns is told."""
+    first, hops = path.first, path.hops
+    change_owner(s, path.flow, old, before, new, now)
+    for h in range(first, first + hops):
+        q = s.hop_link[h]
+        if q == c:
+            continue
+        if q in (old, new) and s.link[q].queued == 0:
+            enqueue_by_level(s, q)
+        else:
+            tell(s, q)
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
-def fill_level(s, c, floor):  # type: ignore[no-untyped-def]
-    """The level at which link c fills if nothing else stops its open flows; never below `floor`."""
+def hold(s, c, level, limit, above, now):  # type: ignore[no-untyped-def]
+    """Link c has `level` from now on: take, give away or keep its flows, and tell the links they cross."""
     link = s.link[c]
-    if link.open_weight <= 0.0:
-        return floor
-    return max((link.capacity - link.used) / link.open_weight, floor)
+    old = s.level[c]
+    keep_pace(s, c, now)
+    s.level[c] = level
+    used, weight = link.used, link.weight  # with all the flows to be taken
+    given = False
+    bound = level / above
+    change = level - old
+    kept = link.first + link.own
+    s.counts[N_VISITS] += link.own
+    at = link.first
+    while at < kept:
+        path = s.slot_path[at]
+        new = lowest_other(s, path, c, bound) if change > 0.0 else c
+        if new != c:
+            given = True
+            used += s.slot_part[at] * s.level[new]
+            weight -= s.slot_part[at]
+            pass_on(s, path, c, c, old, new, now)  # swaps the last of its own to this slot
+            kept -= 1
+            continue
+        for h in range(path.first, path.first + path.hops):
+            q = s.hop_link[h]
+            if q != c:
+                s.link[q].used += s.hop_part[h] * change
+                tell(s, q)
+        at += 1
+    for at in range(kept, link.first + link.active):
+        owner = s.slot_owner[at]
+        before = s.level[owner]
+        if before <= limit or owner == c:
+            continue
+        s.counts[N_VISITS] += 1
+        path = s.slot_path[at]
+        new = lowest_other(s, path, c, bound)
+        if new != c:
+            given = True
+            used += s.slot_part[at] * s.level[new]
+            weight -= s.slot_part[at]
+        pass_on(s, path, c, owner, before, new, now)
+    link.used = used
+    link.weight = weight
+    if given and link.queued == 0:
+        enqueue_by_level(s, c)
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
-def rerank(s, c, floor):  # type: ignore[no-untyped-def]
-    if s.link[c].state != FULL:
-        rank(s, c, fill_level(s, c, floor))
+def let_go(s, c, now):  # type: ignore[no-untyped-def]
+    """Link c owns no flow."""
+    if s.level[c] < np.inf:
+        keep_pace(s, c, now)
+        s.level[c] = np.inf
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
-def open_above(s, c, level, floor, now):  # type: ignore[no-untyped-def]
-    """Rule 2 for link c: open what kept more than `level`, and rank the links that this concerns again."""
-    link = s.link[c]
-    known = s.counts[N_REOPENED]
-    for at in range(link.first, link.first + link.active):
-        owner = s.slot[at].owner
-        if (
-            owner >= 0
-            and s.link[owner].state == QUIET
-            and s.link[owner].level > level * (1.0 + LEVEL_TOLERANCE)
-        ):
-            touch(s, owner)
-    open_bounded(s, now)
-    for i in range(known, s.counts[N_REOPENED]):
-        owner = s.ranks[REOPENED_LIST, i]
-        rerank(s, owner, floor)
-        for own in range(s.link[owner].first, s.link[owner].first + s.link[owner].active):
-            slot = s.slot[own]
-            if slot.owner != owner:
-                continue
-            at = own
-            for _ in range(slot.hops - 1):
-                rerank(s, s.slot[at].next_link, floor)
-                at = s.slot[at].next
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def take_over(s, own, c):  # type: ignore[no-untyped-def]
-    """Link c bounds the flow of its slot `own` from here on: carry over what is left of it."""
-    mine = s.slot[own]
-    before = mine.owner
-    left = mine.end
-    at = own
-    for _ in range(mine.hops - 1):
-        link = s.slot[at].next_link
-        at = s.slot[at].next
-        slot = s.slot[at]
-        if link == before:
-            left = slot.end - s.pace[before].mark
-        slot.owner = c
-    mine.owner = c
-    mine.end = s.pace[c].mark + max(left, 0.0)
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def stop_open(s, c, level, now):  # type: ignore[no-untyped-def]
-    """Rule 3: link c is full; its open flows stay at `level`, and one of them ends first."""
-    link = s.link[c]
-    pace = s.pace[c]
-    if link.state != REOPENED:
-        pace.mark, pace.since, pace.old_level = 0.0, now, -1.0
-    link.level = level
-    first_end = np.inf
-    for own in range(link.first, link.first + link.active):
-        slot = s.slot[own]
-        owner = slot.owner
-        if owner != c:
-            if owner >= 0 and s.link[owner].state != REOPENED:
-                continue
-            take_over(s, own, c)
-        first_end = min(first_end, slot.end)
-        at = own
-        for _ in range(slot.hops - 1):
-            step = s.slot[at]
-            other = s.link[step.next_link]
-            other.used += step.next_part * level
-            other.open_weight -= step.next_part
-            other.open -= 1
-            if slot.hops > 2:
-                at = step.next
-    s.counts[N_VISITS] += link.open
-    link.state = FULL
-    link.used += link.open_weight * level
-    link.open_weight = 0.0
-    link.open = 0
-    pace.first_end = first_end
-    if level == pace.old_level:  # nothing has changed for it: no rounding either
-        pace.mark, pace.since = pace.old_mark, pace.old_since
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def fill(s, now):  # type: ignore[no-untyped-def]
-    """Progressive filling of the open flows."""
-    level = 0.0
+def look(s, c, now):  # type: ignore[no-untyped-def]
+    """Make the first link of the queue right, or put it back where it belongs."""
     above = 1.0 + LEVEL_TOLERANCE
-    for i in range(s.counts[N_TOUCHED]):
-        c = s.ranks[TOUCHED_LIST, i]
-        if s.link[c].open > 0:
-            rank(s, c, fill_level(s, c, 0.0))
-    while s.counts[N_FILL] > 0:
-        c = s.ranks[FILL_HEAP, 0]
-        link = s.link[c]
-        if link.open == 0:
-            unrank(s, c)
-            continue
-        known = max(s.keys[FILL_KEY, 0], level) * above
-        key = fill_level(s, c, level)
-        if key <= known:
-            top = recount(s, c)
-            key = fill_level(s, c, level)
-            if top > key * above:
-                open_above(s, c, key, level, now)
-                continue
-        if key > known:  # it stood too early in the order: flows stopped elsewhere since
-            rank(s, c, key)
-            continue
-        if key > level * above:
-            level = key
-        unrank(s, c)
-        stop_open(s, c, level, now)
+    link = s.link[c]
+    s.counts[N_LOOKS] += 1
+    level, limit, used, weight, taken = np.inf, 0.0, 0.0, 0.0, 0
+    if link.own + link.new == 0 and link.used <= link.capacity * NEARLY_FULL:
+        dequeue(s, c)
+        let_go(s, c, now)
+        return
+    known = s.keys[QUEUE_KEY, 0] * above if s.counts[TURN] == 0 else np.inf
+    key = estimate(link)
+    if key <= known:
+        level, limit, used, weight, taken = find_level(
+            s, c, key if link.own + link.new > 0 else np.inf, above
+        )
+        key = level if level < np.inf else 0.0
+    if key > known:  # it stood too early
+        enqueue(s, c, key)
+        return
+    dequeue(s, c)
+    link.used = used
+    link.weight = weight
+    if level == np.inf:
+        let_go(s, c, now)
+    elif taken > 0 or abs(level - s.level[c]) > SAME * level:
+        hold(s, c, level, limit, above, now)
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
 def settle(s):  # type: ignore[no-untyped-def]
-    """After a solve: the touched links into the heap of ends, and all marks cleared."""
+    """After a solve: the touched links into the heap of ends."""
     count = s.counts
     heap, pos, keys = s.ranks[END_HEAP], s.ranks[END_POS], s.keys[END_KEY]
     for i in range(count[N_TOUCHED]):
         c = s.ranks[TOUCHED_LIST, i]
         link = s.link[c]
-        if link.state == FULL and link.level > 0.0:
-            pace = s.pace[c]
-            due = pace.since + (pace.first_end - pace.mark) / link.level
-            count[N_END] = heap_set(heap, pos, keys, count[N_END], c, due)
-        else:
+        pace = s.pace[c]
+        link.touched = 0
+        if link.own == 0 or s.level[c] == 0.0:
             count[N_END] = heap_remove(heap, pos, keys, count[N_END], c)
-        link.state = QUIET
-        link.open_weight = 0.0
+            continue
+        if pace.stale:
+            pace.stale = 0
+            pace.first_end = np.inf
+            for at in range(link.first, link.first + link.own):
+                pace.first_end = min(pace.first_end, s.flow[s.slot_path[at].flow].end)
+        due = pace.since + (pace.first_end - pace.mark) / s.level[c]
+        count[N_END] = heap_set(heap, pos, keys, count[N_END], c, due)
     count[N_TOUCHED] = 0
-    count[N_REOPENED] = 0
+
+
+@njit(cache=True, _nrt=False, forceinline=True)
+def put_in_order(s):  # type: ignore[no-untyped-def]
+    """The links queued by events, by the levels they seem to have now that all has happened."""
+    heap, pos, keys = s.ranks[QUEUE_HEAP], s.ranks[QUEUE_POS], s.keys[QUEUE_KEY]
+    for size in range(s.counts[N_QUEUE]):
+        c = heap[size]
+        pos[c] = -1
+        heap_set(heap, pos, keys, size, c, estimate(s.link[c]))
+
+
+@njit(cache=True, _nrt=False)
+def take_turns(s):  # type: ignore[no-untyped-def]
+    """The queue becomes first in, first out: whoever stands in it gets a number in place of a level."""
+    s.counts[TURN] = s.counts[N_QUEUE]
+    for i in range(s.counts[N_QUEUE]):
+        s.keys[QUEUE_KEY, i] = i
 
 
 @njit(cache=True, _nrt=False)
 def solve(s):  # type: ignore[no-untyped-def]
     """Bring all rates up to date with what happened at the clock."""
-    if s.counts[PENDING] == 0:
+    if s.counts[N_QUEUE] == 0 and s.counts[N_TOUCHED] == 0:
         return
-    s.counts[PENDING] = 0
     s.counts[N_SOLVES] += 1
-    open_bounded(s, s.clock[LAST])
-    fill(s, s.clock[LAST])
+    s.counts[TURN] = 0
+    put_in_order(s)
+    patience = s.counts[N_LOOKS] + PATIENCE * s.link.size
+    while s.counts[N_QUEUE] > 0:
+        look(s, s.ranks[QUEUE_HEAP, 0], s.clock[LAST])
+        if s.counts[TURN] == 0 and s.counts[N_LOOKS] > patience:
+            take_turns(s)
     settle(s)

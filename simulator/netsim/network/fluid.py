@@ -147,6 +147,11 @@ class FluidNetwork:
         """Flows visited by all solves so far: the work done."""
         return int(self._s.counts[state.N_VISITS])
 
+    @property
+    def looks(self) -> int:
+        """Links whose level was looked at by all solves so far."""
+        return int(self._s.counts[state.N_LOOKS])
+
     def _progress(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         filling.solve(self._s)
         total, rates = self._s.tally["bytes"][: self._n_links].copy(), np.zeros(self._s.flow.size)
@@ -192,4 +197,4 @@ def drain(
         raise ValueError(f"start_s must be ({table.n_batches},) numbers")
     s = state.make_state(capacity, table)
     events.run_to_end(s, np.argsort(begin, kind="stable"), begin)
-    return np.where(s.flow["slot"] < 0, s.flow["since"], np.inf)
+    return np.where(s.flow["active"] == 0, s.flow["since"], np.inf)

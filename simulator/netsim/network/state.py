@@ -1,8 +1,9 @@
 """The arrays of a running fluid network: one table per noun, so that a kernel takes a handful of arguments.
 
-Rows are records (numpy structured dtypes), because a kernel that visits a flow wants its level, weight and bytes from
-one cache line. A finite rate cap is a private link of the flow behind the links of the caller, so kernels know one
-kind of constraint only. An infinite capacity becomes 1e300 bytes/s, which needs no special case.
+What a solve streams over (owner and part of every slot, level of every link) are columns; what it meets at random
+(a flow, a link, the hops of a flow) are records of at most a cache line. A finite rate cap is a private link of the
+flow behind the links of the caller, so kernels know one kind of constraint only. An infinite capacity becomes 1e300
+bytes/s, which needs no special case.
 """
 
 from typing import Any, NamedTuple
@@ -16,69 +17,54 @@ from netsim.network.flows import FlowTable
 
 UNBOUNDED = 1e300
 
-#: what a link is doing in the solve under way: REOPENED means that the flows it bounded rise again
-QUIET, TOUCHED, REOPENED, FULL = 0, 1, 2, 3
-
-# What a solve visits is kept apart from what only starts and ends need: a solve is bound by memory.
 FLOW = np.dtype(
-    [("since", "f8"), ("weight", "f8"), ("slot", "i4"), ("batch", "i4")]
-)  # start or end, s; a slot or -1
-# bytes at scale 1, bytes/s at cap scale 1 (inf: none), hop[first : next flow's first]
-PLAN = np.dtype([("size", "f8"), ("cap", "f8"), ("first", "i8")])
-HOP = np.dtype([("part", "f8"), ("link", "i4")])  # part = share x weight
-# An active flow in the list of one link. The slots of a flow form a ring; the next one's link and part are repeated
-# here, so that a solve needs no look at the next slot of a flow over two links.
-SLOT = np.dtype(
     [
-        ("part", "f8"),
-        ("next_part", "f8"),
-        (
-            "end",
-            "f8",
-        ),  # the mark of the owner's progress at which the flow ends; new flows: bytes left / weight
-        ("owner", "i4"),  # the link that bounds the flow, -1 for a new one
-        ("next_link", "i4"),
-        ("hops", "i4"),  # slots in the ring
-        ("next", "i4"),
-    ]
-)
-RING = np.dtype([("flow", "i4"), ("prev", "i4")])  # of the same slots
-LINK = np.dtype(
-    [
-        ("capacity", "f8"),
-        ("used", "f8"),  # bytes/s taken by flows that are not open
-        ("open_weight", "f8"),
-        ("level", "f8"),  # the level at which it binds, inf when it does not
-        ("open", "i4"),  # open flows on it
-        ("state", "i4"),
-        ("first", "i4"),  # its slots: slot[first : first + active]
+        ("since", "f8"),  # start or end, s
+        ("weight", "f8"),
+        # The mark of the owner's progress at which the flow ends; of a flow without owner, bytes left / weight.
+        ("end", "f8"),
+        ("batch", "i4"),
         ("active", "i4"),
     ]
 )
-# Progress of a link that bounds flows: bytes per unit of weight since some start. All flows it bounds move with it,
-# so a new level touches none of them.
+# bytes at scale 1, bytes/s at cap scale 1 (inf: none), hop[first : next flow's first]
+PLAN = np.dtype([("size", "f8"), ("cap", "f8"), ("first", "i8")])
+# of the flow in a slot: hop[first : first + hops]; `hop` is the one over this link
+PATH = np.dtype([("flow", "i4"), ("first", "i4"), ("hops", "i4"), ("hop", "i4")])
+LINK = np.dtype(
+    [
+        ("capacity", "f8"),
+        ("used", "f8"),  # bytes/s taken by the flows that other links own
+        ("weight", "f8"),  # sum of parts of its own flows and of those that no link owns yet
+        ("own", "i4"),  # its own flows: slots first up to first + own
+        ("new", "i4"),  # flows that no link owns yet
+        ("first", "i4"),  # its slots: first up to first + active
+        ("active", "i4"),
+        ("queued", "i4"),  # the next solve looks at it
+        ("touched", "i4"),  # in the list of links whose first end is to be found again
+    ]
+)
+# Progress of a link that owns flows: bytes per unit of weight since some start. All flows it owns move with it, so a
+# new level touches none of them.
 PACE = np.dtype(
     [
         ("mark", "f8"),  # progress at `since`
         ("since", "f8"),
-        ("old_level", "f8"),  # before the solve under way
-        ("old_mark", "f8"),
-        ("old_since", "f8"),
-        ("first_end", "f8"),  # the smallest `end` among the flows it bounds
+        ("first_end", "f8"),  # the smallest `end` among the flows it owns
+        ("stale", "i8"),  # the flow of `first_end` may have gone
     ]
 )
-# Bytes carried by flows that have ended, closed busy intervals; whether to open every flow on it (new capacity).
-TALLY = np.dtype([("bytes", "f8"), ("busy", "f8"), ("busy_since", "f8"), ("forced", "i8")])
+TALLY = np.dtype(
+    [("bytes", "f8"), ("busy", "f8"), ("busy_since", "f8")]
+)  # bytes of ended flows, closed busy intervals
 BATCH = np.dtype([("scale", "f8"), ("first", "i8"), ("left", "i4"), ("owner", "i4")])
 
 # rows of State.ranks (int32, per link)
-FILL_HEAP, FILL_POS, END_HEAP, END_POS, TOUCHED_LIST, STACK, REOPENED_LIST = range(7)
+QUEUE_HEAP, QUEUE_POS, END_HEAP, END_POS, TOUCHED_LIST = range(5)
 # rows of State.keys (float64, per link)
-FILL_KEY, END_KEY = range(2)
+QUEUE_KEY, END_KEY = range(2)
 # entries of State.counts
-N_REOPENED, N_TOUCHED, N_STACK, N_DONE, N_FILL, N_END, N_EVENTS, N_SOLVES, N_VISITS, N_FORCED, PENDING = (
-    range(11)
-)
+N_TOUCHED, N_DONE, N_QUEUE, N_END, N_EVENTS, N_SOLVES, N_VISITS, N_LOOKS, TURN = range(9)
 # entries of State.clock
 LAST = 0  # s, time of the last event; a pending solve belongs to it
 
@@ -88,25 +74,34 @@ class State(NamedTuple):
 
     flow: NDArray[Any]  # (n_flows,) FLOW
     plan: NDArray[Any]  # (n_flows + 1,) PLAN; the last row closes `first`
-    hop: NDArray[Any]  # (nnz + n_caps,) HOP
-    slot: NDArray[Any]  # (nnz + n_caps,) SLOT
-    ring: NDArray[Any]  # (nnz + n_caps,) RING
+    hop_link: NDArray[np.int32]  # (nnz + n_caps,)
+    hop_part: NDArray[np.float64]  # share x weight
+    hop_at: NDArray[np.int32]  # its slot, while the flow is active
+    # The active flows of each link, one slot each: its own at the front of its range, then the others.
+    slot_owner: NDArray[np.int32]  # (nnz + n_caps,) link that bounds the flow; n_links + n_caps: none yet
+    slot_part: NDArray[np.float64]
+    slot_path: NDArray[Any]  # (nnz + n_caps,) PATH
     link: NDArray[Any]  # (n_links + n_caps,) LINK
+    level: NDArray[
+        np.float64
+    ]  # (n_links + n_caps + 1,) of a link that owns flows; inf of others, and of "none"
     pace: NDArray[Any]  # (n_links + n_caps,) PACE
     tally: NDArray[Any]  # (n_links + n_caps,) TALLY
     batch: NDArray[Any]  # (n_batches + 1,) BATCH
     done: NDArray[np.int32]  # (n_batches,) batches that ended, not yet reported
-    ranks: NDArray[np.int32]  # (7, n_links + n_caps) heaps and work lists of links
+    ranks: NDArray[np.int32]  # (5, n_links + n_caps) heaps and work lists of links
     keys: NDArray[np.float64]  # (2, n_links + n_caps) heap keys
     counts: NDArray[np.int64]
     clock: NDArray[np.float64]
 
 
 @njit(cache=True)
-def _lay_out(table, cap, flow, plan, hop, link, batch):  # type: ignore[no-untyped-def]
+def _lay_out(table, cap, flow, plan, hop_link, hop_part, link, batch):  # type: ignore[no-untyped-def]
+    """Fill the static columns; a link that a flow crosses twice is one hop with both parts."""
     link_ptr, link_ids, link_share, batch_ptr, size, rate_cap, weight = table
     at = 0
     private = cap.size
+    met = np.full(cap.size, -1, np.int64)  # the last hop over each link
     for c in range(cap.size):
         link[c].capacity = min(cap[c], UNBOUNDED)
     for f in range(size.size):
@@ -114,15 +109,19 @@ def _lay_out(table, cap, flow, plan, hop, link, batch):  # type: ignore[no-untyp
         plan[f].size = size[f]
         plan[f].cap = rate_cap[f]
         flow[f].weight = weight[f]
-        flow[f].slot = -1
         for k in range(link_ptr[f], link_ptr[f + 1]):
-            hop[at].link = link_ids[k]
-            hop[at].part = link_share[k] * weight[f]
-            link[link_ids[k]].first += 1
+            c = link_ids[k]
+            if met[c] >= plan[f].first:
+                hop_part[met[c]] += link_share[k] * weight[f]
+                continue
+            met[c] = at
+            hop_link[at] = c
+            hop_part[at] = link_share[k] * weight[f]
+            link[c].first += 1
             at += 1
         if rate_cap[f] < np.inf:
-            hop[at].link = private
-            hop[at].part = weight[f]
+            hop_link[at] = private
+            hop_part[at] = weight[f]
             link[private].capacity = rate_cap[f]
             link[private].first = 1
             private += 1
@@ -132,7 +131,6 @@ def _lay_out(table, cap, flow, plan, hop, link, batch):  # type: ignore[no-untyp
     for c in range(link.size):
         at += link[c].first
         link[c].first = at - link[c].first
-        link[c].level = np.inf
     for b in range(batch_ptr.size):
         batch[b].first = batch_ptr[b]
         batch[b].owner = -1
@@ -158,24 +156,30 @@ def make_state(capacity: NDArray[np.float64], table: FlowTable) -> State:
     if nnz >= 2**31:
         raise ValueError(f"{nnz} incidences, the limit is {2**31 - 1}: fold the table or split it")
     flow, plan = np.zeros(table.n_flows, FLOW), np.zeros(table.n_flows + 1, PLAN)
-    hop, link, batch = np.zeros(nnz, HOP), np.zeros(n_links, LINK), np.zeros(table.n_batches + 1, BATCH)
+    link, batch = np.zeros(n_links, LINK), np.zeros(table.n_batches + 1, BATCH)
+    hop_link, hop_part = np.zeros(nnz, np.int32), np.zeros(nnz)
     arrays = (table.link_ptr, table.link_ids, table.link_share, table.batch_ptr)
-    _lay_out((*arrays, table.size_bytes, table.rate_cap, table.weight), cap, flow, plan, hop, link, batch)
-    ranks = np.zeros((7, n_links), np.int32)
-    ranks[FILL_POS] = ranks[END_POS] = -1
+    columns = (*arrays, table.size_bytes, table.rate_cap, table.weight)
+    _lay_out(columns, cap, flow, plan, hop_link, hop_part, link, batch)
+    ranks = np.zeros((5, n_links), np.int32)
+    ranks[QUEUE_POS] = ranks[END_POS] = -1
     return State(
         flow=flow,
         plan=plan,
-        hop=hop,
-        slot=np.zeros(nnz, SLOT),
-        ring=np.zeros(nnz, RING),
+        hop_link=hop_link,
+        hop_part=hop_part,
+        hop_at=np.zeros(nnz, np.int32),
+        slot_owner=np.zeros(nnz, np.int32),
+        slot_part=np.zeros(nnz),
+        slot_path=np.zeros(nnz, PATH),
         link=link,
+        level=np.full(n_links + 1, np.inf),
         pace=np.zeros(n_links, PACE),
         tally=np.zeros(n_links, TALLY),
         batch=batch,
         done=np.zeros(table.n_batches, np.int32),
         ranks=ranks,
         keys=np.zeros((2, n_links)),
-        counts=np.zeros(11, np.int64),
+        counts=np.zeros(9, np.int64),
         clock=np.full(1, -np.inf),
     )
