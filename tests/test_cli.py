@@ -34,6 +34,10 @@ def netsim(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProc
         (["run", "--set", "switch.radix"], "must be written key=value"),
         (["run", "--set", "switch.radios=1"], "unknown key"),
         (["run", "--csv"], "add -o DIR"),
+        (["run", "--force"], "add -o DIR"),
+        (["run", "--set", "batch.sequences=15360"], "has no effect under weak scaling"),
+        (["run", "--set", "switch.radix=64", "--set", "topology.switch.radix=128"], "given twice"),
+        (["run", "--topology", "x" * 300], "no topology preset"),
         (["run", "--tpology", "mpft"], "No such option"),
         (["runn"], "No such command"),
         (["topology", "mpft", "--gpus", "7"], "7"),
@@ -128,3 +132,25 @@ def test_a_list_of_cables_is_a_fabric(tmp_path: Path) -> None:
     wrong = netsim("run", "-t", str(mine), "-n", "256")
     assert wrong.returncode == 2
     assert wrong.stderr.endswith("mine.csv: line 2: rate = '-1 Gb/s', must be above 0\n")
+
+
+def test_a_full_disk_is_one_line() -> None:
+    start = f"{sys.executable} -c 'from netsim.cli import main; main()'"
+    done = subprocess.run(
+        ["sh", "-c", f"{start} topology mpft > /dev/full"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "netsim: cannot write the output: No space left on device\n"
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    start = f"{sys.executable} -c 'from netsim.cli import main; main()'"
+    done = subprocess.run(
+        ["bash", "-c", f"{start} schema | head -1; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from netsim.collectives import expert_exchange, point_to_point, rings, two_level_rings
+from netsim.collectives.step import StageParameters, members_a_host, step_batches
+from netsim.errors import SpecError
 from netsim.workloads.moe import RoutingStatistics
 
 
@@ -47,3 +49,23 @@ def test_two_levels_leave_an_eighth_for_the_nics() -> None:
 def test_point_to_point_is_one_flow_a_pair() -> None:
     flows = point_to_point(np.arange(4), np.arange(4, 8))
     assert flows.share.tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize("expert", [1, 2, 4, 8])
+def test_gradients_cross_the_nics_once_a_host_however_small_the_groups(expert: int) -> None:
+    # two ranks of 8 GPUs, a host each, both holding both stages: dense gradients over 2 hosts of 8,
+    # so 1/8 x 1/2 of a parameter on each NIC; experts over 2 x 8/expert copies, of which hosts hold half each
+    placement = np.arange(16).reshape(2, 8 // expert, expert)
+    held = [StageParameters(dense=1.0, expert=0.0)] * 2
+    routing = RoutingStatistics(1, 1.0, 1.0)
+    batches = step_batches(placement, 8, routing, held, [(0, 1), (0, 1)], [])
+    for batch in (b for b in batches if b.key[0] == "gradient"):
+        flows = batch.transfers
+        remote = flows.source // 8 != flows.target // 8
+        np.testing.assert_allclose(np.bincount(flows.source[remote], flows.share[remote], 16), 1 / 16)
+        np.testing.assert_allclose(np.bincount(flows.source[~remote], flows.share[~remote], 16), 7 / 8)
+
+
+def test_hosts_that_hold_unequal_parts_of_a_stage_are_refused() -> None:
+    with pytest.raises(SpecError, match="share hosts of 8 GPUs evenly"):
+        members_a_host(np.arange(12), 8)

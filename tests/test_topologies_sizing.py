@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netsim.specs import HardwareSpec, TopologySpec, load
+from netsim.topologies import build, check
 from netsim.topologies.sizing import fewest_uppers, leaf_limit, ports_down, shape, uplinks
 
 
@@ -69,3 +71,16 @@ def test_equal_switch_counts_take_the_largest_pods() -> None:
 @pytest.mark.parametrize(("radix", "endpoints"), [(64, 65536), (128, 524288), (8, 128)])
 def test_limit_of_three_tiers_is_k_cubed_over_four(radix: int, endpoints: int) -> None:
     assert leaf_limit(3, radix, (1.0, 1.0)) * ports_down(radix, 1.0) == endpoints == radix**3 // 4
+
+
+@pytest.mark.parametrize("gpus", [512, 1024, 2048])
+def test_more_oversubscription_never_needs_more_switches(gpus: int) -> None:
+    # 51 ports down leave 13 up, a prime number that divides over no fewer than 13 spines; fewer ports down do better
+    hardware = load(HardwareSpec, "hardware", "h800")
+    counts = []
+    for over in (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0):
+        spec = load(TopologySpec, "topology", "mpft", {"oversubscription": [over]})
+        topology = build(spec, hardware, gpus)
+        check(topology)
+        counts.append(topology.switches)
+    assert counts == sorted(counts, reverse=True)

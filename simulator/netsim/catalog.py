@@ -47,13 +47,21 @@ def find(kind: str, name: str) -> Path:
     """
     if name.endswith((".toml", ".csv")) or "/" in name:
         path = Path(name).expanduser()
-        if not path.is_file():
+        if not _is_file(path):
             raise NetsimError(f"{name}: no such {kind} file")
         return path
     path = folder(kind) / f"{name}.toml"
-    if not path.is_file():
+    if not _is_file(path):
         raise NetsimError(f"no {kind} preset {name!r}: {did_you_mean(name, names(kind))}")
     return path
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def display(path: Path) -> str:

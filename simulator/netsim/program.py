@@ -139,7 +139,8 @@ class _Transfers:
 
     def _transfer(self, work: Work, key: tuple[str, int], rendezvous: int = -1) -> Transfer:
         cost = self.cost(work)
-        latency = cost.setup_s + self.traffic.latency_s[key]
+        # what moves nothing pays nothing
+        latency = cost.setup_s + self.traffic.latency_s[key] if cost.unit_bytes else cost.setup_s
         return Transfer(
             self.traffic.batch_ids[key], cost.unit_bytes, cost.kernel_bytes_per_s, latency, rendezvous
         )

@@ -176,9 +176,14 @@ def _one_collective(
         last = np.array([seconds[columns.work[mine] == w].min() for w in np.unique(columns.work[mine])])
         seconds, weight, overlapped = last, np.ones(len(last), dtype=int), np.zeros(len(last), dtype=bool)
     wire_mean = float(np.average(wire[mine], weights=columns.groups_in[columns.actor[mine]]))
-    hosts = step.routing.group_hosts
-    logical = wire_mean * hosts / (hosts - 1) if kind in EXPERT_TRANSFERS and hosts > 1 else wire_mean
-    words, counts = np.unique(bottleneck[mine], return_counts=True)
+    logical = wire_mean
+    if kind in EXPERT_TRANSFERS:  # every host that a token visits counts, its own included
+        units = np.array([step.program.transfers[t].unit_bytes for t in step.program.transfer[mine]])
+        logical = (
+            float(np.average(units, weights=columns.groups_in[columns.actor[mine]])) * step.routing.hosts
+        )
+    words, which = np.unique(bottleneck[mine], return_inverse=True)
+    counts = np.bincount(which, weights=columns.groups_in[columns.actor[mine]])
     return CollectiveStatistics(
         kind=kind,
         count=int(weight.sum()),

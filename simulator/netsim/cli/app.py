@@ -54,7 +54,7 @@ def run_app(arguments: Sequence[str]) -> int:
     try:
         status = get_command(app).main(args=list(arguments), prog_name="netsim", standalone_mode=False)
         sys.stdout.flush()
-        return int(status or 0)
+        return _say("interrupted", 130) if status == 130 else int(status or 0)
     except NetsimError as error:
         return _say(str(error), error.exit_code)
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
@@ -62,10 +62,16 @@ def run_app(arguments: Sequence[str]) -> int:
         return 0
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted", 130)
+    except SystemExit:  # rich gives up on a closed pipe
+        return 0
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (the interpreter flushes it on its way out)
+        return _say(f"cannot write the output: {error.strerror}", 2)
     except Exception as error:
         if not hasattr(error, "format_message"):  # click's own usage errors have one
             raise
-        return _say(error.format_message(), getattr(error, "exit_code", 2))
+        line = error.format_message()
+        return _say(line, getattr(error, "exit_code", 2)) if line else 2
 
 
 def _say(line: str, status: int) -> int:

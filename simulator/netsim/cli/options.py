@@ -29,7 +29,10 @@ Routing = Annotated[
     ),
 ]
 Schedule = Annotated[
-    str | None, typer.Option("--schedule", help="1f1b or dualpipe. [default: the workload's]")
+    str | None,
+    typer.Option(
+        "--schedule", help="1f1b, interleaved, zb1p, dualpipe, dualpipe_v. [default: the workload's]"
+    ),
 ]
 Scaling = Annotated[
     str,

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _ORIGINS = {"table": "measured table", "model": "calibrated model", "extrapolated": "extrapolated"}
@@ -16,7 +17,7 @@ def print_summary(result: dict[str, Any]) -> None:
     console = Console(highlight=False)
     step, work, fabric = result["step"], result["workload"], result["topology"]
     console.print(
-        f"[bold]{work['model']}[/bold] on {fabric['gpus']:,} GPUs over [bold]{fabric['name']}[/bold]: "
+        f"[bold]{escape(work['model'])}[/bold] on {fabric['gpus']:,} GPUs over [bold]{escape(fabric['name'])}[/bold]: "
         f"[bold]{step['time_s']:.3f} s[/bold] a step of {work['tokens_per_step']:,} tokens"
     )
     console.print(
@@ -72,8 +73,8 @@ def _collectives(rows: list[dict[str, Any]]) -> Table:
             f"{row['mean_ms']:.2f}",
             f"{row['p99_ms']:.2f}",
             f"{row['wire_bytes_per_gpu'] / 1e6:.1f}",
-            f"{row['wire_GBps']:.1f}",
-            f"{row['logical_GBps']:.1f}",
+            "" if row["wire_GBps"] is None else f"{row['wire_GBps']:.1f}",
+            "" if row["logical_GBps"] is None else f"{row['logical_GBps']:.1f}",
             row["bottleneck"],
         )
     return table

@@ -26,6 +26,7 @@ from netsim.collectives.transfers import (
     scaled,
     two_level_rings,
 )
+from netsim.errors import SpecError
 from netsim.workloads.moe import RoutingStatistics
 
 SENDER, RECEIVER, MEMBER = 1, 2, 3
@@ -83,13 +84,31 @@ def step_batches(
     return batches
 
 
+def members_a_host(gpus: NDArray[np.int64], gpus_per_host: int) -> int:
+    """How many of `gpus`, (n,) host by host, share each host.
+
+    Raises SpecError when hosts hold different numbers of them: rings over hosts would be of different lengths.
+    """
+    host = gpus // gpus_per_host
+    edges = np.flatnonzero(np.diff(host, prepend=-1, append=-1))
+    counts = np.diff(edges)
+    if len(set(counts.tolist())) > 1:
+        rule = f"ranks of a stage must share hosts of {gpus_per_host} GPUs evenly, found {sorted(set(counts.tolist()))}"
+        raise SpecError("placement", "GPUs of a stage", len(gpus), rule)
+    return int(counts[0])
+
+
 def _gradients(
     placement: NDArray[np.int64], gpus_per_host: int, stage: int, held: StageParameters, ranks: list[int]
 ) -> Batch:
     _, groups, expert = placement.shape
-    # group by group, each with its copies at the other ranks: every group then has the same place in the ring
-    gpus = placement[ranks].transpose(1, 0, 2)
-    width = min(gpus_per_host, groups * expert)
+    # group by group, each with its copies at the other ranks: every group then has the same place in the ring;
+    # groups that share a host stay together
+    together = max(1, min(groups, gpus_per_host // expert))
+    gpus = placement[ranks]
+    if groups % together == 0:
+        gpus = gpus.reshape(len(ranks), groups // together, together * expert).transpose(1, 0, 2)
+    width = members_a_host(gpus.ravel(), gpus_per_host)
     dense = scaled(two_level_rings(gpus.reshape(-1, width)), held.dense)
     own_experts = scaled(rings(gpus.reshape(-1, expert)), held.expert)
     members = tuple((rank * groups + group, MEMBER) for rank in ranks for group in range(groups))

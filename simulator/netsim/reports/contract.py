@@ -16,6 +16,8 @@ from netsim.workloads.model import flops_per_token
 
 SCHEMA = 1
 _DAY_S = 86400.0
+#: bytes/s of the NICs that transfer kernels were measured with: 400 Gb/s ConnectX-7 (DeepEP, and the H800 trace)
+_MEASURED_LINE_RATE = 50e9
 
 
 def contract(step: Step) -> dict[str, Any]:
@@ -41,7 +43,8 @@ def _workload(step: Step) -> dict[str, Any]:
         "name": step.case.workload.name,
         "model": step.case.workload.model.name,
         "parallelism": plan.describe(),
-        "stages": plan.pipeline,
+        "pipeline_ranks": plan.pipeline,
+        "stages": len(step.stages),
         "expert_parallel": plan.expert,
         "data_parallel": plan.data,
         "schedule": step.case.workload.schedule.name,
@@ -89,8 +92,8 @@ def _collectives(step: Step) -> list[dict[str, Any]]:
             "mean_alone_ms": None if c.mean_alone_s is None else c.mean_alone_s * 1e3,
             "mean_overlapped_ms": None if c.mean_overlapped_s is None else c.mean_overlapped_s * 1e3,
             "wire_bytes_per_gpu": c.wire_bytes_per_gpu,
-            "wire_GBps": c.wire_bytes_per_gpu / c.mean_s / 1e9,
-            "logical_GBps": c.logical_bytes_per_gpu / c.mean_s / 1e9,
+            "wire_GBps": c.wire_bytes_per_gpu / c.mean_s / 1e9 if c.mean_s else None,
+            "logical_GBps": c.logical_bytes_per_gpu / c.mean_s / 1e9 if c.mean_s else None,
             "bottleneck": c.bottleneck,
         }
         for c in collective_statistics(step)
@@ -115,12 +118,21 @@ def _memory(step: Step) -> dict[str, Any]:
 def warnings(step: Step) -> list[str]:
     """What a reader must know before believing the rest; `--strict` makes errors of them."""
     worst, capacity = max(step.memory, key=lambda rank: rank.total), step.case.hardware.gpu.hbm
-    if worst.total <= capacity:
-        return []
-    return [
-        f"does not fit: rank {worst.rank} needs {worst.total / 1e9:.1f} GB of {capacity / 1e9:.0f} GB, most of it "
-        f"{worst.largest} ({worst.parts[worst.largest] / 1e9:.1f} GB)"
-    ]
+    found = []
+    if worst.total > capacity:
+        found.append(
+            f"does not fit: rank {worst.rank} needs {worst.total / 1e9:.1f} GB of {capacity / 1e9:.0f} GB, most of it "
+            f"{worst.largest} ({worst.parts[worst.largest] / 1e9:.1f} GB)"
+        )
+    line, kernels = step.case.hardware.nic.line_rate, step.case.profile.transfers
+    fastest = max((kernel.alone for kernel in kernels.values()), default=float("inf"))
+    if line > _MEASURED_LINE_RATE and fastest < line:
+        found.append(
+            f"NICs of {line / 1e9:.0f} GB/s gain little: dispatch and combine kernels stay at most at the "
+            f"{fastest / 1e9:.1f} GB/s that profile {step.case.profile.name} measured with "
+            f"{_MEASURED_LINE_RATE / 1e9:.0f} GB/s NICs (profile.transfers)"
+        )
+    return found
 
 
 def _provenance(step: Step) -> dict[str, Any]:

@@ -104,6 +104,8 @@ def sort_overrides(overrides: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     sorted_out: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     for key, value in overrides.items():
         section, rest = _section_of(key)
+        if rest in sorted_out[section]:
+            raise NetsimError(f"--set {key}: given twice, once with the name of its spec")
         sorted_out[section][rest] = value
     return sorted_out
 

@@ -27,17 +27,23 @@ Ints = NDArray[np.int64]
 
 
 class Widths(NamedTuple):
-    """What sizes a tree: NICs a host, planes, switch tiers, radix, oversubscription below the top."""
+    """What sizes a tree: NICs a host, planes, switch tiers, radix, oversubscription below the top.
+
+    leaf_ports : ports of a leaf that may face endpoints; 0 for as many as the oversubscription allows
+    """
 
     nics: int
     planes: int
     tiers: int
     radix: int
     oversubscription: tuple[float, ...]
+    leaf_ports: int = 0
 
     @property
     def down(self) -> int:
         """Ports of a leaf that face endpoints."""
+        if self.leaf_ports:
+            return self.leaf_ports
         return self.radix if self.tiers == 1 else ports_down(self.radix, self.oversubscription[0])
 
     @property

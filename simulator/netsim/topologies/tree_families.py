@@ -41,7 +41,10 @@ def tree_family(
         return f"{tiers} of radix {found.radix} hold{'s' * (found.tiers == 1)} {endpoints:,} endpoints{plane}"
 
     def fabric(spec: TopologySpec, hardware: HardwareSpec, hosts: int) -> Fabric:
-        found = widths(spec, hardware)
+        choices = _leaf_choices(widths(spec, hardware), limit, hosts)
+        return min((_fabric(spec, found, hosts) for found in choices), key=lambda f: f.switch_tier.size)
+
+    def _fabric(spec: TopologySpec, found: Widths, hosts: int) -> Fabric:
         taken = seats(found, hosts)
         if not every_plane:
             return tree_fabric(grow(found, taken))
@@ -50,6 +53,18 @@ def tree_family(
         )._replace(nic_ports=spec.planes)
 
     return Family(max_hosts, extent, fabric)
+
+
+def _leaf_choices(found: Widths, limit: Callable[[Widths], int], hosts: int) -> list[Widths]:
+    """Ways to divide the ports of a leaf: the fewest leaves need not make the fewest switches.
+
+    A leaf with a prime number of uplinks can only be wired to as many spines; giving up a port or two divides better.
+    Without oversubscription half of the ports face down, as everywhere.
+    """
+    if found.tiers == 1 or found.oversubscription[0] == 1.0:
+        return [found]
+    fewer = range(found.down - 1, found.down * 3 // 4, -1)
+    return [found, *(w for d in fewer if hosts <= limit(w := found._replace(leaf_ports=d)))]
 
 
 def tree_fabric(tree: Tree) -> Fabric:

@@ -101,7 +101,8 @@ def choose_experts(
     else:
         # the sigmoid is monotone, so it matters only for the sum of a group's two best
         affinity = 1.0 / (1.0 + np.exp(-rng.standard_normal(shape)))
-    best = np.partition(affinity, -2, axis=2)[:, :, -2:]
+    few = min(2, affinity.shape[2])
+    best = np.partition(affinity, -few, axis=2)[:, :, -few:]
     of_group = best[:, :, 1] if gate == "deepep" else best.sum(axis=2)
     kept = np.argpartition(of_group, -moe.group_limit, axis=1)[:, -moe.group_limit :]
     allowed = np.zeros((tokens, moe.groups, 1), dtype=bool)
