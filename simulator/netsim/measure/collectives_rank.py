@@ -104,6 +104,9 @@ class Rank:
         self.job = job
         self.torch = torch = importlib.import_module("torch")
         self.dist = importlib.import_module("torch.distributed")
+        dist = self.dist  # torch 2.13 has new names for these two, and warns of the old ones
+        self.scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+        self.gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
         self.cuda = job.backend == "nccl"
         self.device = torch.device("cuda", job.rank) if self.cuda else torch.device("cpu")
         if self.cuda:
@@ -258,10 +261,10 @@ class Operation:
         self.rank.dist.all_reduce(self.given)
 
     def _reduce_scatter(self) -> None:
-        self.rank.dist.reduce_scatter_tensor(self.taken, self.given)
+        self.rank.scatter(self.taken, self.given)
 
     def _all_gather(self) -> None:
-        self.rank.dist.all_gather_into_tensor(self.taken, self.given)
+        self.rank.gather(self.taken, self.given)
 
     def _all_to_all(self) -> None:
         self.rank.dist.all_to_all_single(self.taken, self.given)
