@@ -15,6 +15,7 @@ FLOORS = [
     ["network", "traffic", "program", "executor", "result", "tables", "simulate", "bench"],
     ["reports", "measure", "calibration"],
     ["cli"],
+    ["__main__"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 APART = {"topologies", "workloads"}  # same floor, and strangers to each other
