@@ -18,6 +18,7 @@ FOLDERS = {
     "profile": "workloads/compute",
     "prices": "topologies/prices",
     "protocol": "topologies/protocols",
+    "reliability": "topologies/reliability",
     "published": "reports/published",
 }
 

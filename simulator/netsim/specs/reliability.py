@@ -1,0 +1,45 @@
+"""The spec of a reliability table: how often each kind of part fails, how long until it is back, and who says so.
+
+A part that a table leaves out never fails. Rates are constant in time (no infant mortality, no wear): the time to the
+next failure of a part is exponential with mean `mtbf`. `software` counts per GPU of a job: bugs, time-outs and what
+else stops a job without a broken part.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from netsim.specs.base import Preset, Strict
+from netsim.specs.prices import Status
+from netsim.units import Seconds
+
+
+class PartReliability(Strict):
+    """One kind of part: mean time between failures of one such part, and mean time until a failed one is back."""
+
+    mtbf: Annotated[Seconds, Field(gt=0.0)]
+    repair: Seconds
+    status: Status
+    source: Annotated[str, Field(min_length=1)]
+
+
+class ReliabilitySpec(Preset):
+    """A reliability preset. `host`: all of a host but its GPUs and NICs; `cable`: one cable with both its ends."""
+
+    gpu: PartReliability | None = None
+    scale_up: PartReliability | None = None
+    host: PartReliability | None = None
+    nic: PartReliability | None = None
+    cable: PartReliability | None = None
+    switch: PartReliability | None = None
+    software: PartReliability | None = None
+
+    def parts(self) -> dict[str, PartReliability]:
+        """The kinds of part that fail, by name."""
+        found = {name: getattr(self, name) for name in PARTS}
+        return {name: part for name, part in found.items() if part is not None}
+
+
+PARTS = ("gpu", "scale_up", "host", "nic", "cable", "switch", "software")
