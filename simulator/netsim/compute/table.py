@@ -48,7 +48,7 @@ def lookup(row: OperatorRow, op: Operator, scale: float) -> Lookup | None:
     scale : what the overlapped times of the row are multiplied by, to be those of another context
     """
     if not row.rows:
-        return Lookup(row.overlapped * scale, True) if row.shape == op.shape else None
+        return Lookup(row.overlapped * scale, True) if row.shape == op.shape and op.context == 1 else None
     if row.shape[1:] != op.shape[1:]:
         return None
     seconds, inside = _line(row, op.shape[0])
@@ -64,7 +64,10 @@ def measured_operator(row: OperatorRow, op: Operator) -> Operator | None:
     size = math.prod(row.shape) / math.prod(op.shape)
     # attention: the work of a token also goes with the length of its sequence
     pairs = row.shape[2] / op.shape[2] if row.kind.startswith("attention") else 1.0
-    return replace(op, shape=row.shape, bytes=op.bytes * size, flops=op.flops * size * pairs)
+    # rows are of whole sequences; a share of one reads all keys and values, and its own queries and outputs
+    whole = 2.0 / (1.0 + 1.0 / op.context)
+    flops = op.flops * size * pairs * op.context
+    return replace(op, shape=row.shape, bytes=op.bytes * size * whole, flops=flops, context=1)
 
 
 def alone_s(row: OperatorRow, beside_factor: float, overlapped_factor: float) -> float:

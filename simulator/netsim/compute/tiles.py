@@ -137,10 +137,10 @@ def attention_s(op: Operator, model: ClassModel, speed: Speed) -> float:
         return _smooth_s(op, model, speed)
     sequences, heads, length, *_ = op.shape
     queries, keys = model.tiles[0]
-    pair_flops = op.flops / op.calls / (sequences * heads * length**2 / 2)
+    pair_flops = op.context * op.flops / op.calls / (sequences * heads * length**2 / 2)
     pair_s = pair_flops * queries * keys / ((model.efficiency or 1.0) * speed.sm_flops_per_s)
     overhead = model.tile_overhead * speed.stretch
     blocks = math.ceil(length / queries)
     met = sum(math.ceil(min((i + 1) * queries, length) / keys) for i in range(blocks))
-    work = sequences * heads * (blocks * overhead + met * pair_s)
+    work = sequences * heads * (blocks * overhead + met * pair_s) / op.context
     return work / speed.sms + model.tail * (overhead + math.ceil(length / keys) * pair_s)

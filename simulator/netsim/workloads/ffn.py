@@ -5,6 +5,9 @@ copied to their experts, grouped GEMMs, SwiGLU, the casts and transposes around 
 tokens. The dense FFN has the kernels of the shared expert at `dense_width` (the trace holds no dense layer:
 their times come from the model). Left out: rows padded to 128 an expert, which add about one percent.
 
+Under tensor parallelism the width of the dense FFN is divided; experts, shared ones too, stay whole and work on the
+tokens that are a rank's own between the divided products.
+
 Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 2.1.2 and 3.3.
 """
 
@@ -46,9 +49,7 @@ def moe_block(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
 
 def dense_block(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
     """Operators of mlp(F), mlp(B) or mlp(W) of a dense layer."""
-    return {"F": _dense_forward, "B": _dense_backward, "W": _dense_weight_gradients}[phase](
-        model, load.tokens
-    )
+    return {"F": _dense_forward, "B": _dense_backward, "W": _dense_weight_gradients}[phase](model, load)
 
 
 def _reduce_rows(name: str, model: ModelSpec, load: Load) -> Operator:
@@ -66,7 +67,7 @@ def _scales(name: str, rows: int, columns: int, calls: int = 1) -> Operator:
 
 
 def _moe_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
-    t, h, rows, local = load.tokens, model.hidden, load.expert_rows, load.local_experts
+    t, h, rows, local = load.own_tokens, model.hidden, load.expert_rows, load.local_experts
     w, shared = model.moe.width, model.moe.width * model.moe.shared
     return (
         small("scale_transpose_mlp_fwd", t, h // 128, calls=2),
@@ -98,7 +99,7 @@ def _shared_forward_end(t: int, h: int, shared: int) -> tuple[Operator, ...]:
 
 
 def _moe_backward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
-    t, h, rows, local = load.tokens, model.hidden, load.expert_rows, load.local_experts
+    t, h, rows, local = load.own_tokens, model.hidden, load.expert_rows, load.local_experts
     w, shared = model.moe.width, model.moe.width * model.moe.shared
     return (
         *_shared_backward_begin(t, h, shared),
@@ -153,7 +154,7 @@ def _gather_transpose(name: str, rows: int, columns: int) -> Operator:
 
 
 def _moe_weight_gradients(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
-    t, h, rows, local = load.tokens, model.hidden, load.expert_rows, load.local_experts
+    t, h, rows, local = load.own_tokens, model.hidden, load.expert_rows, load.local_experts
     w, shared = model.moe.width, model.moe.width * model.moe.shared
     routed = (
         _gather_transpose("routed_dy_gather_cast_transpose", rows, h),
@@ -170,8 +171,8 @@ def _moe_weight_gradients(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
     )
 
 
-def _dense_forward(model: ModelSpec, t: int) -> tuple[Operator, ...]:
-    h, w = model.hidden, model.dense_width
+def _dense_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
+    t, h, w = load.context_tokens, model.hidden, model.dense_width // load.tensor
     return (
         cast("dense_cast_fp8_x", t, h),
         small("dense_scale_transpose_fwd", t, h // 128, calls=2),
@@ -182,8 +183,8 @@ def _dense_forward(model: ModelSpec, t: int) -> tuple[Operator, ...]:
     )
 
 
-def _dense_backward(model: ModelSpec, t: int) -> tuple[Operator, ...]:
-    h, w = model.hidden, model.dense_width
+def _dense_backward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
+    t, h, w = load.context_tokens, model.hidden, model.dense_width // load.tensor
     return (
         cast("dense_cast_fp8_dy", t, h),
         dequantise("dense_swiglu_in_dequant", t, 2 * w),
@@ -193,7 +194,7 @@ def _dense_backward(model: ModelSpec, t: int) -> tuple[Operator, ...]:
         cast_transpose("dense_dy_cast_transpose", t, h),
         memory("dense_swiglu_recompute_cast_transpose", "cast_transpose", t, w, _SWIGLU_BYTES),
         memory("dense_swiglu_bwd", "act", t, w, _SWIGLU_BACKWARD_BYTES),
-        norm("dense_ffn_norm_recompute", t, h),
+        norm("dense_ffn_norm_recompute", load.own_tokens, h),
         transpose("dense_w13_transpose", 2 * w, h),
         cast("dense_dgateup_cast_fp8", t, 2 * w),
         gemm_fp8("dense_gateup_dgrad", t, h, 2 * w),
@@ -202,8 +203,8 @@ def _dense_backward(model: ModelSpec, t: int) -> tuple[Operator, ...]:
     )
 
 
-def _dense_weight_gradients(model: ModelSpec, t: int) -> tuple[Operator, ...]:
-    h, w = model.hidden, model.dense_width
+def _dense_weight_gradients(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
+    t, h, w = load.context_tokens, model.hidden, model.dense_width // load.tensor
     return (
         wgrad_fp8("dense_down_wgrad", h, w, t),
         wgrad_fp8("dense_gateup_wgrad", 2 * w, h, t),

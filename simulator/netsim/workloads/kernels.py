@@ -32,6 +32,7 @@ class Operator:
     weight gradient; (sequences, heads, length, qk dim, v dim) of attention; (rows, columns) of the rest.
     fine : whether a kernel that usually takes a block for each row is one of fine grain here (vectorised, or
     a loop over the values by as many blocks as there are SMs)
+    context : attention only: how many ranks share the queries of each sequence, in equal shares of the causal pairs
     """
 
     name: str
@@ -41,16 +42,37 @@ class Operator:
     shape: tuple[int, ...]
     calls: int = 1
     fine: bool = False
+    context: int = 1
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one rank works on: its tokens, how they form sequences, and the rows its experts receive."""
+    """What one rank works on: tokens, how they form sequences, the rows its experts receive, and who shares the rest.
+
+    tokens : of a micro-batch, which `tensor` x `context` ranks work on together
+    expert_rows : rows that the `local_experts` of this one rank receive
+
+    >>> shared = Load(4096, 4096, 0, 0, tensor=8, context=2)
+    >>> shared.context_tokens, shared.own_tokens
+    (2048, 256)
+    """
 
     tokens: int
     sequence_length: int
     expert_rows: int
     local_experts: int
+    tensor: int = 1
+    context: int = 1
+
+    @property
+    def context_tokens(self) -> int:
+        """Rows of the products that tensor parallelism divides: the rank's share of every sequence."""
+        return self.tokens // self.context
+
+    @property
+    def own_tokens(self) -> int:
+        """Rows between those products, which sequence parallelism divides once more."""
+        return self.tokens // (self.context * self.tensor)
 
 
 def gemm_fp8(name: str, m: int, n: int, k: int) -> Operator:

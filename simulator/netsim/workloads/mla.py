@@ -5,14 +5,19 @@ Modelled: every kernel of the blocks attn(F), attn(B), attn(W) of the public H80
 shapes derived from the model. The backward pass recomputes RMSNorm and the MLA up-projections. Left out:
 kernels that only the profiled run had (random routing) and the scale bookkeeping of cuBLAS.
 
+Under tensor parallelism the heads are divided: up-projections, core and output projection. The down-projections
+have whole weights on every rank and run on its own tokens, so that the narrow latents are what is gathered, as in
+Megatron-Core. `workloads.division` has the rest.
+
 Source: DeepSeek-V2, arXiv 2405.04434, section 2.1 (MLA); DeepSeek-V3, arXiv 2412.19437, sections 2.1 and
 3.2.3.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from netsim.specs.profile import Kind
 from netsim.specs.workload import ModelSpec
 from netsim.workloads.kernels import (
     BF16_BYTES,
@@ -94,56 +99,62 @@ def attention_flops(dims: MlaDims, tokens: int, length: int, causal: bool = True
 
 def attention_block(model: ModelSpec, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
     """Operators of attn(F), attn(B) or attn(W)."""
-    dims = mla_dims(model)
+    dims = replace(mla_dims(model), heads=model.attention.heads // load.tensor)
     if phase == "F":
         return _forward(dims, load) + (_gate_forward(model, load) if moe else ())
     if phase == "B":
         return (_gate_backward(model, load) if moe else ()) + _backward(dims, load, moe)
-    return _weight_gradients(dims, load.tokens)
+    return _weight_gradients(dims, load)
 
 
 def _forward(d: MlaDims, load: Load) -> tuple[Operator, ...]:
-    t, h = load.tokens, d.hidden
+    t, own, h = load.context_tokens, load.own_tokens, d.hidden
     flops, _ = attention_flops(d, t, load.sequence_length)
-    core = (t // load.sequence_length, d.heads, load.sequence_length, d.qk, d.v)
     return (
-        norm("attn_norm_fwd", t, h, tensors=4),
-        cast("cast_fp8_x_for_q_a", t, h),
-        small("scale_transpose_q_a", t, h // 128),
-        gemm_fp8("q_a_proj_fwd", t, d.q_rank, h),
-        cast("cast_fp8_x_for_kv_a", t, h),
-        small("scale_transpose_kv_a", t, h // 128),
-        gemm_fp8("kv_a_proj_fwd", t, d.kv_a, h),
-        *_up_projections(d, t, recompute=False),
-        Operator("flash_attn_fwd", "attention_fwd", flops, _core_bytes(d, t), core),
+        norm("attn_norm_fwd", own, h, tensors=4),
+        cast("cast_fp8_x_for_q_a", own, h),
+        small("scale_transpose_q_a", own, h // 128),
+        gemm_fp8("q_a_proj_fwd", own, d.q_rank, h),
+        cast("cast_fp8_x_for_kv_a", own, h),
+        small("scale_transpose_kv_a", own, h // 128),
+        gemm_fp8("kv_a_proj_fwd", own, d.kv_a, h),
+        *_up_projections(d, load, recompute=False),
+        _core("flash_attn_fwd", "attention_fwd", flops, _core_bytes(d, load), d, load),
         memory("cast_e5m6_attn_out", "quant", t, d.out, BF16_BYTES + E5M6_BYTES),
         cast("cast_fp8_attn_out", t, d.out),
         small("scale_transpose_o", t, d.out // 128),
         gemm_fp8("o_proj_fwd", t, h, d.out),
-        memory("scalar_mul_o_out", "elementwise", t, h, 2 * BF16_BYTES),
-        norm("ffn_norm_fwd", t, h, tensors=4),
+        memory("scalar_mul_o_out", "elementwise", own, h, 2 * BF16_BYTES),
+        norm("ffn_norm_fwd", own, h, tensors=4),
     )
 
 
-def _core_bytes(d: MlaDims, tokens: int) -> float:
-    return BF16_BYTES * tokens * d.heads * (2 * d.qk + 2 * d.v)
+def _core(name: str, kind: Kind, flops: float, moved: float, d: MlaDims, load: Load) -> Operator:
+    shape = (load.tokens // load.sequence_length, d.heads, load.sequence_length, d.qk, d.v)
+    return Operator(name, kind, flops, moved, shape, context=load.context)
 
 
-def _up_projections(d: MlaDims, t: int, recompute: bool) -> tuple[Operator, ...]:
+def _core_bytes(d: MlaDims, load: Load) -> float:
+    """Queries and outputs of the rank's share of the sequences, keys and values of all of them."""
+    return BF16_BYTES * d.heads * (load.context_tokens + load.tokens) * (d.qk + d.v)
+
+
+def _up_projections(d: MlaDims, load: Load, recompute: bool) -> tuple[Operator, ...]:
     """From the latents to queries, keys and values; the part that the backward pass runs again."""
+    t, own = load.context_tokens, load.own_tokens
     end = "_recompute" if recompute else ""
     done = "_recompute" if recompute else "_fwd"
     first = (
-        norm(f"q_a_norm{done}", t, d.q_rank),
-        strided(f"kv_a_slice_copy{end}", t, d.kv_rank),
-        norm(f"kv_a_norm{done}", t, d.kv_rank),
+        norm(f"q_a_norm{done}", own, d.q_rank),
+        strided(f"kv_a_slice_copy{end}", own, d.kv_rank),
+        norm(f"kv_a_norm{done}", own, d.kv_rank),
     )
     scales = () if recompute else (small("scale_transpose_q_b", t, d.q_rank // 128),)
     kv_scales = () if recompute else (small("scale_transpose_kv_b", t, d.kv_rank // 128),)
     # rotary kernels touch a slice of each head, which is what bounds them
     return (
         *first,
-        *(() if recompute else (strided("k_pe_copy", t, d.rope),)),
+        *(() if recompute else (strided("k_pe_copy", own, d.rope),)),
         cast(f"cast_fp8_q_lora{end}", t, d.q_rank),
         *scales,
         gemm_fp8(f"q_b_proj{done}", t, d.queries, d.q_rank),
@@ -158,7 +169,7 @@ def _up_projections(d: MlaDims, t: int, recompute: bool) -> tuple[Operator, ...]
 
 
 def _gate_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
-    t, h, experts = load.tokens, model.hidden, model.moe.experts
+    t, h, experts = load.own_tokens, model.hidden, model.moe.experts
     return (
         gemm_bf16("gate_matmul_fwd", t, experts, h, out_bytes=FP32_BYTES),
         small("gate_topk_aux_ops", t, experts, calls=34),
@@ -168,7 +179,7 @@ def _gate_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
 
 
 def _gate_backward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
-    t, h, experts = load.tokens, model.hidden, model.moe.experts
+    t, h, experts = load.own_tokens, model.hidden, model.moe.experts
     return (
         small("gate_aux_bwd_ops", t, experts, calls=26),
         gemm_bf16("gate_dgrad", t, h, experts),
@@ -178,12 +189,12 @@ def _gate_backward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
 
 
 def _backward(d: MlaDims, load: Load, moe: bool) -> tuple[Operator, ...]:
-    t, h = load.tokens, d.hidden
+    t, own, h = load.context_tokens, load.own_tokens, d.hidden
     return (
-        memory("grad_add", "elementwise", t, h, 3 * BF16_BYTES, calls=2 if moe else 1),
-        norm("ffn_norm_bwd", t, h, tensors=4),
+        memory("grad_add", "elementwise", own, h, 3 * BF16_BYTES, calls=2 if moe else 1),
+        norm("ffn_norm_bwd", own, h, tensors=4),
         small("norm_bwd_finalize", 1, h, calls=8),
-        memory("scalar_mul_grad", "elementwise", t, h, 2 * BF16_BYTES),
+        memory("scalar_mul_grad", "elementwise", own, h, 2 * BF16_BYTES),
         memory("attn_out_e5m6_decode", "quant", t, d.out, BF16_BYTES + E5M6_BYTES),
         cast("cast_fp8_do", t, h),
         transpose("w_o_transpose", h, d.out),
@@ -191,23 +202,22 @@ def _backward(d: MlaDims, load: Load, moe: bool) -> tuple[Operator, ...]:
         gemm_fp8("o_proj_dgrad", t, d.out, h),
         cast_transpose("attn_out_cast_transpose", t, d.out),
         cast_transpose("do_cast_transpose", t, h),
-        *_up_projections(d, t, recompute=True),
+        *_up_projections(d, load, recompute=True),
         *_core_backward(d, load),
         *_query_backward(d, t),
-        *_key_value_backward(d, t),
-        *_latent_backward(d, t),
+        *_key_value_backward(d, load),
+        *_latent_backward(d, load.own_tokens),
     )
 
 
 def _core_backward(d: MlaDims, load: Load) -> tuple[Operator, ...]:
-    t = load.tokens
-    core = (t // load.sequence_length, d.heads, load.sequence_length, d.qk, d.v)
+    t = load.context_tokens
     _, flops = attention_flops(d, t, load.sequence_length)
     row_sum = t * d.heads * (2 * BF16_BYTES * d.v + FP32_BYTES * d.qk)
     return (
         # row sums of dO x O, and an FP32 query gradient set to zero
         Operator("flash_attn_bwd_preprocess", "elementwise", 0.0, row_sum, (t, d.heads * d.v)),
-        Operator("flash_attn_bwd", "attention_bwd", flops, 2 * _core_bytes(d, t), core),
+        _core("flash_attn_bwd", "attention_bwd", flops, 2 * _core_bytes(d, load), d, load),
         memory("flash_attn_bwd_postprocess_dq", "elementwise", t, d.queries, FP32_BYTES + BF16_BYTES),
     )
 
@@ -221,10 +231,11 @@ def _query_backward(d: MlaDims, t: int) -> tuple[Operator, ...]:
     )
 
 
-def _key_value_backward(d: MlaDims, t: int) -> tuple[Operator, ...]:
+def _key_value_backward(d: MlaDims, load: Load) -> tuple[Operator, ...]:
+    t = load.context_tokens
     return (
         memory("dk_pe_head_sum", "elementwise", t, d.heads * d.rope, BF16_BYTES),
-        memory("rope_k_pe_bwd", "rope", t, d.rope, 2 * BF16_BYTES),
+        memory("rope_k_pe_bwd", "rope", load.own_tokens, d.rope, 2 * BF16_BYTES),
         copy("dk_nope_copy", t, d.heads * d.nope),
         copy("dv_copy", t, d.heads * d.v),
         transpose("w_kvb_transpose", d.keys_values, d.kv_rank),
@@ -264,12 +275,12 @@ def _slice_backward(d: MlaDims, t: int) -> Operator:
     return Operator("slice_backward_ops", "elementwise", 0.0, BF16_BYTES * t * values, (t, d.kv_a), 5)
 
 
-def _weight_gradients(d: MlaDims, t: int) -> tuple[Operator, ...]:
-    h = d.hidden
+def _weight_gradients(d: MlaDims, load: Load) -> tuple[Operator, ...]:
+    t, own, h = load.context_tokens, load.own_tokens, d.hidden
     return (
         wgrad_fp8("o_proj_wgrad", h, d.out, t),
         wgrad_fp8("kv_b_wgrad", d.keys_values, d.kv_rank, t),
         wgrad_fp8("q_b_wgrad", d.queries, d.q_rank, t),
-        wgrad_fp8("kv_a_wgrad", d.kv_a, h, t),
-        wgrad_fp8("q_a_wgrad", d.q_rank, h, t),
+        wgrad_fp8("kv_a_wgrad", d.kv_a, h, own),
+        wgrad_fp8("q_a_wgrad", d.q_rank, h, own),
     )

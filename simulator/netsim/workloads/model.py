@@ -30,12 +30,12 @@ class Parameters(NamedTuple):
         return self.dense + self.expert
 
 
-def attention_matrices(model: ModelSpec) -> int:
-    """Weights of the MLA projections of a layer."""
+def attention_matrices(model: ModelSpec, tensor: int = 1) -> int:
+    """Weights of the MLA projections of a layer that one of `tensor` ranks holds: latents whole, heads divided."""
     d = mla_dims(model)
     down = d.hidden * (d.q_rank + d.kv_a)
     up = d.q_rank * d.queries + d.kv_rank * d.keys_values
-    return down + up + d.out * d.hidden
+    return down + (up + d.out * d.hidden) // tensor
 
 
 def _expert(model: ModelSpec) -> int:
@@ -46,8 +46,10 @@ def _layer_norms(model: ModelSpec) -> int:
     return 2 * model.hidden + model.attention.q_rank + model.attention.kv_rank
 
 
-def layer_parameters(model: ModelSpec, kind: str) -> Parameters:
+def layer_parameters(model: ModelSpec, kind: str, tensor: int = 1) -> Parameters:
     """Parameters of one layer of a kind: "moe", "dense", "embedding", "head" or "mtp_in".
+
+    tensor : tensor-parallel ranks, of which one is asked about; `workloads.division` says what they divide
 
     The gate counts its bias; the head its final norm; "mtp_in" the two norms, the projection and the final
     norm that the MTP module has of its own (it shares embedding and head with the model).
@@ -55,17 +57,17 @@ def layer_parameters(model: ModelSpec, kind: str) -> Parameters:
     Raises NetsimError for an unknown kind.
     """
     h, moe = model.hidden, model.moe
-    attention = attention_matrices(model) + _layer_norms(model)
+    attention = attention_matrices(model, tensor) + _layer_norms(model)
     match kind:
         case "moe":
             gate = moe.experts * h + moe.experts
             return Parameters(attention + gate + moe.shared * _expert(model), moe.experts * _expert(model))
         case "dense":
-            return Parameters(attention + 3 * h * model.dense_width, 0.0)
+            return Parameters(attention + 3 * h * model.dense_width // tensor, 0.0)
         case "embedding":
-            return Parameters(model.vocabulary * h, 0.0)
+            return Parameters(model.vocabulary * h // tensor, 0.0)
         case "head":
-            return Parameters(model.vocabulary * h + h, 0.0)
+            return Parameters(model.vocabulary * h // tensor + h, 0.0)
         case "mtp_in":
             return Parameters(2 * h * h + 3 * h, 0.0)
     known = ("moe", "dense", "embedding", "head", "mtp_in")

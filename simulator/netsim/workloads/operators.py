@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.workload import ModelSpec
+from netsim.workloads.division import check_division
 from netsim.workloads.ffn import dense_block, moe_block
 from netsim.workloads.kernels import (
     BF16_BYTES,
@@ -56,12 +57,17 @@ def block_operators(
     sequence_length: int,
     expert_rows: int = 0,
     local_experts: int = 0,
+    *,
+    tensor: int = 1,
+    context: int = 1,
 ) -> tuple[Operator, ...]:
     """The operators of one block in launch order; empty where a block has nothing to do in a phase.
 
-    expert_rows : rows that the rank's `local_experts` receive together (tokens x top_k when balanced)
+    tokens : of the micro-batch, on which `tensor` x `context` ranks work together
+    expert_rows : rows that the rank's `local_experts` receive together (its own tokens x top_k when balanced)
 
-    Raises NetsimError for an unknown kind, block or phase, or tokens that are no whole sequences.
+    Raises NetsimError for an unknown kind, block or phase, or tokens that are no whole sequences, SpecError for a
+    model that cannot be divided so.
     """
     if block not in blocks_of(kind):
         raise NetsimError(f"layer kind {kind!r} has no block {block!r}: {did_you_mean(block, KINDS[kind])}")
@@ -74,15 +80,17 @@ def block_operators(
             f"expert_rows = {expert_rows}, local_experts = {local_experts}, "
             "must be at least 0 and 1 in a MoE layer"
         )
-    load = Load(tokens, sequence_length, expert_rows, local_experts)
+    check_division(model, tensor, context, sequence_length)
+    load = Load(tokens, sequence_length, expert_rows, local_experts, tensor, context)
     if block == "attn":
         return attention_block(model, load, phase, moe=kind == "moe")
     if block == "mlp":
         return (moe_block if kind == "moe" else dense_block)(model, load, phase)
-    return {"embedding": _embedding, "head": _head, "mtp_in": _mtp_in}[kind](model, tokens, phase)
+    return {"embedding": _embedding, "head": _head, "mtp_in": _mtp_in}[kind](model, load, phase)
 
 
-def _embedding(model: ModelSpec, t: int, phase: str) -> tuple[Operator, ...]:
+def _embedding(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
+    t = load.context_tokens
     if phase == "F":
         return (memory("embedding_gather", "copy", t, model.hidden, 2 * BF16_BYTES),)
     if phase == "B":
@@ -91,11 +99,11 @@ def _embedding(model: ModelSpec, t: int, phase: str) -> tuple[Operator, ...]:
     return (memory("embedding_scatter_add", "elementwise", t, model.hidden, BF16_BYTES + 2 * FP32_BYTES),)
 
 
-def _head(model: ModelSpec, t: int, phase: str) -> tuple[Operator, ...]:
-    h, v = model.hidden, model.vocabulary
+def _head(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
+    t, own, h, v = load.context_tokens, load.own_tokens, model.hidden, model.vocabulary // load.tensor
     if phase == "F":
         return (
-            norm("final_norm_fwd", t, h),
+            norm("final_norm_fwd", own, h),
             gemm_bf16("head_proj_fwd", t, v, h),
             # logits read for the sums, then read again and overwritten with their gradient
             memory("cross_entropy", "elementwise", t, v, 3 * BF16_BYTES),
@@ -103,18 +111,18 @@ def _head(model: ModelSpec, t: int, phase: str) -> tuple[Operator, ...]:
     if phase == "B":
         return (
             gemm_bf16("head_proj_dgrad", t, h, v),
-            norm("final_norm_recompute", t, h),
-            norm("final_norm_bwd", t, h, tensors=4),
+            norm("final_norm_recompute", own, h),
+            norm("final_norm_bwd", own, h, tensors=4),
         )
     return (gemm_bf16("head_proj_wgrad", v, h, t, out_bytes=2 * FP32_BYTES),)
 
 
-def _mtp_in(model: ModelSpec, t: int, phase: str) -> tuple[Operator, ...]:
+def _mtp_in(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
     """RMSNorm of the hidden state and of the next token's embedding, side by side, then 2 x hidden to hidden.
 
     In BF16: the published checkpoint holds this projection unquantised.
     """
-    h = model.hidden
+    t, h = load.own_tokens, model.hidden
     norms = ("mtp_hidden_norm", "mtp_embedding_norm")
     if phase == "F":
         return (
