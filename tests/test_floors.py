@@ -14,6 +14,7 @@ FLOORS = [
     ["maxmin", "routing", "placement", "collectives", "compute"],
     ["network", "traffic", "program", "executor", "result", "tables", "simulate", "bench"],
     ["reports", "measure", "calibration"],
+    ["api"],
     ["cli"],
     ["__main__"],
 ]

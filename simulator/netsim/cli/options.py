@@ -65,17 +65,9 @@ def case_from(
     sets: list[str] | None,
 ) -> Case:
     """The specs that the options name; an option and a --set of the same key are a mistake."""
-    from netsim.errors import NetsimError
     from netsim.specs.case import make_case, parse_overrides
 
-    overrides = parse_overrides(sets or [])
-    for option, key, value in (
-        ("--routing", "topology.routing", routing),
-        ("--schedule", "workload.schedule.name", schedule),
-    ):
-        if value is not None:
-            clash = {key, key.partition(".")[2]} & overrides.keys()
-            if clash:
-                raise NetsimError(f"{option} {value}: also given by --set {clash.pop()}")
-            overrides[key] = value
-    return make_case(topology, workload, profile=profile, overrides=overrides)
+    return make_case(
+        topology, workload, profile=profile, routing=routing, schedule=schedule,
+        overrides=parse_overrides(sets or []),
+    )  # fmt: skip

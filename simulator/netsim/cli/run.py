@@ -55,11 +55,13 @@ def run(
     """Simulate one training step and say how long it takes, what it waits for, and what the network costs."""
     from netsim.errors import NetsimError
     from netsim.reports import rundir
+    from netsim.specs.case import parse_overrides
+    from netsim.workloads.plan import refuse_idle
 
     for option, given in (("--csv", csv), ("--force", force)):
         if given and output is None:
             raise NetsimError(f"{option}: is about a run directory; add -o DIR")
-    _refuse_idle_keys(sets, scaling)
+    refuse_idle(parse_overrides(sets or []), scaling)
     case = case_from(topology, workload, profile, routing, schedule, sets)
     if output is not None:
         rundir.prepare(output, force)
@@ -84,17 +86,6 @@ def run(
         from netsim.cli.summary import print_summary
 
         print_summary(result)
-
-
-def _refuse_idle_keys(sets: list[str] | None, scaling: str) -> None:
-    """Keys of the batch that the scaling in use does not read."""
-    from netsim.errors import NetsimError
-
-    idle = "batch.sequences" if scaling == "weak" else "batch.microbatches"
-    for item in sets or []:
-        key = item.partition("=")[0].strip().removeprefix("workload.")
-        if key == idle:
-            raise NetsimError(f"--set {key}: has no effect under {scaling} scaling")
 
 
 def _refuse_doubts(result: dict[str, Any]) -> None:

@@ -62,13 +62,18 @@ def make_case(
     hardware: str | None = None,
     profile: str | None = None,
     prices: str = "published",
+    routing: str | None = None,
+    schedule: str | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Case:
     """Find, override and check the specs. `hardware` and `profile` default to what the workload names.
 
-    Raises NetsimError (SpecError) for an unknown name, key or value.
+    `routing` and `schedule` are the two overrides that have an option of their own.
+
+    Raises NetsimError (SpecError) for an unknown name, key or value, and for one that is given twice.
     """
-    by_section = sort_overrides(overrides or {})
+    given = with_option(overrides or {}, "topology.routing", routing)
+    by_section = sort_overrides(with_option(given, "workload.schedule.name", schedule))
     job = load(WorkloadSpec, "workload", workload, by_section["workload"])
     return Case(
         topology=load(TopologySpec, "topology", topology, by_section["topology"]),
@@ -77,6 +82,21 @@ def make_case(
         profile=load(ProfileSpec, "profile", profile or job.profile, by_section["profile"]),
         prices=load(PriceBook, "prices", prices, by_section["prices"]),
     )
+
+
+def with_option(overrides: Mapping[str, Any], key: str, value: str | None) -> dict[str, Any]:
+    """Overrides and an option that stands for one of them; both at once are a mistake.
+
+    >>> with_option({"switch.radix": 128}, "topology.routing", "ecmp")
+    {'switch.radix': 128, 'topology.routing': 'ecmp'}
+    """
+    if value is None:
+        return dict(overrides)
+    clash = {key, key.partition(".")[2]} & overrides.keys()
+    if clash:
+        option = "--schedule" if "schedule" in key else "--routing"
+        raise NetsimError(f"{option} {value}: also given by --set {clash.pop()}")
+    return {**overrides, key: value}
 
 
 def parse_overrides(items: Sequence[str]) -> dict[str, Any]:

@@ -9,10 +9,11 @@ the sequences of a step, so the micro-batches shrink.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from netsim.errors import SpecError, did_you_mean
+from netsim.errors import NetsimError, SpecError, did_you_mean
 from netsim.specs import WorkloadSpec
 
 Scaling = Literal["weak", "strong"]
@@ -69,6 +70,17 @@ def make_plan(workload: WorkloadSpec, gpus: int, scaling: Scaling = "weak") -> P
         microbatch_tokens=workload.batch.microbatch_sequences * workload.batch.sequence_length,
         sequence_length=workload.batch.sequence_length,
     )
+
+
+def refuse_idle(keys: Iterable[str], scaling: str) -> None:
+    """Overrides of the batch that the scaling in use does not read.
+
+    Raises NetsimError naming the first.
+    """
+    idle = "batch.sequences" if scaling == "weak" else "batch.microbatches"
+    for key in keys:
+        if key.removeprefix("workload.") == idle:
+            raise NetsimError(f"--set {idle}: has no effect under {scaling} scaling")
 
 
 def _check_division(gpus: int, pipeline: int, expert: int) -> None:

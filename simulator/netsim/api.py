@@ -1,0 +1,291 @@
+"""netsim from Python: the questions of the command line as functions, answers as frozen results.
+
+    >>> import netsim
+    >>> netsim.topology("mpft", 2048).record["topology"]["switches"]
+    96
+
+Every result has `record`, the JSON of the command, and tidy pandas frames with units in their column names. A mistake
+raises `netsim.errors.NetsimError` with the line that the command prints. Nothing is kept between calls: the same
+arguments and seed give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netsim.errors import NetsimError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from netsim.simulate import Step
+    from netsim.topologies import Topology
+
+#: a preset, or the path of a TOML (or, for a fabric, a CSV of its cables)
+Name = str | Path
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One simulated training step: `record` as `netsim run --json` prints it, and `step` with every detail."""
+
+    record: dict[str, Any]
+    step: Step
+
+    @cached_property
+    def headline(self) -> pd.DataFrame:
+        """One row of what is asked first: step time, tokens/day, MFU, exposed communication, cost and power."""
+        import pandas as pd
+
+        from netsim.reports.headline import headline
+
+        return pd.DataFrame([headline(self.record)])
+
+    @cached_property
+    def phases(self) -> pd.DataFrame:
+        """Seconds of a rank by phase: mean over ranks, least and most."""
+        import pandas as pd
+
+        step = self.record["step"]
+        rows = [
+            {"phase": phase, "mean_s": mean, "least_s": low, "most_s": high}
+            for (phase, mean), (low, high) in zip(
+                step["phases_s"].items(), step["phases_range_s"].values(), strict=True
+            )
+        ]
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def collectives(self) -> pd.DataFrame:
+        """A row a kind of collective: count, times, bytes, rates and what bound it."""
+        import pandas as pd
+
+        return pd.DataFrame(self.record["collectives"])
+
+    @cached_property
+    def latency(self) -> pd.DataFrame:
+        """Idle latency of a 64 B message by where the two GPUs are."""
+        import pandas as pd
+
+        return pd.DataFrame(self.record["latency_us"].items(), columns=["path", "latency_us"])
+
+    @cached_property
+    def bill(self) -> pd.DataFrame:
+        """The bill of materials, a row a part."""
+        import pandas as pd
+
+        return pd.DataFrame(self.record["cost"]["lines"])
+
+    @cached_property
+    def tasks(self) -> pd.DataFrame:
+        """Every task that ran (`tasks.parquet` of a run directory)."""
+        from netsim.tables import tasks_table
+
+        return tasks_table(self.step)
+
+    @cached_property
+    def transfers(self) -> pd.DataFrame:
+        """Every task that moved data (`collectives.parquet` of a run directory)."""
+        from netsim.tables import collectives_table
+
+        return collectives_table(self.step)
+
+    @cached_property
+    def links(self) -> pd.DataFrame:
+        """Every link (class) that some flow crosses: capacity, bytes, time busy (`links.parquet`)."""
+        from netsim.tables import links_table
+
+        return links_table(self.step)
+
+    def save(self, folder: Name, *, csv: bool = False, force: bool = False) -> list[Path]:
+        """Write the run directory of `netsim run -o`; returns its files."""
+        from netsim.reports import rundir
+
+        rundir.prepare(Path(folder), force)
+        return rundir.write_run(Path(folder), self.step, self.record, csv)
+
+
+def run(
+    topology: Name = "mpft",
+    gpus: int = 2048,
+    workload: Name = "deepseek-v3",
+    *,
+    hardware: Name | None = None,
+    profile: Name | None = None,
+    prices: Name = "published",
+    routing: str | None = None,
+    schedule: str | None = None,
+    scaling: str = "weak",
+    overrides: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    folded: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Simulate one training step, as `netsim run` does.
+
+    hardware, profile : in place of what the workload names; overrides : spec keys and values, as `--set`, such as
+    {"switch.radix": 128, "nic.line_rate": "800 Gb/s"}; progress : told (done, all) tasks
+
+    Raises NetsimError for a name, key or value that is wrong, and for what cannot be built.
+    """
+    from netsim.reports.contract import contract
+    from netsim.simulate import simulate
+    from netsim.specs.case import make_case
+    from netsim.workloads.plan import refuse_idle
+
+    given = _plain(overrides)
+    refuse_idle(given, scaling)
+    case = make_case(
+        str(topology), str(workload), hardware=_text(hardware), profile=_text(profile), prices=str(prices),
+        routing=routing, schedule=schedule, overrides=given,
+    )  # fmt: skip
+    step = simulate(
+        case,
+        _count("gpus", gpus),
+        scaling=scaling,  # type: ignore[arg-type]  # checked by make_plan
+        seed=_count("seed", seed),
+        folded=folded,
+        progress=progress,
+    )
+    return Run(contract(step), step)
+
+
+@dataclass(frozen=True, eq=False)
+class Fabric:
+    """A fabric without a run: `record` as `netsim topology --json` prints it, and the built `topology`."""
+
+    record: dict[str, Any]
+    topology: Topology
+
+    @cached_property
+    def bill(self) -> pd.DataFrame:
+        """The bill of materials, a row a part."""
+        import pandas as pd
+
+        return pd.DataFrame(self.record["cost"]["lines"])
+
+    @cached_property
+    def latency(self) -> pd.DataFrame:
+        """Idle latency of a 64 B message by where the two GPUs are."""
+        import pandas as pd
+
+        return pd.DataFrame(self.record["latency_us"].items(), columns=["path", "latency_us"])
+
+    @cached_property
+    def faults(self) -> pd.DataFrame:
+        """What one failed part takes."""
+        import pandas as pd
+
+        return pd.DataFrame(self.record["properties"]["faults"])
+
+
+def topology(
+    name: Name = "mpft",
+    gpus: int = 2048,
+    *,
+    hardware: Name = "h800",
+    prices: Name = "published",
+    overrides: Mapping[str, Any] | None = None,
+    years: float = 4.0,
+    run_days: float = 54.0,
+) -> Fabric:
+    """Count, check and price a fabric, as `netsim topology` does.
+
+    Raises NetsimError for a name, key or value that is wrong, and for a size that cannot be built.
+    """
+    from netsim.reports.fabrics import describe
+    from netsim.specs import HardwareSpec, TopologySpec, load
+    from netsim.specs.case import sort_overrides
+    from netsim.specs.prices import PriceBook
+
+    given = sort_overrides(_plain(overrides))
+    for section in ("workload", "profile"):
+        for key in given[section]:
+            raise NetsimError(f"--set {section}.{key}: has no effect on a fabric")
+    built, record = describe(
+        load(TopologySpec, "topology", str(name), given["topology"]),
+        load(HardwareSpec, "hardware", str(hardware), given["hardware"]),
+        load(PriceBook, "prices", str(prices), given["prices"]),
+        _count("gpus", gpus), years, run_days,
+    )  # fmt: skip
+    return Fabric(record, built)
+
+
+@dataclass(frozen=True, eq=False)
+class Collective:
+    """A collective on an idle fabric: `record` holds the rows of `netsim collective --json`, `table` the same."""
+
+    record: list[dict[str, Any]]
+    topology: Topology
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row a message size, or an expert-parallel width."""
+        import pandas as pd
+
+        return pd.DataFrame(self.record)
+
+
+def collective(
+    kind: str,
+    topology: Name = "mpft",
+    gpus: int = 64,
+    *,
+    sizes: str | Sequence[int] | None = None,
+    algorithm: str = "auto",
+    protocol: Name | None = None,
+    group_size: int | None = None,
+    hardware: Name = "h800",
+    routing: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    **experts: Any,
+) -> Collective:
+    """Time a collective on an idle fabric, as `netsim collective` does.
+
+    sizes : bytes, or text such as "128MiB:16GiB"; experts : ep, tokens, gate, load, redundant, beside_compute and
+    workload, for dispatch, combine and deepep
+
+    Raises NetsimError for a name, key or value that is wrong or has no effect on the kind.
+    """
+    from netsim.bench.request import EXPERT_KINDS, collective_rows, make_setup
+
+    library = str(protocol or ("deepep" if kind in EXPERT_KINDS else "nccl"))
+    setup = make_setup(
+        str(topology), _count("gpus", gpus), library, hardware=str(hardware), routing=routing,
+        seed=_count("seed", seed), overrides=_plain(overrides),
+    )  # fmt: skip
+    rows = collective_rows(setup, kind, sizes=sizes, algorithm=algorithm, group_size=group_size, **experts)
+    return Collective(rows, setup.topology)
+
+
+def _text(name: Name | None) -> str | None:
+    return None if name is None else str(name)
+
+
+def _plain(overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Overrides with numpy scalars as Python numbers, which is what strict specs take."""
+    return {
+        key: value.item() if hasattr(value, "dtype") and not value.shape else value
+        for key, value in (overrides or {}).items()
+    }
+
+
+def _count(name: str, value: int) -> int:
+    """A whole number, also one of numpy's.
+
+    Raises NetsimError for anything else, and for a negative one.
+    """
+    import operator
+
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        raise NetsimError(f"{name} = {value!r}, must be a whole number") from None
+    if whole < 0:
+        raise NetsimError(f"{name} = {whole}, must be at least 0")
+    return whole
