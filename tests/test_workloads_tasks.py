@@ -74,11 +74,14 @@ def test_graph_has_no_cycle(name: str, ranks: int) -> None:
     assert all(done)
 
 
-def test_weight_gradients_wait_for_no_transfer(deepseek: TaskGraph) -> None:
+def test_compute_waits_for_its_own_inputs_only(deepseek: TaskGraph) -> None:
+    works = [deepseek.works[w] for w in deepseek.work]
     for task, waits in enumerate(deepseek.waits):
-        if deepseek.works[deepseek.work[task]].phase == "W":
-            # but for the forward's last combine, which the compute stream joins before the next chunk
-            assert {deepseek.works[deepseek.work[w]].name for w in waits} <= {"combine"}
+        if works[task].phase == "W":
+            assert not waits  # the input gradient before it in the queue needed the same
+        if works[task][:3] == ("moe", "attn", "F"):
+            # an exchange of the layer before, or what arrives from the stage before: one micro-batch all along
+            assert {deepseek.microbatch[w] for w in waits} <= {deepseek.microbatch[task]}
 
 
 def test_gradient_queue_reduces_before_it_gathers(deepseek: TaskGraph) -> None:

@@ -14,6 +14,7 @@ data loading.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -78,10 +79,9 @@ def simulate(
     """
     topology = build(case.topology, case.hardware, gpus)
     plan = make_plan(case.workload, gpus, scaling)
-    order = schedule(case.workload.schedule.name, plan.pipeline, plan.microbatches)
-    stages = split_layers(case.workload.model, order.stages)
-    job = Job(plan, order, stages)
-    return simulate_job(case, topology, job, seed=seed, folded=folded, degraded=degraded, progress=progress)
+    return simulate_job(
+        case, topology, lay_out(case, plan), seed=seed, folded=folded, degraded=degraded, progress=progress
+    )
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,12 @@ class Job:
     plan: Plan
     order: Order
     stages: tuple[Stage, ...]
+
+
+def lay_out(case: Case, plan: Plan) -> Job:
+    """The chunks of the case's schedule and the layers of its stages."""
+    order = schedule(case.workload.schedule.name, plan.pipeline, plan.microbatches)
+    return Job(plan, order, split_layers(case.workload.model, order.stages))
 
 
 def simulate_job(
@@ -120,7 +126,8 @@ def simulate_job(
     traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded, capacity)
 
     memory = memory_by_rank(workload, plan, job.order, job.stages, routing.devices)
-    timing = Timing(case, plan, held, graph.holders, free)
+    model = ComputeModel(case.profile, hardware)
+    timing = Timing(case, plan, model, held, graph.holders, norm_s(topology), free)
     program, instances = make_program(graph, traffic, timing.compute_s, timing.transfer_cost)
     fluid = FluidNetwork(traffic.capacity, traffic.table)
     report = (lambda done: progress(done, len(program))) if progress else None
@@ -145,20 +152,29 @@ def stage_parameters(case: Case, stage: Stage, expert_parallel: int) -> StagePar
     return StageParameters(sum(p.dense for p in parts), sum(p.expert for p in parts) / expert_parallel)
 
 
+def norm_s(topology: Topology) -> float:
+    """Time of the gradient norm: a scalar up and down a binary tree over the hosts, and one over the GPUs of a host.
+
+    Each level costs the idle latency of its path, between hosts that of the farthest two NICs of a plane.
+    """
+    latency = topology.spec.latency
+    between = latency.endpoint + topology.switch_hops[-1] * latency.switch_hop
+    levels, inside = (math.ceil(math.log2(n)) for n in (topology.hosts, topology.gpus_per_host))
+    return 2 * (levels * between + inside * topology.hardware.scale_up.latency)
+
+
 @dataclass(frozen=True)
 class Timing:
     """Seconds of compute and costs of transfers, by what a task does; remembers where each second came from."""
 
     case: Case
     plan: Plan
+    model: ComputeModel
     held: list[StageParameters]
     holders: tuple[tuple[int, ...], ...]
+    norm_s: float
     free: frozenset[str]
     blocks: dict[Work, BlockTime] = field(default_factory=dict)
-
-    @property
-    def model(self) -> ComputeModel:
-        return ComputeModel(self.case.profile, self.case.hardware)
 
     def compute_s(self, work: Work) -> float:
         """Time of a block of compute."""
@@ -197,9 +213,6 @@ class Timing:
         if work.name in SENDS:
             return TransferCost(tokens * model.hidden * value_bytes(spec.pipeline), np.inf, 0.0)
         if work.name == "grad_norm":
-            # a scalar up and down a binary tree over all ranks
-            hops = 2 * max(0, (self.plan.gpus - 1).bit_length())
-            latency = self.case.topology.latency
-            return TransferCost(0.0, np.inf, hops * (latency.endpoint + 3 * latency.switch_hop))
+            return TransferCost(0.0, np.inf, self.norm_s)
         precision = spec.gradient if work.name == "reduce_scatter" else spec.parameter
         return TransferCost(value_bytes(precision), np.inf, 0.0)

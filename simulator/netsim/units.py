@@ -67,20 +67,6 @@ def size(text: str) -> float:
     return float(text) if text.isdigit() else parse(text, "bytes")
 
 
-def format_si(value: float, unit: str, digits: int = 3) -> str:
-    """A number a person can read: the prefix that leaves one to three digits before the point.
-
-    >>> format_si(44.8e9, "B/s"), format_si(0.00142, "s"), format_si(0.0, "B")
-    ('44.8 GB/s', '1.42 ms', '0 B')
-    """
-    if value == 0:
-        return f"0 {unit}"
-    scales = [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")]
-    scales += [(1e-3, "m"), (1e-6, "u"), (1e-9, "n")]
-    scale, prefix = next(((s, p) for s, p in scales if abs(value) >= s), scales[-1])
-    return f"{value / scale:.{digits}g} {prefix}{unit}"
-
-
 def _quantity(dimension: str) -> tuple[BeforeValidator, PlainSerializer]:
     # a float is only ever seen when an already resolved spec is read back
     def read(value: object) -> float:

@@ -11,24 +11,22 @@ simulated and so has no row.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from netsim.result import phases
-from netsim.simulate import Job, simulate_job
+from netsim.simulate import Job, lay_out, simulate_job
 from netsim.specs.case import Case
 from netsim.topologies import build
 from netsim.workloads.plan import Plan
-from netsim.workloads.schedules import schedule
-from netsim.workloads.stages import split_layers
 from netsim.workloads.tasks import EXPERT_TRANSFERS, SENDS
 
 
 def bubble_by_cause(case: Case, plan: Plan, seed: int = 0) -> dict[str, float]:
     """Seconds of the mean rank's bubble by cause; they add up to the bubble."""
     topology = build(case.topology, case.hardware, plan.gpus)
-    order = schedule(case.workload.schedule.name, plan.pipeline, plan.microbatches)
-    stages = split_layers(case.workload.model, order.stages)
-    job, even = Job(plan, order, stages), Job(plan, order, (stages[len(stages) // 2],) * len(stages))
+    job = lay_out(case, plan)
+    even = replace(job, stages=(job.stages[len(job.stages) // 2],) * len(job.stages))
 
     def bubble(which: Job, **more: Any) -> float:
         return phases(simulate_job(case, topology, which, seed=seed, **more)).mean_s["bubble"]

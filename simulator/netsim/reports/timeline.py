@@ -49,8 +49,6 @@ def slice_name(work: Work) -> str:
     >>> slice_name(Work("moe", "attn", "F")), slice_name(Work("send_forward", phase="F", step=1))
     ('attn(F)', 'send forward')
     """
-    if work.block in ("attn", "mlp"):
-        return f"{work.block}({work.phase})"
     return f"{work.block}({work.phase})" if work.block else work.name.replace("_", " ")
 
 

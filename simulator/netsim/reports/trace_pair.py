@@ -56,7 +56,10 @@ class Pair:
 
 def pair_step(case: Case) -> Step:
     """The step that consists of one overlapped pair."""
-    plan = Plan(GPUS, 1, GPUS, GPUS, 1, 1, TOKENS, TOKENS)
+    plan = Plan(
+        gpus=GPUS, pipeline=1, expert=GPUS, data=GPUS, groups=1, microbatches=1, microbatch_tokens=TOKENS,
+        sequence_length=TOKENS,
+    )  # fmt: skip
     topology = build(case.topology, case.hardware, GPUS)
     return simulate_job(case, topology, Job(plan, _order(), (_STAGE,)))
 

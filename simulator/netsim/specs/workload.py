@@ -103,7 +103,7 @@ class CommunicationSpec(Strict):
 class StorageSpec(Strict):
     """What stays in GPU memory, in which precision, and what the backward computes again instead.
 
-    `weights` of matrix products (embedding, head, gate and norms stay BF16), `master` copy and Adam `moments` of the
+    `weights` of the layers (embedding and head stay BF16), `master` copy and Adam `moments` of the
     optimizer's share, `stash` of activations that are kept for the backward; `attention_bits` an element of the
     attention output in the stash; `buffers` of communication and work space.
     """

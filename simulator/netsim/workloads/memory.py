@@ -1,6 +1,6 @@
 """Bytes of GPU memory on a rank, part by part, and whether they fit.
 
-    parameters   working weights of the stages held, in the storage precision (embedding, head, gate, norms in BF16)
+    parameters   working weights of the stages held, in the storage precision; embedding, head, MTP projection in BF16
     gradients    one FP32 accumulator a parameter held (ZeRO stage 1 shards only what follows)
     optimizer    master weight and two Adam moments of the rank's share of the parameters
     activations  what a stage keeps of a micro-batch, times the micro-batches between forward and weight gradient, at
@@ -14,7 +14,8 @@ and routed experts (t 2 w shared + r 2 w), in the stash's precision. Without rec
 too (2 t h), without recomputing the MLA up-projections the queries, keys and values. A dense layer keeps 2 t width
 in place of the experts; a head its input and the logits' gradient in BF16.
 
-Left out: fragmentation, scales of FP8 blocks (1/32 of the values), temporary tensors inside a block.
+Left out: that gate and norms of a layer stay in BF16 (0.5 % of what a rank holds of a MoE layer), fragmentation, scales
+of FP8 blocks (1/32 of the values), temporary tensors inside a block.
 
 Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 3.2.3 and 3.3.3; what the public trace saves.
 """

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import NamedTuple
 
 from netsim.workloads.schedules import Chunk, Order, Unit
@@ -101,12 +102,10 @@ class _Builder:
         self.work_ids: dict[Work, int] = {}
         self.sent: dict[tuple[str, Unit], int] = {}
         self.arrivals: list[tuple[int, tuple[str, Unit]]] = []
-        self.last_on: list[int] = []  # last task of each queue of the current rank
         self.weights_done: dict[int, int] = {}  # stage -> last weight-gradient task on this rank
-        self.join: tuple[int, ...] = ()  # forward communication that the next chunk's compute waits for
 
     def rank_tasks(self, rank: int, chunks: Sequence[Chunk]) -> None:
-        self.rank, self.join, self.weights_done = rank, (), {}
+        self.rank, self.weights_done = rank, {}
         for chunk in chunks:
             self.graph.chunks.append(chunk)
             self._chunk(chunk)
@@ -130,13 +129,11 @@ class _Builder:
         graph.waits.append(tuple(w for w in waits if graph.queue[w] != queue))
         return task
 
-    def _compute(self, side: _Side, kind: LayerKind, block: str, phase: str, layer: int) -> int:
-        work = Work(kind, block, phase, side.overlapped)
+    def _compute(self, side: _Side, layer: _Layer, block: str, phase: str) -> int:
+        work = Work(layer.kind, block, phase, side.overlapped)
         self.unit = side.unit
         # a weight gradient needs only what its own input gradient already needed
-        ready = () if phase == "W" else side.ready
-        task = self.add(COMPUTE, work, ready + self.join, layer)
-        self.join = ()
+        task = self.add(COMPUTE, work, () if phase == "W" else side.ready, layer.number)
         return self._expect(side, task)
 
     def _transfer(self, side: _Side, name: str, layer: int) -> int:
@@ -160,10 +157,10 @@ class _Builder:
         ahead = self._forward_side(chunk.forward, overlapped) if chunk.forward else None
         back = self._backward_side(chunk.backward, overlapped) if chunk.backward else None
         with_weight = chunk.weight is not None and chunk.weight == chunk.backward
-        for slot in range(max(len(ahead.layers) if ahead else 0, len(back.layers) if back else 0)):
-            self._slot(ahead, back, slot, with_weight)
+        layers = zip_longest(ahead.layers if ahead else (), back.layers if back else ())
+        for forward, backward in layers:
+            self._layer_pair(ahead, forward, back, backward, with_weight)
         if ahead:
-            self.join = tuple(w for w in ahead.ready if self.graph.queue[w] == COMMUNICATION)
             self._send(ahead, "send_forward", +1)
         if back:
             self._send(back, "send_backward", -1)
@@ -171,7 +168,7 @@ class _Builder:
             self._weights(chunk.weight)
 
     def _forward_side(self, unit: Unit, overlapped: bool) -> _Side:
-        layers = list(enumerate(self.stages[unit.stage], self.first_layer[unit.stage]))
+        layers = [_Layer(*row) for row in enumerate(self.stages[unit.stage], self.first_layer[unit.stage])]
         arrival = ("send_forward", Unit(unit.stage - 1, unit.microbatch)) if unit.stage else None
         return _Side(unit, layers, arrival, overlapped)
 
@@ -182,49 +179,48 @@ class _Builder:
         side.layers.reverse()
         return side
 
-    def _slot(self, ahead: _Side | None, back: _Side | None, slot: int, with_weight: bool) -> None:
-        """One layer of the forward and one of the backward, interleaved as in the trace."""
-        f = ahead.at(slot) if ahead else None
-        b = back.at(slot) if back else None
-        if back and b and b[1] == "moe":
-            back.ready = (self._transfer(back, "cached_dispatch", b[0]),)
-        if ahead and f:
-            ahead.ready = (self._compute(ahead, f[1], _first_block(f[1]), "F", f[0]),)
-            if f[1] == "moe":
-                ahead.ready = (self._transfer(ahead, "dispatch", f[0]),)
+    def _layer_pair(
+        self, ahead: _Side | None, f: _Layer | None, back: _Side | None, b: _Layer | None, with_weight: bool
+    ) -> None:
+        """One layer of the forward and one of the backward, interleaved as in the trace; either may be missing."""
         if back and b:
-            done = self._backward(back, b, _last_block(b[1]))
-            if b[1] == "moe":
-                back.ready = (done,)
-                back.ready = (self._transfer(back, "combine_backward", b[0]),)
+            self._exchange(back, b, "cached_dispatch")
+        if ahead and f:
+            self._forward(ahead, f, _first_block(f.kind))
+            self._exchange(ahead, f, "dispatch")
+        if back and b:
+            self._backward(back, b, _last_block(b.kind))
+            self._exchange(back, b, "combine_backward")
             if with_weight:
-                self._weight(back, b, _last_block(b[1]))
-        if ahead and f and _last_block(f[1]) == "mlp":
-            ahead.ready = (self._compute(ahead, f[1], "mlp", "F", f[0]),)
-            if f[1] == "moe":
-                ahead.ready = (self._transfer(ahead, "combine", f[0]),)
-        if back and b and _first_block(b[1]) == "attn":
+                self._weight(back, b, _last_block(b.kind))
+        if ahead and f and _last_block(f.kind) == "mlp":
+            self._forward(ahead, f, "mlp")
+            self._exchange(ahead, f, "combine")
+        if back and b and _first_block(b.kind) == "attn":
             self._backward(back, b, "attn")
             if with_weight:
                 self._weight(back, b, "attn")
 
-    def _backward(self, side: _Side, layer: tuple[int, LayerKind], block: str) -> int:
-        if layer[1] == "embedding":  # its input is token numbers: only a weight gradient
-            return side.ready[0] if side.ready else -1
-        task = self._compute(side, layer[1], block, "B", layer[0])
-        side.ready = (task,)
-        return task
+    def _exchange(self, side: _Side, layer: _Layer, name: str) -> None:
+        if layer.kind == "moe":
+            side.ready = (self._transfer(side, name, layer.number),)
 
-    def _weight(self, side: _Side, layer: tuple[int, LayerKind], block: str) -> None:
-        task = self._compute(side, layer[1], block, "W", layer[0])
-        self.weights_done[side.unit.stage] = task
+    def _forward(self, side: _Side, layer: _Layer, block: str) -> None:
+        side.ready = (self._compute(side, layer, block, "F"),)
+
+    def _backward(self, side: _Side, layer: _Layer, block: str) -> None:
+        if layer.kind != "embedding":  # its input is token numbers: only a weight gradient
+            side.ready = (self._compute(side, layer, block, "B"),)
+
+    def _weight(self, side: _Side, layer: _Layer, block: str) -> None:
+        self.weights_done[side.unit.stage] = self._compute(side, layer, block, "W")
 
     def _weights(self, unit: Unit) -> None:
         side = self._backward_side(unit, overlapped=False)
         side.arrival = None
         for layer in side.layers:
-            self._weight(side, layer, _last_block(layer[1]))
-            if _first_block(layer[1]) == "attn":
+            self._weight(side, layer, _last_block(layer.kind))
+            if _first_block(layer.kind) == "attn":
                 self._weight(side, layer, "attn")
 
     def _send(self, side: _Side, name: str, along: int) -> None:
@@ -267,18 +263,22 @@ class _Builder:
             self.graph.waits[task] += (self.sent[sender],)
 
 
+class _Layer(NamedTuple):
+    """A layer by its number in the model and its kind."""
+
+    number: int
+    kind: LayerKind
+
+
 @dataclass
 class _Side:
     """The forward or the backward half of a chunk while it is being written."""
 
     unit: Unit
-    layers: list[tuple[int, LayerKind]]
+    layers: list[_Layer]
     arrival: tuple[str, Unit] | None
     overlapped: bool
     ready: tuple[int, ...] = ()
-
-    def at(self, slot: int) -> tuple[int, LayerKind] | None:
-        return self.layers[slot] if slot < len(self.layers) else None
 
 
 def _first_block(kind: LayerKind) -> str:
