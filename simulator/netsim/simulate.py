@@ -186,10 +186,12 @@ class Timing:
         model, plan = self.case.workload.model, self.plan
         if work.name == "optimizer":
             return self.model.block_time(optimizer_operators(self._own_parameters(work.stage)), False)
-        rows = plan.microbatch_tokens * model.moe.top_k  # balanced routing
+        moe, job = model.moe, self.case.workload
+        rows = plan.microbatch_tokens * moe.top_k if moe else 0  # balanced routing
         operators = block_operators(
             model, work.name, work.block, work.phase, plan.microbatch_tokens, plan.sequence_length,
-            rows, model.moe.experts // plan.expert,
+            rows, moe.experts // plan.expert if moe else 0,
+            products=job.compute.products, recompute=job.storage.recompute,
         )  # fmt: skip
         return self.model.block_time(operators, work.overlapped)
 
@@ -207,7 +209,7 @@ class Timing:
             return TransferCost(0.0, np.inf, 0.0)
         if work.name in EXPERT_TRANSFERS:
             precision = spec.dispatch if "dispatch" in work.name else spec.combine
-            size = tokens * token_bytes(work.name, model.hidden, model.moe.top_k, precision)
+            size = tokens * token_bytes(work.name, model.hidden, model.experts.top_k, precision)
             rate = self.model.transfer_rate(work.name, work.overlapped)
             return TransferCost(size, rate, self.model.transfer_setup_s(work.name, work.overlapped))
         if work.name in SENDS:

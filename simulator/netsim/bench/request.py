@@ -109,7 +109,7 @@ def _tokens(
         raise NetsimError("--beside-compute: low-latency kernels have no measured rate")
     job = load(WorkloadSpec, "workload", workload)
     return Tokens(
-        moe=job.model.moe,
+        moe=job.model.experts,
         hidden=job.model.hidden,
         tokens=tokens or (4096 if mode == "normal" else 128),
         gate="model" if gate == "model" else "deepep",

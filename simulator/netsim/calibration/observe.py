@@ -97,7 +97,7 @@ def _operators(
     workload: WorkloadSpec, seen: Mapping[tuple[str, int], int], block: str, phase: Phase
 ) -> list[tuple[Operator, bool]]:
     """Operators of a block at the mean number of expert rows, and whether theirs is that number."""
-    batch, moe = workload.batch, workload.model.moe
+    batch, moe = workload.batch, workload.model.experts
     tokens = batch.microbatch_sequences * batch.sequence_length
     local = max(1, moe.experts // workload.parallelism.expert)
     counts = [rows for (at, _), rows in seen.items() if at == phase]

@@ -74,7 +74,7 @@ def spread_of(rows: Sequence[Residual]) -> Spread:
 
 def workload_operators(workload: WorkloadSpec) -> dict[str, Operator]:
     """Operators of a MoE layer of a workload with balanced experts, by name."""
-    batch, moe = workload.batch, workload.model.moe
+    batch, moe = workload.batch, workload.model.experts
     tokens, local = (
         batch.microbatch_sequences * batch.sequence_length,
         max(1, moe.experts // workload.parallelism.expert),

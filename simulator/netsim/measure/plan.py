@@ -128,7 +128,7 @@ def _alone(workload: WorkloadSpec, seed: int) -> list[Measurement]:
 
 def workload_operators(workload: WorkloadSpec) -> list[Operator]:
     """Operators of every block and phase of one micro-batch with balanced experts, one for each kind and shape."""
-    batch, moe = workload.batch, workload.model.moe
+    batch, moe = workload.batch, workload.model.experts
     tokens = batch.microbatch_sequences * batch.sequence_length
     local = max(1, moe.experts // workload.parallelism.expert)
     found: dict[tuple[str, tuple[int, ...]], Operator] = {}
@@ -174,7 +174,7 @@ def _stand_ins(op: Operator, workload: WorkloadSpec, draws: Draws) -> list[Shape
 
 def _memory_stand_ins(op: Operator, workload: WorkloadSpec) -> list[Shape]:
     rows, columns = op.shape[:2]
-    moe = workload.model.moe
+    moe = workload.model.experts
     if op.kind == "index":  # the gate and the sorting of its choices, whatever the operator's own counts
         return [
             memory("topk_gate", rows, moe.experts, moe.top_k),
@@ -203,7 +203,7 @@ def _grid(workload: WorkloadSpec) -> list[tuple[Shape, str]]:
         pairs = {op.shape[1:] for op in workload_operators(workload) if op.kind == "gemm_fp8"}
         shapes += [gemm(dtype, m, n, k) for n, k in sorted(pairs) for dtype in ("bf16", *FP8)]
         shapes += _row_grid(workload, m)
-    qk = attn.nope_dim + attn.rope_dim
+    qk = attn.qk_dim
     for length in (batch.sequence_length // 4, batch.sequence_length // 2, 2 * batch.sequence_length):
         for heads in sorted({max(1, attn.heads // 8), attn.heads // 2, attn.heads} - {0}):
             shapes += [
@@ -213,7 +213,7 @@ def _grid(workload: WorkloadSpec) -> list[tuple[Shape, str]]:
 
 
 def _row_grid(workload: WorkloadSpec, rows: int) -> list[Shape]:
-    moe, hidden = workload.model.moe, workload.model.hidden
+    moe, hidden = workload.model.experts, workload.model.hidden
     top_k = {"combine_topk": moe.top_k, "topk_gate": moe.top_k}
     width = {"act": moe.width, "index": moe.experts}
     return [
@@ -224,7 +224,7 @@ def _row_grid(workload: WorkloadSpec, rows: int) -> list[Shape]:
 
 def _random(workload: WorkloadSpec, seed: int, purpose: str, dense: int, few: int) -> list[tuple[Shape, str]]:
     """Seeded random shapes: `dense` GEMMs, and `few` of grouped GEMMs, attention and each memory-bound kernel."""
-    draws, attn, moe = Draws(seed, purpose), workload.model.attention, workload.model.moe
+    draws, attn, moe = Draws(seed, purpose), workload.model.attention, workload.model.experts
     shapes: list[Shape] = []
     for _ in range(dense):
         size = draws.gemm()
@@ -237,7 +237,7 @@ def _random(workload: WorkloadSpec, seed: int, purpose: str, dense: int, few: in
         shapes += [grouped_gemm(dtype, rows, n, k) for dtype in GROUPED]
     for _ in range(few):
         heads, length = draws.attention(attn.heads)
-        shapes += [attention(kernel, 1, heads, length, attn.nope_dim + attn.rope_dim, attn.v_dim)
+        shapes += [attention(kernel, 1, heads, length, attn.qk_dim, attn.v_dim)
                    for kernel in ("attn_fwd", "attn_bwd")]  # fmt: skip
     for name, entry in ROW_KERNELS.items():
         for _ in range(max(1, few // 3)):

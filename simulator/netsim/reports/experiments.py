@@ -74,7 +74,7 @@ def _exchange(where: Where) -> float:
     kernel: Kind = "dispatch" if where["kernel"] == "dispatch" else "combine"
     model = load(WorkloadSpec, "workload", "deepseek-v3").model
     normal = where["mode"] == "normal"
-    tokens = Tokens(model.moe, model.hidden, _NORMAL_TOKENS if normal else _LOW_LATENCY_TOKENS)
+    tokens = Tokens(model.experts, model.hidden, _NORMAL_TOKENS if normal else _LOW_LATENCY_TOKENS)
     gpus = int(where["gpus"])
     row = exchange(setup(where["fabric"], gpus, "deepep"), kernel, gpus, tokens, where["mode"])
     return row.logical_GBps if normal else row.time_us

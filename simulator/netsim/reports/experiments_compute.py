@@ -28,6 +28,7 @@ def model_size(where: Sequence[Where]) -> list[float | None]:
 
 
 def _size(where: Where) -> float:
+    from netsim.workloads.attention import kv_cache_bytes
     from netsim.workloads.model import active_parameters, flops_per_token, total_parameters
 
     if "kv_heads" in where:  # grouped-query attention: keys and values of every head, BF16
@@ -35,7 +36,7 @@ def _size(where: Where) -> float:
     model = load(WorkloadSpec, "workload", "deepseek-v3").model
     match where["quantity"]:
         case "kv_cache":
-            return 2 * model.layers * (model.attention.kv_rank + model.attention.rope_dim) / 1e3
+            return kv_cache_bytes(model) / 1e3
         case "gflop_per_token":
             return flops_per_token(model, 4096, causal=True) / 1e9
         case "total":
@@ -51,7 +52,7 @@ def inference_bound(where: Sequence[Where]) -> list[float | None]:
     (two micro-batches that hide each other's compute).
     """
     model = load(WorkloadSpec, "workload", "deepseek-v3").model
-    copies = model.moe.top_k + model.moe.shared
+    copies = model.experts.top_k + model.experts.shared
     found: list[float | None] = []
     for w in where:
         seconds = (1 + 2) * w["tokens"] * copies * w["hidden"] / units.parse(w["rate"], "bytes/s")
@@ -119,7 +120,7 @@ def _operator_errors() -> dict[str, list[float]]:
 
     job, profile = load(WorkloadSpec, "workload", "deepseek-v3"), load(ProfileSpec, "profile", "h800")
     model = ComputeModel(profile, load(HardwareSpec, "hardware", "h800"))
-    tokens, local = job.batch.sequence_length, job.model.moe.experts // job.parallelism.expert
+    tokens, local = job.batch.sequence_length, job.model.experts.experts // job.parallelism.expert
     ops = {
         op.name: op
         for block in ("attn", "mlp")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -56,16 +56,20 @@ def validate(model: type[S], data: Mapping[str, Any], place: str) -> S:
 
 
 def _explain(model: type[BaseModel], complaint: Any, place: str, count: int) -> SpecError:
-    # discriminated unions put their tag into the location; it is no key of the file
-    keys = [str(part) for part in complaint["loc"]]
+    keys, known = _keys_of_file(model, complaint["loc"])
     key, value = ".".join(keys), complaint["input"]
     more = f" (and {count - 1} more)" if count > 1 else ""
     match complaint["type"]:
         case "extra_forbidden":
-            hint = did_you_mean(keys[-1], _keys_at(model, keys[:-1]))
-            return SpecError(place, key, value, f"unknown key: {hint}{more}")
+            return SpecError(place, key, value, f"unknown key: {did_you_mean(keys[-1], known)}{more}")
         case "missing":
             return SpecError(place, "", None, f"{key} is missing{more}")
+        case "union_tag_not_found":
+            return SpecError(place, "", None, f"{key}.kind is missing{more}")
+        case "union_tag_invalid":
+            tags = complaint["ctx"]["expected_tags"].replace("'", "").split(", ")
+            tag = complaint["ctx"]["tag"]
+            return SpecError(place, f"{key}.kind", tag, f"no such kind: {did_you_mean(tag, tags)}{more}")
         case _:
             rule = complaint["msg"].removeprefix("Value error, ")
             rule = rule[0].lower() + rule[1:]
@@ -74,20 +78,44 @@ def _explain(model: type[BaseModel], complaint: Any, place: str, count: int) -> 
             return SpecError(place, key, value, f"{rule}{more}")
 
 
+def _keys_of_file(model: type[BaseModel], location: Sequence[Any]) -> tuple[list[str], list[str]]:
+    """The keys of a complaint's place as a file spells them, and those known at the last of them.
+
+    A table of several kinds puts the kind into the place; that is no key of the file.
+    """
+    keys: list[str] = []
+    current: list[type[BaseModel]] = [model]
+    known: list[str] = []
+    for part in map(str, location):
+        of_kind = [table for table in current if part in _kinds(table)]
+        if len(current) > 1 and of_kind:
+            current = of_kind
+            continue
+        keys.append(part)
+        known = [name for table in current for name in table.model_fields]
+        fields = [table.model_fields[part] for table in current if part in table.model_fields]
+        current = [inner for field in fields for inner in _tables(field.annotation)]
+    return keys, known
+
+
+def _kinds(table: type[BaseModel]) -> tuple[Any, ...]:
+    """What the `kind` of a table may be."""
+    field = table.model_fields.get("kind")
+    return get_args(field.annotation) if field else ()
+
+
 def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
-    current: type[BaseModel] | None = model
+    current: list[type[BaseModel]] = [model]
     for key in keys:
-        field = current.model_fields.get(key) if current else None
-        current = _table(field.annotation) if field else None
-    return list(current.model_fields) if current else []
+        fields = [table.model_fields[key] for table in current if key in table.model_fields]
+        current = [inner for field in fields for inner in _tables(field.annotation)]
+    return list(dict.fromkeys(name for table in current for name in table.model_fields))
 
 
-def _table(annotation: Any) -> type[BaseModel] | None:
-    """The spec model that an annotation is, or holds as `X | None`."""
-    for choice in (annotation, *get_args(annotation)):
-        if isinstance(choice, type) and issubclass(choice, BaseModel):
-            return choice
-    return None
+def _tables(annotation: Any) -> list[type[BaseModel]]:
+    """The spec models that an annotation is, or holds as `X | None` or `X | Y`."""
+    choices = (annotation, *get_args(annotation))
+    return [choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)]
 
 
 def load(model: type[S], kind: str, name: str, overrides: Mapping[str, Any] | None = None) -> S:
@@ -127,8 +155,8 @@ def all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Every dotted key of a spec model, for hints."""
     found: list[str] = []
     for name, field in model.model_fields.items():
-        if inner := _table(field.annotation):
+        for inner in _tables(field.annotation):
             found += all_keys(inner, f"{prefix}{name}.")
-        else:
+        if not _tables(field.annotation):
             found.append(prefix + name)
-    return found
+    return list(dict.fromkeys(found))

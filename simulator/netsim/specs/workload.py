@@ -4,66 +4,33 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from netsim.specs.base import Preset, Strict
+from netsim.specs.model import AttentionSpec, Count, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
 from netsim.units import Bytes
 
-Count = Annotated[int, Field(ge=1)]
+__all__ = [
+    "AttentionSpec",
+    "BatchSpec",
+    "CommunicationSpec",
+    "ComputeSpec",
+    "HeadAttentionSpec",
+    "MlaSpec",
+    "ModelSpec",
+    "MoeSpec",
+    "ParallelismSpec",
+    "Precision",
+    "Products",
+    "Recomputed",
+    "ScheduleSpec",
+    "StorageSpec",
+    "WorkloadSpec",
+]
+
+Products = Literal["fp8", "bf16"]
+Recomputed = Literal["norm", "mla_up"]
 Precision = Literal["fp8", "bf16", "fp32"]
-
-
-class AttentionSpec(Strict):
-    """Multi-head latent attention. Source: DeepSeek-V2, arXiv 2405.04434, section 2.1."""
-
-    kind: Literal["mla"]
-    heads: Count
-    q_rank: Count
-    kv_rank: Count
-    nope_dim: Count
-    rope_dim: Count
-    v_dim: Count
-
-
-class MoeSpec(Strict):
-    """Shared and routed experts; a token reaches at most `group_limit` of `groups` expert groups (hosts)."""
-
-    experts: Count
-    shared: Annotated[int, Field(ge=0)]
-    width: Count
-    top_k: Count
-    groups: Count
-    group_limit: Count
-
-    @model_validator(mode="after")
-    def _fits(self) -> MoeSpec:
-        if self.experts % self.groups:
-            raise ValueError(f"groups = {self.groups}, must divide experts = {self.experts}")
-        if self.group_limit > self.groups:
-            raise ValueError(f"group_limit = {self.group_limit}, must not exceed groups = {self.groups}")
-        if self.top_k > self.group_limit * (self.experts // self.groups):
-            raise ValueError(f"top_k = {self.top_k}, must fit into {self.group_limit} groups of experts")
-        return self
-
-
-class ModelSpec(Strict):
-    """A decoder: `dense_layers` first, MoE after, `mtp_depth` multi-token-prediction modules behind the last."""
-
-    name: str
-    layers: Count
-    dense_layers: Annotated[int, Field(ge=0)]
-    hidden: Count
-    vocabulary: Count
-    dense_width: Count
-    mtp_depth: Annotated[int, Field(ge=0, le=4)]
-    attention: AttentionSpec
-    moe: MoeSpec
-
-    @model_validator(mode="after")
-    def _dense_first(self) -> ModelSpec:
-        if self.dense_layers > self.layers:
-            raise ValueError(f"dense_layers = {self.dense_layers}, must not exceed layers = {self.layers}")
-        return self
 
 
 class ParallelismSpec(Strict):
@@ -100,6 +67,12 @@ class CommunicationSpec(Strict):
     parameter: Precision
 
 
+class ComputeSpec(Strict):
+    """In which precision the matrix products of layers run; embedding, head, gate and attention core stay in BF16."""
+
+    products: Products = "fp8"
+
+
 class StorageSpec(Strict):
     """What stays in GPU memory, in which precision, and what the backward computes again instead.
 
@@ -113,7 +86,7 @@ class StorageSpec(Strict):
     moments: Precision
     stash: Precision
     attention_bits: Annotated[int, Field(ge=8, le=32)]
-    recompute: tuple[Literal["norm", "mla_up"], ...]
+    recompute: tuple[Recomputed, ...]
     buffers: Bytes
 
     @field_validator("recompute", mode="before")
@@ -131,5 +104,6 @@ class WorkloadSpec(Preset):
     parallelism: ParallelismSpec
     schedule: ScheduleSpec
     batch: BatchSpec
+    compute: ComputeSpec = ComputeSpec()
     communication: CommunicationSpec
     storage: StorageSpec

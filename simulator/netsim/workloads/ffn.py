@@ -68,7 +68,7 @@ def _scales(name: str, rows: int, columns: int, calls: int = 1) -> Operator:
 
 def _moe_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
     t, h, rows, local = load.own_tokens, model.hidden, load.expert_rows, load.local_experts
-    w, shared = model.moe.width, model.moe.width * model.moe.shared
+    w, shared = model.experts.width, model.experts.width * model.experts.shared
     return (
         small("scale_transpose_mlp_fwd", t, h // 128, calls=2),
         *((gemm_fp8("shared_gateup_fwd", t, 2 * shared, h),) if shared else ()),
@@ -78,7 +78,7 @@ def _moe_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
         transpose("routed_w13_transpose", 2 * w, h, groups=local),
         _scales("scale_contiguous_fwd", rows, h + w, calls=2),
         grouped_gemm_fp8("routed_gateup_fwd", rows, 2 * w, h, local),
-        small("topk_weight_scale", t, model.moe.top_k),
+        small("topk_weight_scale", t, model.experts.top_k),
         memory("routed_swiglu_fwd", "act", rows, w, _SWIGLU_BYTES),
         transpose("routed_w2_transpose", h, w, groups=local),
         grouped_gemm_fp8("routed_down_fwd", rows, h, w, local),
@@ -100,7 +100,7 @@ def _shared_forward_end(t: int, h: int, shared: int) -> tuple[Operator, ...]:
 
 def _moe_backward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
     t, h, rows, local = load.own_tokens, model.hidden, load.expert_rows, load.local_experts
-    w, shared = model.moe.width, model.moe.width * model.moe.shared
+    w, shared = model.experts.width, model.experts.width * model.experts.shared
     return (
         *_shared_backward_begin(t, h, shared),
         dequantise("routed_swiglu_in_dequant", rows, 2 * w),
@@ -110,7 +110,7 @@ def _moe_backward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
         memory("routed_swiglu_fwd_recompute_bwd", "act", rows, w, _SWIGLU_BACKWARD_BYTES + BF16_BYTES),
         memory("routed_topk_weight_grad", "act", rows, w, 2 * BF16_BYTES),
         cast_transpose("routed_swiglu_out_cast_transpose", rows, w),
-        small("topk_weight_grad_scale", t, model.moe.top_k),
+        small("topk_weight_grad_scale", t, model.experts.top_k),
         norm("ffn_norm_recompute", t, h),
         cast("cast_fp8_ffn_in_recompute", t, h),
         cast("routed_dgateup_cast_fp8", rows, 2 * w),
@@ -155,7 +155,7 @@ def _gather_transpose(name: str, rows: int, columns: int) -> Operator:
 
 def _moe_weight_gradients(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
     t, h, rows, local = load.own_tokens, model.hidden, load.expert_rows, load.local_experts
-    w, shared = model.moe.width, model.moe.width * model.moe.shared
+    w, shared = model.experts.width, model.experts.width * model.experts.shared
     routed = (
         _gather_transpose("routed_dy_gather_cast_transpose", rows, h),
         grouped_wgrad_fp8("routed_down_wgrad", rows, h, w, local),

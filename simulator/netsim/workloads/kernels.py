@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 
 from netsim.specs.profile import Kind
-from netsim.specs.workload import ModelSpec
+from netsim.specs.workload import ModelSpec, Products, Recomputed
 
 BF16_BYTES, FP32_BYTES = 2.0, 4.0
 #: one byte and its share of the FP32 scale that 128 values have together
@@ -51,6 +51,7 @@ class Load:
 
     tokens : of a micro-batch, which `tensor` x `context` ranks work on together
     expert_rows : rows that the `local_experts` of this one rank receive
+    products : precision of the matrix products; recompute : what the backward computes again instead of keeping it
 
     >>> shared = Load(4096, 4096, 0, 0, tensor=8, context=2)
     >>> shared.context_tokens, shared.own_tokens
@@ -63,6 +64,8 @@ class Load:
     local_experts: int
     tensor: int = 1
     context: int = 1
+    products: Products = "fp8"
+    recompute: tuple[Recomputed, ...] = ("norm", "mla_up")
 
     @property
     def context_tokens(self) -> int:
@@ -185,7 +188,7 @@ def received_tokens(model: ModelSpec, load: Load) -> float:
     >>> round(received_tokens(v3, Load(4096, 4096, 32768, 4)) / 4096, 2)
     7.36
     """
-    moe = model.moe
+    moe = model.experts
     reach = moe.group_limit * (moe.experts // moe.groups)
     held = min(load.local_experts, reach)
     missed = math.comb(reach - held, moe.top_k) / math.comb(reach, moe.top_k)

@@ -11,7 +11,8 @@ Kept of a MoE layer, for t tokens of width h and r rows at the local experts: th
 before the FFN (2 t h BF16), the latents (t (q_rank + kv_rank + rope) BF16), the attention output (t heads v_dim) and
 its log-sum-exp, the tokens received by the local experts (t x distinct devices x h), and the inputs of SwiGLU of shared
 and routed experts (t 2 w shared + r 2 w), in the stash's precision. Without recomputing norms their outputs are kept
-too (2 t h), without recomputing the MLA up-projections the queries, keys and values. A dense layer keeps 2 t width
+too (2 t h), without recomputing the MLA up-projections the queries, keys and values. Attention by
+heads keeps queries, keys and values, BF16, in place of the latents. A dense layer keeps 2 t width
 in place of the experts; a head its input and the logits' gradient in BF16.
 
 Left out: that gate and norms of a layer stay in BF16 (0.5 % of what a rank holds of a MoE layer), fragmentation, scales
@@ -123,7 +124,7 @@ def layer_activations(job: WorkloadSpec, plan: Plan, kind: LayerKind, devices_pe
     norms = 0.0 if "norm" in storage.recompute else 2.0 * tokens * h * stash
     if kind == "dense":
         return attention + norms + 2.0 * tokens * h + 2.0 * tokens * model.dense_width * stash
-    moe = model.moe
+    moe = model.experts
     rows = tokens * moe.top_k
     swiglu = (tokens * moe.shared + rows) * 2 * moe.width * stash
     received = tokens * devices_per_token * h * stash
@@ -132,9 +133,11 @@ def layer_activations(job: WorkloadSpec, plan: Plan, kind: LayerKind, devices_pe
 
 def _attention(model: ModelSpec, storage: StorageSpec, tokens: int) -> float:
     a = model.attention
-    latents = a.q_rank + a.kv_rank + a.rope_dim
-    kept = 2.0 * tokens * (model.hidden + latents)
-    kept += tokens * a.heads * (a.v_dim * storage.attention_bits / 8 + 4)
+    kept = 2.0 * tokens * model.hidden + tokens * a.heads * (a.v_dim * storage.attention_bits / 8 + 4)
+    if a.kind != "mla":
+        return kept + 2.0 * tokens * (a.heads + 2 * a.key_value_heads) * a.head_dim
+    kept += 2.0 * tokens * (a.kv_rank + a.rope_dim + (a.q_rank or a.heads * a.qk_dim))
     if "mla_up" not in storage.recompute:
-        kept += 2.0 * tokens * a.heads * (2 * (a.nope_dim + a.rope_dim) + a.v_dim)
+        again = (a.qk_dim if a.q_rank else 0) + a.qk_dim + a.v_dim
+        kept += 2.0 * tokens * a.heads * again
     return kept

@@ -1,8 +1,8 @@
-"""Operators of the attention block of a layer: norms, MLA projections, attention, and the gate of a MoE
-layer.
+"""Operators of multi-head latent attention: norms, projections, core.
 
 Modelled: every kernel of the blocks attn(F), attn(B), attn(W) of the public H800 trace, in its order, with
-shapes derived from the model. The backward pass recomputes RMSNorm and the MLA up-projections. Left out:
+shapes derived from the model. The backward pass recomputes RMSNorm and the MLA up-projections. Without a rank of
+queries (DeepSeek-V2-Lite) these come from the hidden state in one product and are kept for the backward. Left out:
 kernels that only the profiled run had (random routing) and the scale bookkeeping of cuBLAS.
 
 Under tensor parallelism the heads are divided: up-projections, core and output projection. The down-projections
@@ -15,22 +15,19 @@ Source: DeepSeek-V2, arXiv 2405.04434, section 2.1 (MLA); DeepSeek-V3, arXiv 241
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from netsim.specs.profile import Kind
-from netsim.specs.workload import ModelSpec
+from netsim.specs.workload import MlaSpec
+from netsim.workloads.core import core_backward, core_forward, divided, heads_of
 from netsim.workloads.kernels import (
     BF16_BYTES,
     E5M6_BYTES,
-    FP32_BYTES,
     Load,
     Operator,
     cast,
     cast_transpose,
     copy,
-    gemm_bf16,
     gemm_fp8,
-    index,
     memory,
     norm,
     small,
@@ -78,48 +75,28 @@ class MlaDims:
         return self.heads * self.v
 
 
-def mla_dims(model: ModelSpec) -> MlaDims:
-    """The attention dimensions of a model."""
-    a = model.attention
-    return MlaDims(model.hidden, a.heads, a.q_rank, a.kv_rank, a.nope_dim, a.rope_dim, a.v_dim)
-
-
-def attention_flops(dims: MlaDims, tokens: int, length: int, causal: bool = True) -> tuple[float, float]:
-    """(forward, backward) of the attention core.
-
-    Forward two products (query by key, probability by value), backward five (of them three of width qk, two
-    of width v); a causal mask halves both.
-
-    >>> attention_flops(MlaDims(7168, 128, 1536, 512, 128, 64, 128), 4096, 4096)
-    (687194767360.0, 1786706395136.0)
-    """
-    pairs = 2.0 * dims.heads * tokens * length * (0.5 if causal else 1.0)
-    return pairs * (dims.qk + dims.v), pairs * (3 * dims.qk + 2 * dims.v)
-
-
-def attention_block(model: ModelSpec, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
-    """Operators of attn(F), attn(B) or attn(W)."""
-    dims = replace(mla_dims(model), heads=model.attention.heads // load.tensor)
+def mla_block(attention: MlaSpec, hidden: int, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
+    """Operators of attn(F), attn(B) or attn(W), without the gate."""
+    a, heads = attention, attention.heads // load.tensor
+    dims = MlaDims(hidden, heads, a.q_rank or 0, a.kv_rank, a.nope_dim, a.rope_dim, a.v_dim)
+    cores = divided(heads_of(a), load.tensor)
     if phase == "F":
-        return _forward(dims, load) + (_gate_forward(model, load) if moe else ())
+        return _forward(dims, load, core_forward(cores, load))
     if phase == "B":
-        return (_gate_backward(model, load) if moe else ()) + _backward(dims, load, moe)
+        return _backward(dims, load, moe, core_backward(cores, load))
     return _weight_gradients(dims, load)
 
 
-def _forward(d: MlaDims, load: Load) -> tuple[Operator, ...]:
+def _forward(d: MlaDims, load: Load, core: Operator) -> tuple[Operator, ...]:
     t, own, h = load.context_tokens, load.own_tokens, d.hidden
-    flops, _ = attention_flops(d, t, load.sequence_length)
     return (
         norm("attn_norm_fwd", own, h, tensors=4),
-        cast("cast_fp8_x_for_q_a", own, h),
-        small("scale_transpose_q_a", own, h // 128),
-        gemm_fp8("q_a_proj_fwd", own, d.q_rank, h),
+        *_queries_in(d, load),
         cast("cast_fp8_x_for_kv_a", own, h),
         small("scale_transpose_kv_a", own, h // 128),
         gemm_fp8("kv_a_proj_fwd", own, d.kv_a, h),
         *_up_projections(d, load, recompute=False),
-        _core("flash_attn_fwd", "attention_fwd", flops, _core_bytes(d, load), d, load),
+        core,
         memory("cast_e5m6_attn_out", "quant", t, d.out, BF16_BYTES + E5M6_BYTES),
         cast("cast_fp8_attn_out", t, d.out),
         small("scale_transpose_o", t, d.out // 128),
@@ -129,14 +106,17 @@ def _forward(d: MlaDims, load: Load) -> tuple[Operator, ...]:
     )
 
 
-def _core(name: str, kind: Kind, flops: float, moved: float, d: MlaDims, load: Load) -> Operator:
-    shape = (load.tokens // load.sequence_length, d.heads, load.sequence_length, d.qk, d.v)
-    return Operator(name, kind, flops, moved, shape, context=load.context)
-
-
-def _core_bytes(d: MlaDims, load: Load) -> float:
-    """Queries and outputs of the rank's share of the sequences, keys and values of all of them."""
-    return BF16_BYTES * d.heads * (load.context_tokens + load.tokens) * (d.qk + d.v)
+def _queries_in(d: MlaDims, load: Load) -> tuple[Operator, ...]:
+    """Down to the latent of the queries, or to the queries themselves."""
+    if d.q_rank:
+        rows, name, columns = load.own_tokens, "q_a", d.q_rank
+    else:
+        rows, name, columns = load.context_tokens, "q", d.queries
+    return (
+        cast(f"cast_fp8_x_for_{name}", rows, d.hidden),
+        small(f"scale_transpose_{name}", rows, d.hidden // 128),
+        gemm_fp8(f"{name}_proj_fwd", rows, columns, d.hidden),
+    )
 
 
 def _up_projections(d: MlaDims, load: Load, recompute: bool) -> tuple[Operator, ...]:
@@ -144,51 +124,36 @@ def _up_projections(d: MlaDims, load: Load, recompute: bool) -> tuple[Operator, 
     t, own = load.context_tokens, load.own_tokens
     end = "_recompute" if recompute else ""
     done = "_recompute" if recompute else "_fwd"
-    first = (
-        norm(f"q_a_norm{done}", own, d.q_rank),
-        strided(f"kv_a_slice_copy{end}", own, d.kv_rank),
-        norm(f"kv_a_norm{done}", own, d.kv_rank),
-    )
-    scales = () if recompute else (small("scale_transpose_q_b", t, d.q_rank // 128),)
     kv_scales = () if recompute else (small("scale_transpose_kv_b", t, d.kv_rank // 128),)
+    rotated = memory(f"rope_q{done}", "rope", t, d.heads * d.rope, 2 * BF16_BYTES)
     # rotary kernels touch a slice of each head, which is what bounds them
     return (
-        *first,
+        *((norm(f"q_a_norm{done}", own, d.q_rank),) if d.q_rank else ()),
+        strided(f"kv_a_slice_copy{end}", own, d.kv_rank),
+        norm(f"kv_a_norm{done}", own, d.kv_rank),
         *(() if recompute else (strided("k_pe_copy", own, d.rope),)),
-        cast(f"cast_fp8_q_lora{end}", t, d.q_rank),
-        *scales,
-        gemm_fp8(f"q_b_proj{done}", t, d.queries, d.q_rank),
+        *(_queries_up(d, t, recompute) if d.q_rank else ()),
         cast(f"cast_fp8_kv_lora{end}", t, d.kv_rank),
         *kv_scales,
         gemm_fp8(f"kv_b_proj{done}", t, d.keys_values, d.kv_rank),
         memory(f"rope_k_pe{done}", "rope", t, d.rope, 2 * BF16_BYTES),
         copy(f"k_assemble_copy_nope{end}", t, d.heads * d.nope),
         strided(f"k_assemble_bcast_pe{end}", t, d.heads * d.rope, BF16_BYTES * (1 + 1 / d.heads)),
-        memory(f"rope_q{done}", "rope", t, d.heads * d.rope, 2 * BF16_BYTES),
+        *((rotated,) if d.q_rank or not recompute else ()),
     )
 
 
-def _gate_forward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
-    t, h, experts = load.own_tokens, model.hidden, model.moe.experts
+def _queries_up(d: MlaDims, t: int, recompute: bool) -> tuple[Operator, ...]:
+    end, done = ("_recompute", "_recompute") if recompute else ("", "_fwd")
+    scales = () if recompute else (small("scale_transpose_q_b", t, d.q_rank // 128),)
     return (
-        gemm_bf16("gate_matmul_fwd", t, experts, h, out_bytes=FP32_BYTES),
-        small("gate_topk_aux_ops", t, experts, calls=34),
-        index("gate_topk_gathertopk", t, experts, calls=2),
-        cast("cast_fp8_x_for_dispatch", t, h),
+        cast(f"cast_fp8_q_lora{end}", t, d.q_rank),
+        *scales,
+        gemm_fp8(f"q_b_proj{done}", t, d.queries, d.q_rank),
     )
 
 
-def _gate_backward(model: ModelSpec, load: Load) -> tuple[Operator, ...]:
-    t, h, experts = load.own_tokens, model.hidden, model.moe.experts
-    return (
-        small("gate_aux_bwd_ops", t, experts, calls=26),
-        gemm_bf16("gate_dgrad", t, h, experts),
-        # a weight gradient that the framework runs inside B
-        gemm_bf16("gate_wgrad", experts, h, t, out_bytes=FP32_BYTES),
-    )
-
-
-def _backward(d: MlaDims, load: Load, moe: bool) -> tuple[Operator, ...]:
+def _backward(d: MlaDims, load: Load, moe: bool, core: tuple[Operator, ...]) -> tuple[Operator, ...]:
     t, own, h = load.context_tokens, load.own_tokens, d.hidden
     return (
         memory("grad_add", "elementwise", own, h, 3 * BF16_BYTES, calls=2 if moe else 1),
@@ -202,32 +167,21 @@ def _backward(d: MlaDims, load: Load, moe: bool) -> tuple[Operator, ...]:
         gemm_fp8("o_proj_dgrad", t, d.out, h),
         cast_transpose("attn_out_cast_transpose", t, d.out),
         cast_transpose("do_cast_transpose", t, h),
-        *_up_projections(d, load, recompute=True),
-        *_core_backward(d, load),
+        *(_up_projections(d, load, recompute=True) if "mla_up" in load.recompute else ()),
+        *core,
         *_query_backward(d, t),
         *_key_value_backward(d, load),
-        *_latent_backward(d, load.own_tokens),
-    )
-
-
-def _core_backward(d: MlaDims, load: Load) -> tuple[Operator, ...]:
-    t = load.context_tokens
-    _, flops = attention_flops(d, t, load.sequence_length)
-    row_sum = t * d.heads * (2 * BF16_BYTES * d.v + FP32_BYTES * d.qk)
-    return (
-        # row sums of dO x O, and an FP32 query gradient set to zero
-        Operator("flash_attn_bwd_preprocess", "elementwise", 0.0, row_sum, (t, d.heads * d.v)),
-        _core("flash_attn_bwd", "attention_bwd", flops, 2 * _core_bytes(d, load), d, load),
-        memory("flash_attn_bwd_postprocess_dq", "elementwise", t, d.queries, FP32_BYTES + BF16_BYTES),
+        *_latent_backward(d, load),
     )
 
 
 def _query_backward(d: MlaDims, t: int) -> tuple[Operator, ...]:
+    name, into = ("qb", d.q_rank) if d.q_rank else ("q", d.hidden)
     return (
         memory("rope_q_bwd", "rope", t, d.heads * d.rope, 2 * BF16_BYTES),
-        transpose("w_qb_transpose", d.queries, d.q_rank),
+        transpose(f"w_{name}_transpose", d.queries, into),
         cast("cast_fp8_dq", t, d.queries),
-        gemm_fp8("q_b_dgrad", t, d.q_rank, d.queries),
+        gemm_fp8("q_b_dgrad" if d.q_rank else "q_dgrad", t, into, d.queries),
     )
 
 
@@ -244,15 +198,15 @@ def _key_value_backward(d: MlaDims, load: Load) -> tuple[Operator, ...]:
         cast_transpose("dkv_cast_transpose", t, d.keys_values),
         cast_transpose("kv_lora_cast_transpose", t, d.kv_rank),
         cast_transpose("dq_cast_transpose", t, d.queries),
-        cast_transpose("q_lora_cast_transpose", t, d.q_rank),
+        *((cast_transpose("q_lora_cast_transpose", t, d.q_rank),) if d.q_rank else ()),
     )
 
 
-def _latent_backward(d: MlaDims, t: int) -> tuple[Operator, ...]:
-    h = d.hidden
+def _latent_backward(d: MlaDims, load: Load) -> tuple[Operator, ...]:
+    t, h = load.own_tokens, d.hidden
     return (
         norm("kv_a_norm_bwd", t, d.kv_rank, tensors=4),
-        norm("q_a_norm_bwd", t, d.q_rank, tensors=4),
+        *((norm("q_a_norm_bwd", t, d.q_rank, tensors=4),) if d.q_rank else ()),
         _slice_backward(d, t),
         norm("attn_norm_recompute", t, h),
         cast("cast_fp8_dkv_a", t, d.kv_a),
@@ -260,12 +214,21 @@ def _latent_backward(d: MlaDims, t: int) -> tuple[Operator, ...]:
         gemm_fp8("kv_a_dgrad", t, h, d.kv_a),
         cast_transpose("x_cast_transpose_kv_a", t, h),
         cast_transpose("dkv_a_cast_transpose", t, d.kv_a),
+        *_query_latent_backward(d, load),
+        norm("attn_norm_bwd", t, h, tensors=4),
+    )
+
+
+def _query_latent_backward(d: MlaDims, load: Load) -> tuple[Operator, ...]:
+    t, h = load.own_tokens, d.hidden
+    if not d.q_rank:
+        return (cast_transpose("x_cast_transpose_q", load.context_tokens, h),)
+    return (
         cast("cast_fp8_dq_a", t, d.q_rank),
         transpose("w_qa_transpose", d.q_rank, h),
         gemm_fp8("q_a_dgrad", t, h, d.q_rank),
         cast_transpose("x_cast_transpose_q_a", t, h),
         cast_transpose("dq_a_cast_transpose", t, d.q_rank),
-        norm("attn_norm_bwd", t, h, tensors=4),
     )
 
 
@@ -277,10 +240,16 @@ def _slice_backward(d: MlaDims, t: int) -> Operator:
 
 def _weight_gradients(d: MlaDims, load: Load) -> tuple[Operator, ...]:
     t, own, h = load.context_tokens, load.own_tokens, d.hidden
-    return (
+    common = (
         wgrad_fp8("o_proj_wgrad", h, d.out, t),
         wgrad_fp8("kv_b_wgrad", d.keys_values, d.kv_rank, t),
+    )
+    latent = wgrad_fp8("kv_a_wgrad", d.kv_a, h, own)
+    if not d.q_rank:
+        return (*common, latent, wgrad_fp8("q_wgrad", d.queries, h, t))
+    return (
+        *common,
         wgrad_fp8("q_b_wgrad", d.queries, d.q_rank, t),
-        wgrad_fp8("kv_a_wgrad", d.kv_a, h, own),
+        latent,
         wgrad_fp8("q_a_wgrad", d.q_rank, h, own),
     )

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.workload import ModelSpec
-from netsim.workloads.mla import attention_flops, mla_dims
+from netsim.workloads.attention import attention_matrices, attention_vectors, core_flops, heads_of
 
 
 class Parameters(NamedTuple):
@@ -30,20 +30,8 @@ class Parameters(NamedTuple):
         return self.dense + self.expert
 
 
-def attention_matrices(model: ModelSpec, tensor: int = 1) -> int:
-    """Weights of the MLA projections of a layer that one of `tensor` ranks holds: latents whole, heads divided."""
-    d = mla_dims(model)
-    down = d.hidden * (d.q_rank + d.kv_a)
-    up = d.q_rank * d.queries + d.kv_rank * d.keys_values
-    return down + (up + d.out * d.hidden) // tensor
-
-
 def _expert(model: ModelSpec) -> int:
-    return 3 * model.hidden * model.moe.width
-
-
-def _layer_norms(model: ModelSpec) -> int:
-    return 2 * model.hidden + model.attention.q_rank + model.attention.kv_rank
+    return 3 * model.hidden * model.experts.width
 
 
 def layer_parameters(model: ModelSpec, kind: str, tensor: int = 1) -> Parameters:
@@ -51,16 +39,18 @@ def layer_parameters(model: ModelSpec, kind: str, tensor: int = 1) -> Parameters
 
     tensor : tensor-parallel ranks, of which one is asked about; `workloads.division` says what they divide
 
-    The gate counts its bias; the head its final norm; "mtp_in" the two norms, the projection and the final
-    norm that the MTP module has of its own (it shares embedding and head with the model).
+    The gate counts its bias if it has one; the head its final norm, and its matrix, tied or not; "mtp_in" the two
+    norms, the projection and the final norm that the MTP module has of its own (it shares embedding and head with the
+    model).
 
     Raises NetsimError for an unknown kind.
     """
-    h, moe = model.hidden, model.moe
-    attention = attention_matrices(model, tensor) + _layer_norms(model)
+    h = model.hidden
+    attention = attention_matrices(model, tensor) + attention_vectors(model, tensor) + 2 * h
     match kind:
         case "moe":
-            gate = moe.experts * h + moe.experts
+            moe = model.experts
+            gate = moe.experts * (h + moe.gate_bias)
             return Parameters(attention + gate + moe.shared * _expert(model), moe.experts * _expert(model))
         case "dense":
             return Parameters(attention + 3 * h * model.dense_width // tensor, 0.0)
@@ -75,13 +65,17 @@ def layer_parameters(model: ModelSpec, kind: str, tensor: int = 1) -> Parameters
 
 
 def parameters_by_part(model: ModelSpec) -> dict[str, float]:
-    """Total parameters of each part of the main model; they add up to its size."""
-    moe_layers = model.layers - model.dense_layers
+    """Total parameters of each part of the main model; they add up to its size.
+
+    A head that is tied to the embedding has only its norm.
+    """
+    tied = model.vocabulary * model.hidden if model.tied_embeddings else 0
+    moe = layer_parameters(model, "moe").total if model.moe_layers else 0.0
     return {
         "embedding": layer_parameters(model, "embedding").total,
         "dense_layers": model.dense_layers * layer_parameters(model, "dense").total,
-        "moe_layers": moe_layers * layer_parameters(model, "moe").total,
-        "head": layer_parameters(model, "head").total,
+        "moe_layers": model.moe_layers * moe,
+        "head": layer_parameters(model, "head").total - tied,
     }
 
 
@@ -92,22 +86,29 @@ def total_parameters(model: ModelSpec) -> float:
 
 def active_parameters(model: ModelSpec) -> float:
     """Parameters that one token uses: all but the experts it is not sent to."""
-    moe_layers = model.layers - model.dense_layers
-    idle = moe_layers * (model.moe.experts - model.moe.top_k) * _expert(model)
+    if model.moe is None:
+        return total_parameters(model)
+    idle = model.moe_layers * (model.moe.experts - model.moe.top_k) * _expert(model)
     return total_parameters(model) - idle
 
 
 def mtp_parameters(model: ModelSpec) -> float:
     """Parameters of all MTP modules that they do not share with the main model."""
-    one = layer_parameters(model, "mtp_in").total + layer_parameters(model, "moe").total
+    one = layer_parameters(model, "mtp_in").total + layer_parameters(model, last_kind(model)).total
     return model.mtp_depth * one
+
+
+def last_kind(model: ModelSpec) -> str:
+    """The kind of the last layer, which an MTP module repeats."""
+    return "moe" if model.moe_layers else "dense"
 
 
 def layer_matrices(model: ModelSpec, kind: str) -> float:
     """Weights of a layer that a token meets in matrix products: what counts two operations each, forward."""
-    h, moe = model.hidden, model.moe
+    h = model.hidden
     match kind:
         case "moe":
+            moe = model.experts
             experts = (moe.top_k + moe.shared) * _expert(model)
             return attention_matrices(model) + moe.experts * h + experts
         case "dense":
@@ -128,7 +129,7 @@ def layer_flops(model: ModelSpec, kind: str, tokens: int, sequence_length: int, 
     products = 2.0 * layer_matrices(model, kind) * tokens
     if kind not in ("moe", "dense"):
         return products
-    return products + attention_flops(mla_dims(model), tokens, sequence_length, causal)[0]
+    return products + core_flops(heads_of(model.attention), tokens, sequence_length, causal)[0]
 
 
 def flops_per_token(
@@ -137,6 +138,7 @@ def flops_per_token(
     """Operations a token of the main model, training (three times forward) or forward only."""
     one = sequence_length
     layers = model.dense_layers * layer_flops(model, "dense", one, sequence_length, causal)
-    layers += (model.layers - model.dense_layers) * layer_flops(model, "moe", one, sequence_length, causal)
+    if model.moe_layers:
+        layers += model.moe_layers * layer_flops(model, "moe", one, sequence_length, causal)
     forward = (layers + layer_flops(model, "head", one, sequence_length, causal)) / one
     return 3.0 * forward if training else forward

@@ -59,14 +59,16 @@ class RoutingStatistics:
 
 @lru_cache(maxsize=64)
 def routing_statistics(
-    moe: MoeSpec,
+    moe: MoeSpec | None,
     expert_parallel: int,
     gpus_per_host: int,
     seed: int = 0,
     tokens: int = SAMPLED_TOKENS,
     gate: Gate = "model",
 ) -> RoutingStatistics:
-    """Distinct hosts and devices of a token under the actual gate, from sampled tokens."""
+    """Distinct hosts and devices of a token under the actual gate, from sampled tokens; its own without experts."""
+    if moe is None:
+        return RoutingStatistics(1, 1.0, 1.0)
     group_hosts = max(1, -(-expert_parallel // gpus_per_host))
     gated = moe if gate == "model" else by_host(moe, group_hosts)
     chosen = choose_experts(gated, np.random.default_rng([seed, 0x6A7E]), tokens, gate)

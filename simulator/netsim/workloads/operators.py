@@ -1,6 +1,6 @@
 """From a model and a number of tokens to the operators of every block of a training step.
 
-Modelled: the attention and feed-forward blocks of a layer (`mla`, `ffn`), the embedding, the output head
+Modelled: the attention and feed-forward blocks of a layer (`attention`, `ffn`), the embedding, the output head
 with its cross-entropy, the input projection of a multi-token-prediction module, and the ZeRO-1 AdamW
 update; each for F, B (input gradient, with what it recomputes) and W (weight gradient). The transformer
 block of an MTP module is a layer of kind "moe". Left out: data loading, auxiliary losses beyond the gate's
@@ -13,7 +13,8 @@ Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 2.1, 2.2 and 3.
 from __future__ import annotations
 
 from netsim.errors import NetsimError, did_you_mean
-from netsim.specs.workload import ModelSpec
+from netsim.specs.workload import ModelSpec, Products, Recomputed
+from netsim.workloads.attention import attention_block
 from netsim.workloads.division import check_division
 from netsim.workloads.ffn import dense_block, moe_block
 from netsim.workloads.kernels import (
@@ -26,7 +27,7 @@ from netsim.workloads.kernels import (
     memory,
     norm,
 )
-from netsim.workloads.mla import attention_block
+from netsim.workloads.precision import in_bf16
 
 __all__ = ["KINDS", "PHASES", "Load", "Operator", "block_operators", "blocks_of", "optimizer_operators"]
 
@@ -39,6 +40,11 @@ KINDS: dict[str, tuple[str, ...]] = {
     "mtp_in": ("mtp_in",),
 }
 PHASES = ("F", "B", "W")
+#: what the backward runs again where the outputs of norms are not kept; norms of latents go with the up-projections
+_NORMS_AGAIN = (
+    "attn_norm_recompute", "ffn_norm_recompute", "cast_fp8_ffn_in_recompute", "dense_ffn_norm_recompute",
+    "final_norm_recompute", "mtp_hidden_norm_recompute", "mtp_embedding_norm_recompute",
+)  # fmt: skip
 
 
 def blocks_of(kind: str) -> tuple[str, ...]:
@@ -60,6 +66,8 @@ def block_operators(
     *,
     tensor: int = 1,
     context: int = 1,
+    products: Products = "fp8",
+    recompute: tuple[Recomputed, ...] = ("norm", "mla_up"),
 ) -> tuple[Operator, ...]:
     """The operators of one block in launch order; empty where a block has nothing to do in a phase.
 
@@ -81,7 +89,16 @@ def block_operators(
             "must be at least 0 and 1 in a MoE layer"
         )
     check_division(model, tensor, context, sequence_length)
-    load = Load(tokens, sequence_length, expert_rows, local_experts, tensor, context)
+    load = Load(
+        tokens, sequence_length, expert_rows, local_experts, tensor, context, products, recompute
+    )  # fmt: skip
+    made = _made(model, kind, block, phase, load)
+    if "norm" not in recompute:
+        made = tuple(op for op in made if op.name not in _NORMS_AGAIN)
+    return made if products == "fp8" else in_bf16(made)
+
+
+def _made(model: ModelSpec, kind: str, block: str, phase: str, load: Load) -> tuple[Operator, ...]:
     if block == "attn":
         return attention_block(model, load, phase, moe=kind == "moe")
     if block == "mlp":

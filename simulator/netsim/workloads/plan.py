@@ -56,9 +56,16 @@ def make_plan(workload: WorkloadSpec, gpus: int, scaling: Scaling = "weak") -> P
     """
     pipeline, expert = workload.parallelism.pipeline, workload.parallelism.expert
     _check_division(gpus, pipeline, expert)
-    experts = workload.model.moe.experts
+    experts = workload.model.moe.experts if workload.model.moe else 1
     if experts % expert:
-        raise SpecError(workload.name, "parallelism.expert", expert, f"must divide the {experts} experts")
+        raise SpecError(
+            workload.name,
+            "parallelism.expert",
+            expert,
+            f"must divide the {experts} experts"
+            if workload.model.moe
+            else "must be 1: the model has no experts",
+        )
     data = gpus // pipeline
     return Plan(
         gpus=gpus,

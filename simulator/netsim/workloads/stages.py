@@ -27,8 +27,8 @@ def model_layers(model: ModelSpec) -> Stage:
     """Every layer of the model in forward order, heads and multi-token-prediction modules included."""
     dense: Stage = ("dense",)
     moe: Stage = ("moe",)
-    prediction: Stage = ("mtp_in", "moe", "head")
-    body = dense * model.dense_layers + moe * (model.layers - model.dense_layers)
+    prediction: Stage = ("mtp_in", "moe" if model.moe_layers else "dense", "head")
+    body = dense * model.dense_layers + moe * model.moe_layers
     return ("embedding", *body, "head", *prediction * model.mtp_depth)
 
 

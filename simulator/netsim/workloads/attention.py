@@ -1,0 +1,97 @@
+"""Attention by kind: weights, operations, cache and operators, and the gate that runs behind it in a MoE layer.
+
+    kind   cached for a token and layer          projections
+    mla    kv_rank + rope_dim, for all heads     down to latents, up to heads
+    gqa    2 x kv_heads x head_dim               queries a head; keys and values a group of heads
+    mqa    2 x head_dim                          keys and values once
+    mha    2 x heads x head_dim                  keys and values a head
+
+Under tensor parallelism the latents of MLA are cached whole by every rank, heads of keys and values are divided.
+
+Source: DeepSeek-V2, arXiv 2405.04434, section 2.1 and table 1; Insights into DeepSeek-V3, arXiv 2505.09343, table 1.
+"""
+
+from __future__ import annotations
+
+from netsim.specs.workload import ModelSpec, MoeSpec
+from netsim.workloads.core import Heads, core_flops, divided, heads_of
+from netsim.workloads.heads import head_block
+from netsim.workloads.kernels import FP32_BYTES, Load, Operator, cast, gemm_bf16, index, small
+from netsim.workloads.mla import mla_block
+from netsim.workloads.moe import value_bytes
+
+__all__ = [
+    "Heads", "attention_block", "attention_matrices", "attention_vectors", "cache_values", "core_flops", "divided",
+    "heads_of", "kv_cache_bytes",
+]  # fmt: skip
+
+
+def attention_matrices(model: ModelSpec, tensor: int = 1) -> int:
+    """Weights of the projections of a layer that one of `tensor` ranks holds: latents whole, heads divided."""
+    a, h = model.attention, model.hidden
+    if a.kind == "mla":
+        queries = a.heads * a.qk_dim
+        down = h * ((a.q_rank or 0) + a.kv_rank + a.rope_dim)
+        up = (a.q_rank or h) * queries + a.kv_rank * a.heads * (a.nope_dim + a.v_dim)
+        return down + (up + a.heads * a.v_dim * h) // tensor
+    heads = divided(heads_of(a), tensor)
+    return h * a.head_dim * 2 * (heads.queries + heads.keys)
+
+
+def attention_vectors(model: ModelSpec, tensor: int = 1) -> int:
+    """Norms of the latents, or biases of queries, keys and values, of a layer."""
+    a = model.attention
+    if a.kind == "mla":
+        return (a.q_rank or 0) + a.kv_rank
+    heads = divided(heads_of(a), tensor)
+    return (heads.queries + 2 * heads.keys) * a.head_dim if a.qkv_bias else 0
+
+
+def cache_values(model: ModelSpec, tensor: int = 1) -> int:
+    """Values cached for a token in a layer by one of `tensor` ranks."""
+    a = model.attention
+    if a.kind == "mla":
+        return a.kv_rank + a.rope_dim
+    return 2 * divided(heads_of(a), tensor).keys * a.head_dim
+
+
+def kv_cache_bytes(model: ModelSpec, precision: str = "bf16", tensor: int = 1) -> int:
+    """Bytes cached for a token in all layers of the main model, on one of `tensor` ranks.
+
+    >>> from netsim.specs import WorkloadSpec, load
+    >>> kv_cache_bytes(load(WorkloadSpec, "workload", "deepseek-v3").model)
+    70272
+    """
+    return model.layers * cache_values(model, tensor) * value_bytes(precision)
+
+
+def attention_block(model: ModelSpec, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
+    """Operators of attn(F), attn(B) or attn(W)."""
+    a = model.attention
+    if a.kind == "mla":
+        own = mla_block(a, model.hidden, load, phase, moe)
+    else:
+        own = head_block(a, model.hidden, load, phase, moe)
+    if moe and phase == "F":
+        return own + _gate_forward(model.experts, model.hidden, load.own_tokens)
+    if moe and phase == "B":
+        return _gate_backward(model.experts, model.hidden, load.own_tokens) + own
+    return own
+
+
+def _gate_forward(moe: MoeSpec, h: int, t: int) -> tuple[Operator, ...]:
+    return (
+        gemm_bf16("gate_matmul_fwd", t, moe.experts, h, out_bytes=FP32_BYTES),
+        small("gate_topk_aux_ops", t, moe.experts, calls=34),
+        index("gate_topk_gathertopk", t, moe.experts, calls=2),
+        cast("cast_fp8_x_for_dispatch", t, h),
+    )
+
+
+def _gate_backward(moe: MoeSpec, h: int, t: int) -> tuple[Operator, ...]:
+    return (
+        small("gate_aux_bwd_ops", t, moe.experts, calls=26),
+        gemm_bf16("gate_dgrad", t, h, moe.experts),
+        # a weight gradient that the framework runs inside B
+        gemm_bf16("gate_wgrad", moe.experts, h, t, out_bytes=FP32_BYTES),
+    )

@@ -1,0 +1,79 @@
+"""The attention core: scores of queries against keys, softmax, and values added up by them.
+
+Forward two products (query by key, probability by value), backward five (three of the width of a key, two of the width
+of a value), over half the pairs under a causal mask. HBM sees queries, keys, values and outputs once forward, twice
+backward. Left out: masks between documents of one sequence, and the pairs that the mask's diagonal tiles waste.
+
+Source: Dao 2023, arXiv 2307.08691.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from netsim.specs.workload import AttentionSpec
+from netsim.workloads.kernels import BF16_BYTES, FP32_BYTES, Load, Operator, memory
+
+
+class Heads(NamedTuple):
+    """Heads of queries, heads of keys and values, and their widths."""
+
+    queries: int
+    keys: int
+    qk: int
+    v: int
+
+
+def heads_of(attention: AttentionSpec) -> Heads:
+    """What the core of a kind of attention works on; the latents of MLA are expanded to a key and value a head."""
+    keys = attention.heads if attention.kind == "mla" else attention.key_value_heads
+    return Heads(attention.heads, keys, attention.qk_dim, attention.v_dim)
+
+
+def divided(heads: Heads, tensor: int) -> Heads:
+    """One of `tensor` ranks; fewer heads of keys and values than ranks are repeated."""
+    return heads._replace(queries=heads.queries // tensor, keys=max(1, heads.keys // tensor))
+
+
+def core_flops(heads: Heads, tokens: int, length: int, causal: bool = True) -> tuple[float, float]:
+    """(forward, backward) of the core for `tokens` in sequences of `length`.
+
+    >>> core_flops(Heads(128, 128, 192, 128), 4096, 4096)
+    (687194767360.0, 1786706395136.0)
+    """
+    pairs = 2.0 * heads.queries * tokens * length * (0.5 if causal else 1.0)
+    return pairs * (heads.qk + heads.v), pairs * (3 * heads.qk + 2 * heads.v)
+
+
+def core_forward(heads: Heads, load: Load) -> Operator:
+    """The forward kernel, on one rank's heads and share of the context."""
+    flops, _ = core_flops(heads, load.context_tokens, load.sequence_length)
+    shape = _shape(heads, load)
+    return Operator(
+        "flash_attn_fwd", "attention_fwd", flops, _moved(heads, load), shape, context=load.context
+    )
+
+
+def core_backward(heads: Heads, load: Load) -> tuple[Operator, ...]:
+    """The backward kernel between its two helpers."""
+    t = load.context_tokens
+    _, flops = core_flops(heads, t, load.sequence_length)
+    row_sum = t * heads.queries * (2 * BF16_BYTES * heads.v + FP32_BYTES * heads.qk)
+    moved, shape = 2 * _moved(heads, load), _shape(heads, load)
+    queries = heads.queries * heads.qk
+    return (
+        # row sums of dO x O, and an FP32 query gradient set to zero
+        Operator("flash_attn_bwd_preprocess", "elementwise", 0.0, row_sum, (t, heads.queries * heads.v)),
+        Operator("flash_attn_bwd", "attention_bwd", flops, moved, shape, context=load.context),
+        memory("flash_attn_bwd_postprocess_dq", "elementwise", t, queries, FP32_BYTES + BF16_BYTES),
+    )
+
+
+def _shape(heads: Heads, load: Load) -> tuple[int, ...]:
+    return (load.tokens // load.sequence_length, heads.queries, load.sequence_length, heads.qk, heads.v)
+
+
+def _moved(heads: Heads, load: Load) -> float:
+    """Queries and outputs of the rank's share of the sequences, keys and values of all of them."""
+    width = heads.qk + heads.v
+    return BF16_BYTES * width * (load.context_tokens * heads.queries + load.tokens * heads.keys)

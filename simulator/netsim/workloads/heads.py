@@ -1,0 +1,106 @@
+"""Operators of attention that keeps keys and values by head (multi-head, multi-query, grouped-query).
+
+Modelled: one product for queries, keys and values, rotary embedding, core, output projection, and the casts and
+transposes that FP8 products need, as around MLA; queries, keys and values are kept for the backward. Under tensor
+parallelism heads are divided. Left out: adding biases, which products do on their way out.
+
+No public trace of such a job times these kernels: a compute profile answers with its class models, and the result says
+where that is beyond what was measured.
+
+Source: Llama 3, arXiv 2407.21783, section 3.2; Qwen2.5, arXiv 2412.15115, section 2 (biases of queries, keys, values).
+"""
+
+from __future__ import annotations
+
+from netsim.specs.workload import HeadAttentionSpec
+from netsim.workloads.core import core_backward, core_forward, divided, heads_of
+from netsim.workloads.kernels import (
+    BF16_BYTES,
+    E5M6_BYTES,
+    Load,
+    Operator,
+    cast,
+    cast_transpose,
+    gemm_fp8,
+    memory,
+    norm,
+    small,
+    transpose,
+    wgrad_fp8,
+)
+
+
+def head_block(
+    attention: HeadAttentionSpec, hidden: int, load: Load, phase: str, moe: bool
+) -> tuple[Operator, ...]:
+    """Operators of attn(F), attn(B) or attn(W), without the gate."""
+    if phase == "F":
+        return _forward(attention, hidden, load)
+    if phase == "B":
+        return _backward(attention, hidden, load, moe)
+    return _weight_gradients(attention, hidden, load)
+
+
+def _widths(attention: HeadAttentionSpec, load: Load) -> tuple[int, int]:
+    """Columns of a rank's outputs, and of its queries, keys and values together."""
+    heads = divided(heads_of(attention), load.tensor)
+    return heads.queries * heads.v, (heads.queries + 2 * heads.keys) * heads.qk
+
+
+def _rotated(attention: HeadAttentionSpec, load: Load) -> int:
+    heads = divided(heads_of(attention), load.tensor)
+    return (heads.queries + heads.keys) * heads.qk
+
+
+def _forward(attention: HeadAttentionSpec, h: int, load: Load) -> tuple[Operator, ...]:
+    t, own = load.context_tokens, load.own_tokens
+    out, qkv = _widths(attention, load)
+    return (
+        norm("attn_norm_fwd", own, h, tensors=4),
+        cast("cast_fp8_x_for_qkv", t, h),
+        small("scale_transpose_qkv", t, h // 128),
+        gemm_fp8("qkv_proj_fwd", t, qkv, h),
+        memory("rope_qk_fwd", "rope", t, _rotated(attention, load), 2 * BF16_BYTES),
+        core_forward(divided(heads_of(attention), load.tensor), load),
+        memory("cast_e5m6_attn_out", "quant", t, out, BF16_BYTES + E5M6_BYTES),
+        cast("cast_fp8_attn_out", t, out),
+        small("scale_transpose_o", t, out // 128),
+        gemm_fp8("o_proj_fwd", t, h, out),
+        norm("ffn_norm_fwd", own, h, tensors=4),
+    )
+
+
+def _backward(attention: HeadAttentionSpec, h: int, load: Load, moe: bool) -> tuple[Operator, ...]:
+    t, own = load.context_tokens, load.own_tokens
+    out, qkv = _widths(attention, load)
+    bias = (memory("qkv_bias_grad", "elementwise", t, qkv, BF16_BYTES),) if attention.qkv_bias else ()
+    return (
+        memory("grad_add", "elementwise", own, h, 3 * BF16_BYTES, calls=2 if moe else 1),
+        norm("ffn_norm_bwd", own, h, tensors=4),
+        small("norm_bwd_finalize", 1, h, calls=4),
+        memory("attn_out_e5m6_decode", "quant", t, out, BF16_BYTES + E5M6_BYTES),
+        cast("cast_fp8_do", t, h),
+        transpose("w_o_transpose", h, out),
+        small("scale_transpose_attn_bwd", t, h // 128, calls=3),
+        gemm_fp8("o_proj_dgrad", t, out, h),
+        cast_transpose("attn_out_cast_transpose", t, out),
+        cast_transpose("do_cast_transpose", t, h),
+        *core_backward(divided(heads_of(attention), load.tensor), load),
+        memory("rope_qk_bwd", "rope", t, _rotated(attention, load), 2 * BF16_BYTES),
+        transpose("w_qkv_transpose", qkv, h),
+        cast("cast_fp8_dqkv", t, qkv),
+        gemm_fp8("qkv_dgrad", t, h, qkv),
+        *bias,
+        cast_transpose("dqkv_cast_transpose", t, qkv),
+        norm("attn_norm_recompute", own, h),
+        cast_transpose("x_cast_transpose_qkv", t, h),
+        norm("attn_norm_bwd", own, h, tensors=4),
+    )
+
+
+def _weight_gradients(attention: HeadAttentionSpec, h: int, load: Load) -> tuple[Operator, ...]:
+    out, qkv = _widths(attention, load)
+    return (
+        wgrad_fp8("o_proj_wgrad", h, out, load.context_tokens),
+        wgrad_fp8("qkv_wgrad", qkv, h, load.context_tokens),
+    )
