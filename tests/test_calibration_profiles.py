@@ -208,11 +208,15 @@ def test_blocks_by_class_models() -> None:
         assert abs(block.error) <= 0.05, block
 
 
-def test_the_scorecard_shows_its_one_miss() -> None:
+def test_the_scorecard_shows_its_misses() -> None:
     rows = scorecard()
     assert len({row["id"] for row in rows}) == len(rows)
     missed = {row["id"] for row in rows if not row["ok"]}
-    assert missed == {"calibration.h800.operators.p90"}
+    assert missed == {
+        "calibration.h800.operators.p90",
+        "calibration.h100.memory_above_20us.p90",
+        "calibration.transfer_h100.memory_above_20us.p90",
+    }
     assert all(math.isfinite(row["error_pct"]) for row in rows)
 
 
