@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from netsim import catalog
 from netsim.errors import NetsimError, SpecError, did_you_mean
+from netsim.specs.huggingface import with_config
 
 
 class Strict(BaseModel):
@@ -120,6 +121,9 @@ def _tables(annotation: Any) -> list[type[BaseModel]]:
 
 def load(model: type[S], kind: str, name: str, overrides: Mapping[str, Any] | None = None) -> S:
     """A preset or a file, with `--set` overrides applied, as a checked spec."""
+    if kind == "workload" and name.endswith(".json"):
+        rule = f"a model, not a job: name a job and give it the model, such as --set workload.model={name}"
+        raise NetsimError(f"{name}: {rule}")
     path = catalog.find(kind, name)
     place = catalog.display(path)
     # a list of cables is the edges of the preset made for it
@@ -127,11 +131,25 @@ def load(model: type[S], kind: str, name: str, overrides: Mapping[str, Any] | No
         edges = {"name": path.stem, "custom.edges": str(path)}
         path, overrides = catalog.find(kind, "custom"), edges | dict(overrides or {})
     data = read_toml(path)
-    for key, value in (overrides or {}).items():
+    for key, value in _model_first(kind, data, overrides or {}).items():
         put(data, key, value)
+    if kind == "workload":
+        data = with_config(data, path.parent)
     if overrides:
         place += " with --set " + ", ".join(overrides)
     return validate(model, data, place)
+
+
+def _model_first(kind: str, data: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides less that of a job's whole model, which is put in place: a config.json, or a table."""
+    rest = dict(overrides)
+    if kind == "workload":
+        given = [rest.pop(key) for key in ("model", "model.config") if key in rest]
+        if len(given) == 2:
+            raise NetsimError("--set model.config: given twice, once as model")
+        for whole in given:
+            data["model"] = {"config": whole} if isinstance(whole, str) else whole
+    return rest
 
 
 def put(data: dict[str, Any], dotted: str, value: Any) -> None:

@@ -103,8 +103,8 @@ class MoeSpec(Strict):
 class ModelSpec(Strict):
     """A decoder: `dense_layers` first, MoE after, `mtp_depth` multi-token-prediction modules behind the last.
 
-    Without `moe` every layer is dense. `tied_embeddings`: the head is the embedding, transposed. `config`: the
-    Hugging Face config.json that the rest was read from.
+    Without `moe` every layer is dense. `tied_embeddings`: the head is the embedding, transposed. `config` names a
+    Hugging Face config.json that stands for all keys that are left out (`netsim.specs.huggingface` reads it).
     """
 
     name: str
