@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -95,6 +96,30 @@ class StorageSpec(Strict):
         return tuple(value) if isinstance(value, list) else value
 
 
+class VariationSpec(Strict):
+    """How ranks differ within a step; nothing here: all are equally fast and equally loaded.
+
+    `compute_sigma` : log-normal spread of the time that a GPU takes for the same work (median 1); `slow` : GPU number to
+    the factor on its compute time; `expert_load` : rows that an expert receives relative to the others, `uniform`
+    (sampled, so ranks still differ), `zipf:S`, `lognormal:SIGMA` or a file with a number an expert; `redrawn` : the
+    load is another one for each layer, or for each layer and micro-batch.
+    """
+
+    compute_sigma: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    slow: Mapping[str, Annotated[float, Field(ge=1.0, le=1000.0)]] = Field(default_factory=dict)
+    expert_load: str | None = None
+    redrawn: Literal["layer", "microbatch"] = "layer"
+
+    @model_validator(mode="after")
+    def _has_effect(self) -> VariationSpec:
+        for gpu in self.slow:
+            if not gpu.isdecimal():
+                raise ValueError(f"slow: {gpu!r} must be the number of a GPU")
+        if self.redrawn == "microbatch" and (self.expert_load or "").partition(":")[0] not in ("zipf", "lognormal"):
+            raise ValueError("redrawn = 'microbatch' needs expert_load = zipf:S or lognormal:SIGMA")
+        return self
+
+
 class WorkloadSpec(Preset):
     """A job preset."""
 
@@ -107,3 +132,4 @@ class WorkloadSpec(Preset):
     compute: ComputeSpec = ComputeSpec()
     communication: CommunicationSpec
     storage: StorageSpec
+    variation: VariationSpec = VariationSpec()

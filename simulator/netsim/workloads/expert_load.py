@@ -26,8 +26,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-def parse_load(text: str, experts: int, rng: np.random.Generator) -> Floats:
-    """Relative popularity of each expert, (experts,), mean 1, shuffled.
+def parse_load(text: str, experts: int, rng: np.random.Generator, asked: str = "--load") -> Floats:
+    """Relative popularity of each expert, (experts,), mean 1, shuffled; `asked` names the option in complaints.
 
     Raises NetsimError when the text is no known load or the file does not fit.
     """
@@ -41,26 +41,26 @@ def parse_load(text: str, experts: int, rng: np.random.Generator) -> Floats:
             width = -1.0
         if not 0.0 <= width <= 10.0:
             raise NetsimError(
-                f"--load {text}: must be {name}:NUMBER with a number from 0 to 10, such as {name}:0.5"
+                f"{asked} {text}: must be {name}:NUMBER with a number from 0 to 10, such as {name}:0.5"
             )
         rank = np.arange(1, experts + 1)
         load = rank**-width if name == "zipf" else np.exp(width * rng.standard_normal(experts))
         load = rng.permutation(load)
         return np.asarray(load / load.mean(), dtype=np.float64)
-    return _read_load(text, experts)
+    return _read_load(text, experts, asked)
 
 
-def _read_load(text: str, experts: int) -> Floats:
+def _read_load(text: str, experts: int, asked: str) -> Floats:
     path = Path(text)
     if not path.is_file():
-        raise NetsimError(f"--load {text}: must be uniform, zipf:S, lognormal:SIGMA or a file")
+        raise NetsimError(f"{asked} {text}: must be uniform, zipf:S, lognormal:SIGMA or a file")
     try:
         load = np.array([float(word) for word in path.read_text("utf-8").replace(",", " ").split()])
     except (ValueError, UnicodeDecodeError, OSError):
-        raise NetsimError(f"--load {text}: must hold one positive number an expert") from None
+        raise NetsimError(f"{asked} {text}: must hold one positive number an expert") from None
     if load.size != experts or not (np.isfinite(load) & (load > 0)).all():
         raise NetsimError(
-            f"--load {text}: holds {load.size} numbers, must be {experts}, all positive and finite"
+            f"{asked} {text}: holds {load.size} numbers, must be {experts}, all positive and finite"
         )
     return np.asarray(load / load.mean(), dtype=np.float64)
 
