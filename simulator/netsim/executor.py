@@ -5,6 +5,9 @@ when it is at the head of its queue and what it waits for has ended; compute tak
 transfer takes a fixed latency and then as long as the network gives it. A joint transfer starts when the last of
 its actors has arrived.
 
+Where the ranks of an actor differ (`RankTimes`), its compute queue is one clock a rank: rank r starts a task when what
+the task waits for has ended and its own task before has; a transfer starts when the last rank has arrived.
+
 Left out: the cost of a scheduling decision itself (it is part of the measured operator times).
 """
 
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import simpy
@@ -61,23 +64,51 @@ class Program:
         return len(self.actor)
 
 
+class RankTimes(Protocol):
+    """How the ranks of an actor differ."""
+
+    @property
+    def width(self) -> int:
+        """Ranks of every actor."""
+        ...
+
+    def seconds(self, instance: int) -> NDArray[np.float64]:
+        """(width,) compute time of an instance on each rank."""
+        ...
+
+    def tail_s(self, instance: int) -> float:
+        """What a transfer takes longer after its mean bytes have moved."""
+        ...
+
+
 @dataclass(frozen=True)
 class Execution:
-    """When every task instance started and ended, in seconds, and the link that bound each transfer (-1: none)."""
+    """When every task instance started and ended, in seconds, and the link that bound each transfer (-1: none).
+
+    Where ranks differ: `last_rank`, which of them was the last to end each compute task (-1 for a transfer), and
+    `wait_s`, (actors, width) how long each waited at the start of transfers for the last rank.
+    """
 
     start_s: NDArray[np.float64]
     end_s: NDArray[np.float64]
     bottleneck: NDArray[np.int64]
+    last_rank: NDArray[np.int64] | None = None
+    wait_s: NDArray[np.float64] | None = None
 
 
 def execute(
-    program: Program, fluid: FluidNetwork | None = None, progress: Callable[[int], None] | None = None
+    program: Program,
+    fluid: FluidNetwork | None = None,
+    progress: Callable[[int], None] | None = None,
+    ranks: RankTimes | None = None,
 ) -> Execution:
     """Run every task to its end; without transfers there need not be a network.
 
+    `ranks` gives the compute times in place of the program's where the ranks of an actor differ.
+
     Raises NetsimError naming the first stuck task when the program cannot finish (a dead link under a transfer).
     """
-    run = _Run(program, fluid or FluidNetwork(np.zeros(0), FlowTable.from_batches([])), progress)
+    run = _Run(program, fluid or FluidNetwork(np.zeros(0), FlowTable.from_batches([])), progress, ranks)
     run.env.run()
     stuck = np.flatnonzero(np.isnan(run.ended()))
     if stuck.size:
@@ -86,13 +117,20 @@ def execute(
             f"the step stalls: {stuck.size} of {len(program)} tasks never end, the first on actor "
             f"{program.actor[first]} (task {first}); does a transfer cross a link without capacity?"
         )
-    return Execution(np.array(run.start), run.ended(), np.array(run.bottleneck))
+    columns = np.array(run.start), run.ended(), np.array(run.bottleneck)
+    return Execution(*columns) if ranks is None else Execution(*columns, np.array(run.last_rank), run.wait_s)
 
 
 class _Run:
     """One execution in progress. Columns are plain lists: they are touched one element at a time."""
 
-    def __init__(self, program: Program, fluid: FluidNetwork, progress: Callable[[int], None] | None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        fluid: FluidNetwork,
+        progress: Callable[[int], None] | None,
+        ranks: RankTimes | None = None,
+    ) -> None:
         self.env = simpy.Environment()
         self.network = Network(self.env, fluid)
         self.fluid, self.transfers = fluid, program.transfers
@@ -108,19 +146,32 @@ class _Run:
         self.count = 0
         ptr, ids = program.wait_ptr.tolist(), program.wait_ids.tolist()
         self.waits = [ids[ptr[t] : ptr[t + 1]] for t in range(len(program))]
+        self.ranks = ranks
+        self.actor: list[int] = program.actor.tolist()
+        self.last_rank = [-1] * len(program)
+        self.wait_s = np.zeros((int(program.actor.max(initial=-1)) + 1, ranks.width if ranks else 0))
+        self.arrived: dict[
+            int, NDArray[np.float64]
+        ] = {}  # when each rank ended a task that a transfer waits for
         for tasks in _queues(program):
-            self.env.process(self._queue(tasks))
+            computes = self.transfer[tasks[0]] < 0
+            self.env.process(
+                self._rank_queue(tasks, ranks) if ranks is not None and computes else self._queue(tasks)
+            )
 
     def ended(self) -> NDArray[np.float64]:
         return np.array([np.nan if end is None else end for end in self.end])
 
     def _queue(self, tasks: list[int]) -> Steps:
         env, end = self.env, self.end
+        free = 0.0
         for task in tasks:
             for other in self.waits[task]:
                 if end[other] is None:
                     yield self.awaited.setdefault(other, env.event())
             self.start[task] = env.now
+            if self.ranks is not None:
+                self._note_waits(task, free)
             index = self.transfer[task]
             if index < 0:
                 yield env.timeout(self.seconds[task])
@@ -132,7 +183,35 @@ class _Run:
                     yield self._arrive(transfer)
                 if transfer.batch >= 0:
                     self.bottleneck[task] = self.fluid.bottleneck_link(transfer.batch)
+                if self.ranks is not None and (tail_s := self.ranks.tail_s(task)) > 0.0:
+                    yield env.timeout(tail_s)
             self._finish(task)
+            free = env.now
+
+    def _rank_queue(self, tasks: list[int], ranks: RankTimes) -> Steps:
+        """The compute queue of an actor whose ranks differ; ends are planned ahead, never before a wait is over."""
+        env, end = self.env, self.end
+        clock, free = np.zeros(ranks.width), 0.0
+        for task in tasks:
+            ready = 0.0
+            for other in self.waits[task]:
+                if end[other] is None:
+                    yield self.awaited.setdefault(other, env.event())
+                ready = max(ready, end[other] or 0.0)
+            self.start[task] = max(free, ready)
+            clock = np.maximum(clock, ready) + ranks.seconds(task)
+            self.arrived[task] = clock
+            self.last_rank[task] = int(clock.argmax())
+            free = float(clock.max())
+            due = env.timeout(free - env.now, task)
+            due.callbacks.append(lambda event: self._finish(event.value))
+
+    def _note_waits(self, task: int, free: float) -> None:
+        """How long each rank stands at the start of a transfer until the last one is there too."""
+        arrived = [self.arrived.pop(other) for other in self.waits[task] if other in self.arrived]
+        if arrived:
+            there = np.maximum(np.max(arrived, axis=0), free)
+            self.wait_s[self.actor[task]] += np.maximum(self.env.now - there, 0.0)
 
     def _finish(self, task: int) -> None:
         self.end[task] = self.env.now

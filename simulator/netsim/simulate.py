@@ -7,9 +7,9 @@
           -> executor on the fluid network     when
 
 Modelled: every forward, backward and weight gradient of every layer, stage and micro-batch; every dispatch and
-combine, pipeline send and gradient exchange as flows on the fabric; queues, waits and overlap. Left out: failures,
-stragglers and expert-load skew (all ranks of a stage group are equally fast and equally loaded), checkpoints, and
-data loading.
+combine, pipeline send and gradient exchange as flows on the fabric; queues, waits and overlap; on request slow ranks
+and uneven expert load (`variation`; by default all ranks of a stage group are alike). Left out: checkpoints and data
+loading.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from netsim.executor import Execution, Program, execute
 from netsim.network.fluid import FluidNetwork
 from netsim.placement import contiguous
 from netsim.program import Instances, TransferCost, make_program
+from netsim.ranks import Ranks, make_ranks, rank_colours
 from netsim.specs.case import Case
 from netsim.topologies import Topology, build
 from netsim.traffic import Traffic, make_traffic
@@ -38,6 +39,7 @@ from netsim.workloads.plan import Plan, Scaling, make_plan
 from netsim.workloads.schedules import Order, schedule
 from netsim.workloads.stages import Stage, split_layers
 from netsim.workloads.tasks import EXPERT_TRANSFERS, SENDS, TaskGraph, Work, build_tasks
+from netsim.workloads.variation import Variation, draw_variation
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Step:
     timing: Timing
     memory: tuple[Memory, ...]
     folded: bool
+    ranks: Ranks | None = None
 
 
 def simulate(
@@ -123,7 +126,9 @@ def simulate_job(
     batches = step_batches(placement, hardware.gpus_per_host, routing, held, graph.holders, graph.routes)
     shape = (plan.pipeline, plan.groups, plan.expert)
     capacity = degraded_capacity(topology, degraded or {})
-    traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded, capacity)
+    variation = _variation(case, job, seed)
+    colours = None if variation is None else rank_colours(variation, placement)
+    traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded, capacity, colours)
 
     memory = memory_by_rank(workload, plan, job.order, job.stages, routing.devices)
     model = ComputeModel(case.profile, hardware)
@@ -131,11 +136,22 @@ def simulate_job(
     program, instances = make_program(graph, traffic, timing.compute_s, timing.transfer_cost)
     fluid = FluidNetwork(traffic.capacity, traffic.table)
     report = (lambda done: progress(done, len(program))) if progress else None
-    execution = execute(program, fluid, report)
+    ranks = None if variation is None else make_ranks(
+        variation, placement, graph, traffic, instances, program.seconds, timing.mlp_s, timing.transfer_cost, routing,
+        hardware,
+    )  # fmt: skip
+    execution = execute(program, fluid, report, ranks)
     return Step(
         case, seed, plan, topology, job.stages, routing, graph, traffic, program, instances, execution, fluid,
-        timing, tuple(memory), folded,
+        timing, tuple(memory), folded, ranks,
     )  # fmt: skip
+
+
+def _variation(case: Case, job: Job, seed: int) -> Variation | None:
+    """What differs between the ranks of the job, layers numbered as its tasks number them."""
+    layers = [n for n, kind in enumerate(kind for stage in job.stages for kind in stage) if kind == "moe"]
+    spec, name = case.workload.variation, case.workload.name
+    return draw_variation(spec, name, job.plan, case.workload.model.moe, layers, seed)
 
 
 def degraded_capacity(topology: Topology, degraded: Mapping[int, float]) -> NDArray[np.float64]:
@@ -183,11 +199,18 @@ class Timing:
         return self.blocks[work].seconds
 
     def _block(self, work: Work) -> BlockTime:
-        model, plan = self.case.workload.model, self.plan
         if work.name == "optimizer":
             return self.model.block_time(optimizer_operators(self._own_parameters(work.stage)), False)
-        moe, job = model.moe, self.case.workload
-        rows = plan.microbatch_tokens * moe.top_k if moe else 0  # balanced routing
+        moe = self.case.workload.model.moe
+        return self._layer(work, self.plan.microbatch_tokens * moe.top_k if moe else 0)  # balanced routing
+
+    def mlp_s(self, work: Work, rows: int) -> float:
+        """Time of a block of compute when the rank's experts receive `rows` rows."""
+        return self._layer(work, rows).seconds
+
+    def _layer(self, work: Work, rows: int) -> BlockTime:
+        job, plan = self.case.workload, self.plan
+        model, moe = job.model, job.model.moe
         operators = block_operators(
             model, work.name, work.block, work.phase, plan.microbatch_tokens, plan.sequence_length,
             rows, moe.experts // plan.expert if moe else 0,

@@ -54,10 +54,12 @@ def make_traffic(
     seed: int,
     folded: bool,
     capacity: NDArray[np.float64] | None = None,
+    colours: NDArray[np.int64] | None = None,
 ) -> Traffic:
     """Route every batch and, when `folded`, merge what cannot be told apart.
 
-    `capacity` : (n_links,) bytes/s, in place of the fabric's.
+    `capacity` : (n_links,) bytes/s, in place of the fabric's; `colours` : (pipeline, groups) different for stage groups
+    that something outside the network tells apart.
     """
     routed = _route(topology, batches, routing, seed, capacity)
     table = _table(batches, routed)
@@ -65,7 +67,9 @@ def make_traffic(
     latency = _latencies(batches, routed, table)
     crossed = np.bincount(table.link_ids, minlength=routed.capacity.size) > 0
     if folded:
-        merged = fold(routed.capacity, table, _membership(batches, pipeline, groups), _colours(batches))
+        merged = fold(
+            routed.capacity, table, _membership(batches, pipeline, groups, colours), _colours(batches)
+        )
         actor_class = merged.actor_class.astype(np.int64).reshape(pipeline, groups)
         ids = merged.batch_class.astype(np.int64)
         table, capacity, link_class = merged.table, merged.capacity, merged.link_class.astype(np.int64)
@@ -146,12 +150,17 @@ def _colours(batches: Sequence[Batch]) -> NDArray[np.int64]:
     return np.array([known[b.key[0], b.rank] for b in batches], dtype=np.int64)
 
 
-def _membership(batches: Sequence[Batch], pipeline: int, groups: int) -> Groups:
+def _membership(
+    batches: Sequence[Batch], pipeline: int, groups: int, colours: NDArray[np.int64] | None
+) -> Groups:
     """Which stage groups take part in each batch, in which role; a stage group is known by its pipeline rank."""
     members = np.array([m for b in batches for m in b.members], dtype=np.int64).reshape(-1, 2)
+    own = np.repeat(np.arange(pipeline), groups)
+    if colours is not None:
+        own = own * (int(colours.max()) + 1) + colours.ravel()
     return Groups(
         actor_ptr=np.concatenate([[0], np.cumsum([len(b.members) for b in batches])]),
         actor_ids=members[:, 0].copy(),
         label=members[:, 1].copy(),
-        actor_color=np.repeat(np.arange(pipeline), groups),
+        actor_color=own,
     )

@@ -71,6 +71,10 @@ def run(
         from netsim.reports.bubble import bubble_by_cause
 
         result["step"]["bubble_by_cause_s"] = bubble_by_cause(case, step.plan, seed)
+        if step.ranks is not None:
+            from netsim.reports.skew import spread
+
+            result["skew"]["added_by_pipeline_rank"] = spread(step)
     for warning in result["warnings"]:
         print(f"netsim: warning: {warning}", file=sys.stderr)
     if strict:

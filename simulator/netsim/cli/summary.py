@@ -35,6 +35,8 @@ def print_summary(result: dict[str, Any]) -> None:
             f"{name.replace('_', ' ')} {s:.2f}" for name, s in step["bubble_by_cause_s"].items()
         )
         console.print(f"Bubble by cause (s): {causes}\n")
+    if "skew" in result:
+        _print_skew(console, result["skew"])
     console.print(_collectives(result["collectives"]))
     _print_network(console, result)
     _print_memory(console, result["memory"])
@@ -77,6 +79,31 @@ def _collectives(rows: list[dict[str, Any]]) -> Table:
             "" if row["logical_GBps"] is None else f"{row['logical_GBps']:.1f}",
             row["bottleneck"],
         )
+    return table
+
+
+def _print_skew(console: Console, skew: dict[str, Any]) -> None:
+    slow, compute, wait = skew["slowest"], skew["compute_s"], skew["wait_s"]
+    pair, own = skew["pair_ms"], skew["pair_compute_ms"]
+    console.print(
+        f"Skew: a GPU computes {compute['p50']:.2f} s (p99 {compute['p99']:.2f}, most {compute['most']:.2f}), and at "
+        f"exchanges waits {wait['p50']:.2f} s (p99 {wait['p99']:.2f}) for slower ranks; a pair takes a group "
+        f"{pair['p50']:.1f} ms (p99 {pair['p99']:.1f}), of which a rank computes {own['p50']:.1f} ms"
+    )
+    console.print(
+        f"Slowest: GPU {slow['gpu']} on pipeline rank {slow['pipeline_rank']}, {slow['compute_s']:.2f} s of compute, "
+        f"the last of its group in {slow['last_fraction']:.0%} of tasks"
+    )
+    if "added_by_pipeline_rank" in skew:
+        console.print(_table_of_spread(skew["added_by_pipeline_rank"]))
+    console.print()
+
+
+def _table_of_spread(rows: list[dict[str, float]]) -> Table:
+    ranks = [f"{row['pipeline_rank']}" for row in rows]
+    table = _table("Added to each pipeline rank (s)", "", *ranks)
+    for key, name in (("compute_s", "compute"), ("inside_s", "idle in chunks"), ("bubble_s", "idle between")):
+        table.add_row(name, *(f"{row[key]:.2f}" for row in rows))
     return table
 
 

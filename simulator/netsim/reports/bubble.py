@@ -5,8 +5,9 @@
 3. every stage is like the middle one: uneven stages, those of the embedding, the dense layers and the heads;
 4. what is left is the schedule's own.
 
-The order of taking away matters a little; this one goes from the network to the plan. Skew between ranks is not
-simulated and so has no row.
+Where ranks differ (`variation` of the workload), that is taken away first: `skew`, which may be negative, because late
+ranks lengthen the chunks themselves. The order of taking away matters a little; this one goes from the ranks over the
+network to the plan.
 """
 
 from __future__ import annotations
@@ -17,9 +18,15 @@ from typing import Any
 from netsim.result import phases
 from netsim.simulate import Job, lay_out, simulate_job
 from netsim.specs.case import Case
+from netsim.specs.workload import VariationSpec
 from netsim.topologies import build
 from netsim.workloads.plan import Plan
 from netsim.workloads.tasks import EXPERT_TRANSFERS, SENDS
+
+
+def without_variation(case: Case) -> Case:
+    """The same question with ranks that are all alike."""
+    return replace(case, workload=case.workload.model_copy(update={"variation": VariationSpec()}))
 
 
 def bubble_by_cause(case: Case, plan: Plan, seed: int = 0) -> dict[str, float]:
@@ -28,13 +35,15 @@ def bubble_by_cause(case: Case, plan: Plan, seed: int = 0) -> dict[str, float]:
     job = lay_out(case, plan)
     even = replace(job, stages=(job.stages[len(job.stages) // 2],) * len(job.stages))
 
-    def bubble(which: Job, **more: Any) -> float:
-        return phases(simulate_job(case, topology, which, seed=seed, **more)).mean_s["bubble"]
+    def bubble(which: Job, of: Case, **more: Any) -> float:
+        return phases(simulate_job(of, topology, which, seed=seed, **more)).mean_s["bubble"]
 
+    alike = without_variation(case)
     network = frozenset(SENDS + EXPERT_TRANSFERS)
-    whole, no_sends = bubble(job), bubble(job, free=frozenset(SENDS))
-    no_network, schedule_only = bubble(job, free=network), bubble(even, free=network)
-    return {
+    whole, no_sends = bubble(job, alike), bubble(job, alike, free=frozenset(SENDS))
+    no_network, schedule_only = bubble(job, alike, free=network), bubble(even, alike, free=network)
+    skew = {} if alike == case else {"skew": bubble(job, case) - whole}
+    return skew | {
         "pipeline_sends": whole - no_sends,
         "exposed_exchanges": no_sends - no_network,
         "uneven_stages": no_network - schedule_only,

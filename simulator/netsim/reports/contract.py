@@ -9,6 +9,7 @@ from typing import Any
 
 import netsim
 from netsim.reports.cost import network_cost
+from netsim.reports.skew import skew
 from netsim.result import Phases, collective_statistics, phases, step_time_s
 from netsim.simulate import Step
 from netsim.topologies import latency_us, summary
@@ -32,6 +33,7 @@ def contract(step: Step) -> dict[str, Any]:
         "latency_us": latency_us(step.topology),
         "cost": cost,
         "memory": _memory(step),
+        **({} if step.ranks is None else {"skew": skew(step)}),
         "warnings": warnings(step),
         "provenance": _provenance(step),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from netsim.specs.base import Preset, Strict
 from netsim.specs.model import AttentionSpec, Count, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
@@ -99,8 +99,8 @@ class StorageSpec(Strict):
 class VariationSpec(Strict):
     """How ranks differ within a step; nothing here: all are equally fast and equally loaded.
 
-    `compute_sigma` : log-normal spread of the time that a GPU takes for the same work (median 1); `slow` : GPU number to
-    the factor on its compute time; `expert_load` : rows that an expert receives relative to the others, `uniform`
+    `compute_sigma` : log-normal spread of the time that a GPU takes for the same work (median 1); `slow` : GPU number
+    to the factor on its compute time; `expert_load` : rows that an expert receives relative to the others, `uniform`
     (sampled, so ranks still differ), `zipf:S`, `lognormal:SIGMA` or a file with a number an expert; `redrawn` : the
     load is another one for each layer, or for each layer and micro-batch.
     """
@@ -115,7 +115,10 @@ class VariationSpec(Strict):
         for gpu in self.slow:
             if not gpu.isdecimal():
                 raise ValueError(f"slow: {gpu!r} must be the number of a GPU")
-        if self.redrawn == "microbatch" and (self.expert_load or "").partition(":")[0] not in ("zipf", "lognormal"):
+        if self.redrawn == "microbatch" and (self.expert_load or "").partition(":")[0] not in (
+            "zipf",
+            "lognormal",
+        ):
             raise ValueError("redrawn = 'microbatch' needs expert_load = zipf:S or lognormal:SIGMA")
         return self
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.errors import SpecError
-from netsim.specs.workload import VariationSpec
+from netsim.specs.workload import MoeSpec, VariationSpec
 from netsim.workloads.expert_load import parse_load
 from netsim.workloads.plan import Plan
 
@@ -38,37 +38,42 @@ class Variation:
 
 
 def draw_variation(
-    spec: VariationSpec, place: str, plan: Plan, experts: int, top_k: int, moe_layers: Sequence[int], seed: int
+    spec: VariationSpec, place: str, plan: Plan, moe: MoeSpec | None, moe_layers: Sequence[int], seed: int
 ) -> Variation | None:
     """The factors and rows of one step, the same for a seed; None when nothing varies.
 
-    Raises SpecError for a slow GPU that the job does not have, NetsimError for a load that is none.
+    Raises SpecError for a slow GPU that the job does not have, or a load where there are no experts, NetsimError for a
+    load that is none.
     """
     if spec == VariationSpec():
         return None
     factor = np.exp(spec.compute_sigma * np.random.default_rng([seed, _SPEED]).standard_normal(plan.gpus))
     for gpu, slower in spec.slow.items():
         if int(gpu) >= plan.gpus:
-            raise SpecError(place, f"variation.slow.{gpu}", slower, f"must be one of GPUs 0 to {plan.gpus - 1}")
+            raise SpecError(
+                place, f"variation.slow.{gpu}", slower, f"must be one of GPUs 0 to {plan.gpus - 1}"
+            )
         factor[int(gpu)] *= slower
     rows = {}
     if spec.expert_load is not None:
+        if moe is None:
+            raise SpecError(
+                place, "variation.expert_load", spec.expert_load, "has no effect: the model has no experts"
+            )
         for layer in moe_layers:
-            rows[layer] = _rows(spec, plan, experts, top_k, layer, seed)
+            rows[layer] = _rows(spec, plan, moe, layer, seed)
     return Variation(factor, rows)
 
 
-def _rows(
-    spec: VariationSpec, plan: Plan, experts: int, top_k: int, layer: int, seed: int
-) -> NDArray[np.int32]:
+def _rows(spec: VariationSpec, plan: Plan, moe: MoeSpec, layer: int, seed: int) -> NDArray[np.int32]:
     """(groups, micro-batches, ranks) rows of one layer."""
-    choices = plan.expert * plan.microbatch_tokens * top_k
-    fixed = _rank_load(spec, plan.expert, experts, np.random.default_rng([seed, _LOAD, layer]))
+    choices = plan.expert * plan.microbatch_tokens * moe.top_k
+    fixed = _rank_load(spec, plan.expert, moe.experts, np.random.default_rng([seed, _LOAD, layer]))
     found = np.empty((plan.groups, plan.microbatches, plan.expert), dtype=np.int32)
     for group in range(plan.groups):
         rng = np.random.default_rng([seed, _ROWS, layer, group])
         for microbatch in range(plan.microbatches):
-            load = fixed if spec.redrawn == "layer" else _rank_load(spec, plan.expert, experts, rng)
+            load = fixed if spec.redrawn == "layer" else _rank_load(spec, plan.expert, moe.experts, rng)
             found[group, microbatch] = rng.multinomial(choices, load)
     return found
 
