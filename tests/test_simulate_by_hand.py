@@ -55,7 +55,12 @@ def rows(step: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("kind", "token"),
-    [("dispatch", DISPATCH), ("cached_dispatch", CACHED), ("combine", COMBINE), ("combine_backward", COMBINE)],
+    [
+        ("dispatch", DISPATCH),
+        ("cached_dispatch", CACHED),
+        ("combine", COMBINE),
+        ("combine_backward", COMBINE),
+    ],
 )
 def test_an_expert_exchange_alone(one_stage: Any, kind: str, token: int) -> None:
     row, kernel = rows(one_stage)[kind], KERNELS[kind]
@@ -108,7 +113,8 @@ def gradients(model: dict[str, Any]) -> tuple[float, float]:
     expert, gate = 3 * h * moe["width"], moe["experts"] * (h + 1)
     table = model["vocabulary"] * h
     dense = 3 * (attention + 3 * h * model["dense_width"]) + 59 * (attention + gate + expert)
-    dense += table + (table + h) + (2 * h * h + 3 * h)  # embedding, head with its norm, MTP projection and norms
+    # embedding, head with its norm, MTP projection and norms
+    dense += table + (table + h) + (2 * h * h + 3 * h)
     return dense, 59 * 256 / 64 * expert
 
 
