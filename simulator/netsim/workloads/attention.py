@@ -67,16 +67,18 @@ def kv_cache_bytes(model: ModelSpec, precision: str = "bf16", tensor: int = 1) -
 
 def attention_block(model: ModelSpec, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
     """Operators of attn(F), attn(B) or attn(W)."""
-    a = model.attention
-    if a.kind == "mla":
-        own = mla_block(a, model.hidden, load, phase, moe)
-    else:
-        own = head_block(a, model.hidden, load, phase, moe)
+    own = _own_operators(model, load, phase, moe)
     if moe and phase == "F":
         return own + _gate_forward(model.experts, model.hidden, load.own_tokens)
     if moe and phase == "B":
         return _gate_backward(model.experts, model.hidden, load.own_tokens) + own
     return own
+
+
+def _own_operators(model: ModelSpec, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
+    if model.attention.kind == "mla":
+        return mla_block(model, load, phase, moe)
+    return head_block(model.attention, model.hidden, load, phase, moe)
 
 
 def _gate_forward(moe: MoeSpec, h: int, t: int) -> tuple[Operator, ...]:

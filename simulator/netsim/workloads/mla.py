@@ -15,9 +15,10 @@ Source: DeepSeek-V2, arXiv 2405.04434, section 2.1 (MLA); DeepSeek-V3, arXiv 241
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from netsim.specs.workload import MlaSpec
+from netsim.errors import SpecError
+from netsim.specs.workload import ModelSpec
 from netsim.workloads.core import core_backward, core_forward, divided, heads_of
 from netsim.workloads.kernels import (
     BF16_BYTES,
@@ -75,11 +76,22 @@ class MlaDims:
         return self.heads * self.v
 
 
-def mla_block(attention: MlaSpec, hidden: int, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
+def mla_dims(model: ModelSpec) -> MlaDims:
+    """The attention dimensions of a model; `q_rank` is 0 where queries come from the hidden state directly.
+
+    Raises SpecError for a model with another kind of attention.
+    """
+    a = model.attention
+    if a.kind != "mla":
+        raise SpecError(model.name, "model.attention.kind", a.kind, "must be 'mla' here")
+    return MlaDims(model.hidden, a.heads, a.q_rank or 0, a.kv_rank, a.nope_dim, a.rope_dim, a.v_dim)
+
+
+def mla_block(model: ModelSpec, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
     """Operators of attn(F), attn(B) or attn(W), without the gate."""
-    a, heads = attention, attention.heads // load.tensor
-    dims = MlaDims(hidden, heads, a.q_rank or 0, a.kv_rank, a.nope_dim, a.rope_dim, a.v_dim)
-    cores = divided(heads_of(a), load.tensor)
+    whole = mla_dims(model)
+    dims = replace(whole, heads=whole.heads // load.tensor)
+    cores = divided(heads_of(model.attention), load.tensor)
     if phase == "F":
         return _forward(dims, load, core_forward(cores, load))
     if phase == "B":
