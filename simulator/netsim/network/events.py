@@ -17,6 +17,9 @@ from netsim.network.state import (
     N_DONE,
     N_END,
     N_EVENTS,
+    N_LOOKS,
+    N_SOLVES,
+    N_VISITS,
     UNBOUNDED,
 )
 
@@ -188,7 +191,14 @@ def start_flow(s, f, now, scale, cap_scale):  # type: ignore[no-untyped-def]
     if plan.cap < np.inf:  # its private link is its last hop, and nobody else's
         s.link[s.hop_link[end - 1]].capacity = min(plan.cap * cap_scale, UNBOUNDED)
     flow.end = plan.size * scale / flow.weight
-    flow.active = 1
+    join_links(s, f, now)
+
+
+@njit(cache=True, _nrt=False, forceinline=True)
+def join_links(s, f, now):  # type: ignore[no-untyped-def]
+    """Flow f is active from `now` on, with `end` bytes left; no link owns it yet."""
+    first, end = s.plan[f].first, s.plan[f + 1].first
+    s.flow[f].active = 1
     for h in range(first, end):
         c = s.hop_link[h]
         link = s.link[c]
@@ -223,6 +233,48 @@ def set_capacity(s, now, links, capacity):  # type: ignore[no-untyped-def]
                 link.used += s.slot_part[at] * s.level[owner]
         enqueue(s, links[i], 0.0)
     return -1
+
+
+@njit(cache=True, _nrt=False)
+def hand_over(old, new, now, n_links):  # type: ignore[no-untyped-def]
+    """What runs in `old` at `now` goes on in `new`, idle so far, over other links; bytes already sent are kept.
+
+    Both register the same flows in the same batches. Bytes and busy times of links go on being counted: a flow that
+    ends is credited with all its bytes, so what it has sent before is taken off its new links in advance.
+    """
+    move_clock(old, now)
+    solve(old)
+    new.clock[LAST] = now
+    for i in (N_EVENTS, N_SOLVES, N_VISITS, N_LOOKS):
+        new.counts[i] = old.counts[i]
+    new.counts[N_DONE] = old.counts[N_DONE]
+    new.done[:] = old.done
+    for b in range(old.batch.size):
+        new.batch[b].scale = old.batch[b].scale
+        new.batch[b].left = old.batch[b].left
+        new.batch[b].owner = old.batch[b].owner
+    for c in range(old.link.size):
+        new.tally[c].bytes = old.tally[c].bytes
+        new.tally[c].busy = old.tally[c].busy
+        if old.link[c].active > 0:
+            new.tally[c].busy += now - old.tally[c].busy_since
+        if c >= n_links:  # the cap of a flow
+            new.link[c].capacity = old.link[c].capacity
+    for f in range(old.flow.size):
+        flow = old.flow[f]
+        new.flow[f].since = flow.since
+        if flow.active == 0:
+            continue
+        owner = old.slot_owner[old.hop_at[old.plan[f].first]]
+        pace = old.pace[owner]
+        left = max(flow.end - pace.mark - old.level[owner] * (now - pace.since), 0.0)
+        sent = old.plan[f].size * old.batch[flow.batch].scale / flow.weight - left
+        for h in range(old.plan[f].first, old.plan[f + 1].first):
+            new.tally[old.hop_link[h]].bytes += old.hop_part[h] * sent
+        for h in range(new.plan[f].first, new.plan[f + 1].first):
+            new.tally[new.hop_link[h]].bytes -= new.hop_part[h] * sent
+        new.flow[f].end = left
+        join_links(new, f, now)
 
 
 @njit(cache=True)

@@ -48,6 +48,8 @@ class FluidNetwork:
 
     def __init__(self, capacity_bytes_per_s: NDArray[np.float64], table: FlowTable) -> None:
         self._s = state.make_state(capacity_bytes_per_s, table)
+        self._capacity = np.array(capacity_bytes_per_s, np.float64)
+        self._table = table
         self._n_links = len(capacity_bytes_per_s)
         self._n_batches = table.n_batches
 
@@ -108,6 +110,30 @@ class FluidNetwork:
         value = np.minimum(value, state.UNBOUNDED)
         if events.set_capacity(self._s, float(now_s), which, value) == events.LATE:
             raise self._late(now_s)
+        self._capacity[which] = value
+
+    def reroute(self, now_s: float, table: FlowTable) -> None:
+        """Flows take the paths of `table` from now on, those under way too; bytes already sent are kept.
+
+        `table` holds the same flows in the same batches, of the same sizes, caps and weights, over other links.
+
+        Raises
+        ------
+        ValueError
+            when it does not, or time goes back or past an end not yet taken with `advance`.
+        """
+        old = self._table
+        for name in ("batch_ptr", "size_bytes", "rate_cap", "weight"):
+            if not np.array_equal(getattr(table, name), getattr(old, name)):
+                raise ValueError(f"{name} differs: only the links of flows may change")
+        if ((np.diff(table.link_ptr) == 0) != (np.diff(old.link_ptr) == 0)).any():
+            raise ValueError("a flow without links cannot get some, nor lose all that it has")
+        self._check_time(now_s)
+        if events.overdue(self._s, float(now_s)):
+            raise self._late(now_s)
+        new = state.make_state(self._capacity, table)
+        events.hand_over(self._s, new, float(now_s), self._n_links)
+        self._s, self._table = new, table
 
     def bottleneck_link(self, batch: int) -> int:
         """The link that bound the batch's last-ending flow when it ended; -1 for its own cap or nothing."""

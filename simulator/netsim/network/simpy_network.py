@@ -11,6 +11,7 @@ import numpy as np
 import simpy
 from simpy.events import NORMAL, EventPriority
 
+from netsim.network.flows import FlowTable
 from netsim.network.fluid import FluidNetwork
 
 #: after every ordinary event of the instant (SimPy sorts by time, then priority, then age)
@@ -61,6 +62,12 @@ class Network:
         """Change link capacities now, see `FluidNetwork.set_capacity`."""
         self._take_ended()
         self.fluid.set_capacity(self.env.now, links, capacity_bytes_per_s)
+        self._plan_flush()
+
+    def reroute(self, table: FlowTable) -> None:
+        """Flows take other paths now, see `FluidNetwork.reroute`."""
+        self._take_ended()
+        self.fluid.reroute(self.env.now, table)
         self._plan_flush()
 
     def _take_ended(self) -> None:

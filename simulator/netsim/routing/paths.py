@@ -84,19 +84,19 @@ def paths(
     actual = topology.capacity_bytes_per_s if capacity is None else np.array(capacity, dtype=np.float64)
     if not (actual > 0).all():
         dead = int((actual <= 0).argmax())
-        raise NetsimError(f"link {dead} has no capacity: routing around it is not modelled")
+        raise NetsimError(f"link {dead} has no capacity: faults route around it (netsim.routing.detour)")
     parts = topology.spec.queue_pairs if queue_pairs is None else queue_pairs
     if parts > 1 and routing != "ecmp":
         raise NetsimError(f"queue_pairs = {parts} has no effect with {routing} routing, only with ecmp")
-    router = _router(topology, routing)
+    router = router_for(topology, routing)
     if routing == "ecmp":
         key = np.zeros(1, dtype=np.int64) if flow_key is None else np.asarray(flow_key, dtype=np.int64)
         return _hashed(topology, router, source, target, actual, (seed, key), parts)
     words = (np.zeros(1, dtype=np.int64),)
     if routing == "static":
-        return _table(topology, _legs(topology, source, target, router, words), source.size, actual)
+        return as_table(topology, _legs(topology, source, target, router, words), source.size, actual)
     found = ROUTERS[type(topology.structure)].trunks(topology)
-    table = _table(topology, _legs(topology, source, target, router, words), source.size, actual, found)
+    table = as_table(topology, _legs(topology, source, target, router, words), source.size, actual, found)
     if not found.size.size:
         return table
     unequal = over_trunks(np.minimum, actual, found) != over_trunks(np.maximum, actual, found)
@@ -104,7 +104,11 @@ def paths(
     return expand(table, wanted) if wanted.any() else table
 
 
-def _router(topology: Topology, routing: Routing) -> Router:
+def router_for(topology: Topology, routing: Routing) -> Router:
+    """How a fabric is crossed.
+
+    Raises SpecError for a routing that the fabric does not know.
+    """
     known = ROUTERS[type(topology.structure)].by_name
     if routing not in known:
         rule = f"family {topology.family} knows {', '.join(known)}"
@@ -126,7 +130,7 @@ def _hashed(
     key = np.repeat(np.broadcast_to(key, source.size), parts)
     source, target = np.repeat(source, parts), np.repeat(target, parts)
     flow = (np.array([seed]), source, target, key, part)
-    table = _table(topology, _legs(topology, source, target, router, flow), source.size, actual)
+    table = as_table(topology, _legs(topology, source, target, router, flow), source.size, actual)
     return merge(table, parts) if parts > 1 else table
 
 
@@ -164,7 +168,7 @@ def _legs(
         leg(LinkKind.SCALE_UP_RX, inside, arrival),
         leg(LinkKind.PCIE_TX, rows, sender),
         leg(LinkKind.PORT_TX, crossing.row, crossing.source, crossing.share),
-        *_between_switches(topology, crossing, router, words),
+        *between_switches(topology, crossing, router, words),
         leg(LinkKind.PORT_RX, crossing.row, crossing.target, crossing.share),
         leg(LinkKind.PCIE_RX, rows, receiver),
     ]
@@ -182,7 +186,7 @@ def _crossing(topology: Topology, rows: Ints, source_nic: Ints, target_nic: Ints
     )
 
 
-def _between_switches(
+def between_switches(
     topology: Topology, pairs: Pairs, router: Router, words: tuple[Ints, ...]
 ) -> Iterable[Leg]:
     """The steps over the fabric, of pairs that do not stay under one switch."""
@@ -199,7 +203,7 @@ def _between_switches(
             yield Leg(pairs.row[rows], links, share * pairs.share[rows], topology.spec.latency.switch_hop)
 
 
-def _table(
+def as_table(
     topology: Topology, legs: list[Leg], n_flows: int, actual: Floats, found: Trunks | None = None
 ) -> PathTable:
     """The steps as a CSR table, with the trunks behind the links."""

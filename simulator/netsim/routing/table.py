@@ -127,3 +127,22 @@ def merge(table: PathTable, parts: int) -> PathTable:
         share=np.asarray(share[order], dtype=np.float64),
         latency_s=table.latency_s.reshape(flows, parts).max(axis=1),
     )
+
+
+def splice(table: PathTable, flows: Ints, other: PathTable) -> PathTable:
+    """The table with the paths of some flows taken from another, whose flow n is flow `flows[n]` of this one."""
+    count = np.diff(table.ptr)
+    count[flows] = np.diff(other.ptr)
+    ptr = np.concatenate([[0], np.cumsum(count)])
+    kept = np.ones(table.n_flows, dtype=bool)
+    kept[flows] = False
+    links, share = np.empty(ptr[-1], dtype=np.int32), np.empty(ptr[-1])
+    for rows, part in ((np.flatnonzero(kept), table), (flows, other)):
+        own = part.ptr[:-1][rows] if part is table else part.ptr[:-1]
+        size = count[rows]
+        within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+        at, of = np.repeat(ptr[rows], size) + within, np.repeat(own, size) + within
+        links[at], share[at] = part.link_ids[of], part.share[of]
+    latency = table.latency_s.copy()
+    latency[flows] = other.latency_s
+    return replace(table, ptr=ptr, link_ids=links, share=share, latency_s=latency)

@@ -72,6 +72,23 @@ class CustomSpec(Strict):
     edges: str = ""
 
 
+class FailoverSpec(Strict):
+    """How a fabric reacts to what is down (`netsim.routing.detour`).
+
+    detection : until switches (adaptive, ecmp) and hosts send around it; a flow on a dead path waits that long
+    recompute : what a new table takes on top, under static routing
+    forwarding : a host whose NIC, plane or leaf is lost sends through its other NICs, over scale-up
+
+    Source of the defaults: Mellanox SHIELD, 2017: switches recover 5,000 times faster than the subnet manager, which
+    takes 10 to 20 s on very large fabrics; here 1 ms and 5 s. That hosts notice as fast is an assumption: they do
+    when the port goes down, and not before the RDMA retransmission time-outs (seconds) when it only loses packets.
+    """
+
+    detection: Seconds = 1e-3
+    recompute: Seconds = 5.0
+    forwarding: bool = True
+
+
 class TopologySpec(Preset):
     """A fabric preset. `planes` disjoint fabrics of `tiers` switch tiers; `oversubscription` per tier below the top.
 
@@ -86,6 +103,7 @@ class TopologySpec(Preset):
     queue_pairs: Annotated[int, Field(ge=1, le=256)] = 1
     switch: SwitchSpec
     latency: LatencySpec
+    failover: FailoverSpec = FailoverSpec()
     slim_fly: SlimFlySpec = SlimFlySpec()
     dragonfly: DragonflySpec = DragonflySpec()
     torus: TorusSpec = TorusSpec()
