@@ -12,7 +12,7 @@ FLOORS = [
     ["units", "errors", "catalog", "specs"],
     ["topologies", "workloads"],
     ["maxmin", "routing", "placement", "collectives", "compute"],
-    ["network", "traffic", "program", "ranks", "executor", "result", "tables", "simulate", "bench"],
+    ["network", "faults", "traffic", "program", "ranks", "executor", "result", "tables", "simulate", "bench"],
     ["reports", "measure", "calibration"],
     ["api"],
     ["cli"],

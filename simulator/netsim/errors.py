@@ -1,7 +1,8 @@
 """Errors a user can cause, each one line: place, key, value, rule, and the nearest right word.
 
 `NetsimError` carries the exit status of the command line: 2 for usage, configuration and I/O, 3 for a
-question outside the calibrated domain under `--strict`. Anything else that escapes is our own bug.
+question outside the calibrated domain under `--strict`, 1 for a job that stalls. Anything else that escapes is our
+own bug.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ class SpecError(NetsimError):
     def __init__(self, place: str, key: str, value: object, rule: str) -> None:
         self.place, self.key, self.value, self.rule = place, key, value, rule
         super().__init__(f"{place}: {key} = {value!r}, {rule}" if key else f"{place}: {rule}")
+
+
+class StalledError(NetsimError):
+    """A job that can never end: a finding, not a mistake of the request."""
+
+    exit_code = 1
 
 
 class DomainError(NetsimError):

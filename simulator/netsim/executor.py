@@ -13,7 +13,7 @@ Left out: the cost of a scheduling decision itself (it is part of the measured o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from netsim.errors import NetsimError
+from netsim.errors import StalledError
 from netsim.network.flows import FlowTable
 from netsim.network.fluid import FluidNetwork
 from netsim.network.simpy_network import Network
@@ -96,24 +96,54 @@ class Execution:
     wait_s: NDArray[np.float64] | None = None
 
 
+@dataclass(frozen=True)
+class Speed:
+    """How fast an actor computes: `factor[n]` of its speed from `time_s[n]` on, all of it before.
+
+    >>> Speed((2.0, 4.0), (0.5, 1.0)).end_s(1.0, 3.0)  # one second before, one in two slow ones, one after
+    5.0
+    """
+
+    time_s: tuple[float, ...]
+    factor: tuple[float, ...]
+
+    def end_s(self, now_s: float, seconds: float) -> float:
+        """When `seconds` of work end that start now; inf for never."""
+        factor = 1.0
+        for at, then in zip(self.time_s, self.factor, strict=True):
+            if at > now_s:
+                done = (at - now_s) * factor
+                if done >= seconds:
+                    return now_s + seconds / factor
+                seconds, now_s = seconds - done, at
+            factor = then
+        return now_s + seconds / factor if factor > 0 else np.inf
+
+
 def execute(
     program: Program,
     fluid: FluidNetwork | None = None,
     progress: Callable[[int], None] | None = None,
     ranks: RankTimes | None = None,
+    changes: Sequence[tuple[float, FlowTable]] = (),
+    speeds: Mapping[int, Speed] | None = None,
 ) -> Execution:
     """Run every task to its end; without transfers there need not be a network.
 
-    `ranks` gives the compute times in place of the program's where the ranks of an actor differ.
+    `ranks` gives the compute times in place of the program's where the ranks of an actor differ; `changes` are the
+    paths that flows take from a time on, in order; `speeds` of actors that compute at another speed (not with `ranks`).
 
-    Raises NetsimError naming the first stuck task when the program cannot finish (a dead link under a transfer).
+    Raises StalledError naming the first stuck task when the program cannot finish (a dead link under a transfer).
     """
-    run = _Run(program, fluid or FluidNetwork(np.zeros(0), FlowTable.from_batches([])), progress, ranks)
+    network = fluid or FluidNetwork(np.zeros(0), FlowTable.from_batches([]))
+    run = _Run(program, network, progress, ranks, speeds or {})
+    if changes:
+        run.env.process(run.change(changes))
     run.env.run()
     stuck = np.flatnonzero(np.isnan(run.ended()))
     if stuck.size:
         first = int(stuck[0])
-        raise NetsimError(
+        raise StalledError(
             f"the step stalls: {stuck.size} of {len(program)} tasks never end, the first on actor "
             f"{program.actor[first]} (task {first}); does a transfer cross a link without capacity?"
         )
@@ -129,7 +159,8 @@ class _Run:
         program: Program,
         fluid: FluidNetwork,
         progress: Callable[[int], None] | None,
-        ranks: RankTimes | None = None,
+        ranks: RankTimes | None,
+        speeds: Mapping[int, Speed],
     ) -> None:
         self.env = simpy.Environment()
         self.network = Network(self.env, fluid)
@@ -142,6 +173,7 @@ class _Run:
         self.awaited: dict[int, simpy.Event] = {}
         self.joint: dict[int, simpy.Event] = {}
         self.missing = list(program.joint_size)
+        self.speed = [speeds.get(actor) for actor in program.actor.tolist()] if speeds else []
         self.progress = progress
         self.count = 0
         ptr, ids = program.wait_ptr.tolist(), program.wait_ids.tolist()
@@ -174,7 +206,7 @@ class _Run:
                 self._note_waits(task, free)
             index = self.transfer[task]
             if index < 0:
-                yield env.timeout(self.seconds[task])
+                yield self._compute(task)
             else:
                 transfer = self.transfers[index]
                 if transfer.rendezvous < 0:
@@ -212,6 +244,21 @@ class _Run:
         if arrived:
             there = np.maximum(np.max(arrived, axis=0), free)
             self.wait_s[self.actor[task]] += np.maximum(self.env.now - there, 0.0)
+
+    def change(self, changes: Sequence[tuple[float, FlowTable]]) -> Steps:
+        """Give flows other paths, each at its time."""
+        for at, table in changes:
+            if at > self.env.now:
+                yield self.env.timeout(at - self.env.now)
+            self.network.reroute(table)
+
+    def _compute(self, task: int) -> simpy.Event:
+        """An event at the end of a compute task that starts now."""
+        speed = self.speed[task] if self.speed else None
+        if speed is None:
+            return self.env.timeout(self.seconds[task])
+        end = speed.end_s(self.env.now, self.seconds[task])
+        return self.env.timeout(end - self.env.now) if end < np.inf else self.env.event()
 
     def _finish(self, task: int) -> None:
         self.end[task] = self.env.now

@@ -15,7 +15,7 @@ loading.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,12 +23,18 @@ from numpy.typing import NDArray
 
 from netsim.collectives.step import StageParameters, step_batches
 from netsim.compute import BlockTime, ComputeModel
+from netsim.errors import NetsimError, StalledError
 from netsim.executor import Execution, Program, execute
+from netsim.faults.history import Strike, group_speeds, make_history, reaction_s, resolve, speed_colours
+from netsim.faults.stall import why_stalled
+from netsim.faults.states import path_changes
+from netsim.faults.touch import touches
 from netsim.network.fluid import FluidNetwork
 from netsim.placement import contiguous
 from netsim.program import Instances, TransferCost, make_program
 from netsim.ranks import Ranks, make_ranks, rank_colours
 from netsim.specs.case import Case
+from netsim.specs.faults import FaultSpec
 from netsim.topologies import Topology, build
 from netsim.traffic import Traffic, make_traffic
 from netsim.workloads.memory import Memory, memory_by_rank, unshared
@@ -62,6 +68,7 @@ class Step:
     memory: tuple[Memory, ...]
     folded: bool
     ranks: Ranks | None = None
+    strikes: tuple[Strike, ...] = ()
 
 
 def simulate(
@@ -72,18 +79,26 @@ def simulate(
     seed: int = 0,
     folded: bool = True,
     degraded: Mapping[int, float] | None = None,
+    faults: Sequence[FaultSpec] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Step:
     """Simulate one step of the case's workload on its fabric with `gpus` GPUs.
 
-    `degraded` maps link ids to the fraction of their capacity that is left; `progress` is told (done, all) tasks.
+    `degraded` maps link ids to the fraction of their capacity that is left; `faults` happen while the step runs (which
+    takes a fault-free step before; `netsim.faults.impact` has both, and each fault alone); `progress` is told
+    (done, all) tasks.
 
-    Raises SpecError when the fabric, the plan or the schedule cannot be built, NetsimError when the step stalls.
+    Raises SpecError when the fabric, the plan or the schedule cannot be built, NetsimError for a fault in a part that
+    does not exist, StalledError when the step can never end.
     """
     topology = build(case.topology, case.hardware, gpus)
-    plan = make_plan(case.workload, gpus, scaling)
+    job = lay_out(case, make_plan(case.workload, gpus, scaling))
+    step = simulate_job(case, topology, job, seed=seed, folded=folded, degraded=degraded, progress=progress)
+    strikes = resolve(topology, faults, float(step.execution.end_s.max()))
+    if not touches(step, strikes):
+        return step
     return simulate_job(
-        case, topology, lay_out(case, plan), seed=seed, folded=folded, degraded=degraded, progress=progress
+        case, topology, job, seed=seed, folded=folded, degraded=degraded, strikes=strikes, progress=progress
     )
 
 
@@ -111,11 +126,12 @@ def simulate_job(
     folded: bool = True,
     degraded: Mapping[int, float] | None = None,
     free: frozenset[str] = frozenset(),
+    strikes: Sequence[Strike] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Step:
     """Simulate one step of any job that is laid out, such as a part of a training step; see `simulate`.
 
-    `free` names transfers that move nothing and take no time, for what-if questions.
+    `free` names transfers that move nothing and take no time, for what-if questions; `strikes` are faults, resolved.
     """
     workload, plan, hardware = case.workload, job.plan, case.hardware
     placement = contiguous(plan, hardware.gpus_per_host)
@@ -127,8 +143,15 @@ def simulate_job(
     shape = (plan.pipeline, plan.groups, plan.expert)
     capacity = degraded_capacity(topology, degraded or {})
     variation = _variation(case, job, seed)
-    colours = None if variation is None else rank_colours(variation, placement)
-    traffic = make_traffic(topology, batches, shape, case.topology.routing, seed, folded, capacity, colours)
+    mode, slow = (
+        case.topology.routing,
+        group_speeds(strikes, placement.reshape(plan.pipeline * plan.groups, -1)),
+    )
+    if variation is not None and slow:
+        raise NetsimError("faults of GPUs and hosts are not modelled together with `variation` between ranks")
+    colours = speed_colours(slow, shape) if variation is None else rank_colours(variation, placement)
+    history = make_history(topology, strikes, reaction_s(case.topology, mode)) if strikes else None
+    traffic = make_traffic(topology, batches, shape, mode, seed, folded, capacity, colours, history)
 
     memory = memory_by_rank(workload, plan, job.order, job.stages, routing.devices)
     model = ComputeModel(case.profile, hardware)
@@ -140,10 +163,14 @@ def simulate_job(
         variation, placement, graph, traffic, instances, program.seconds, timing.mlp_s, timing.transfer_cost, routing,
         hardware,
     )  # fmt: skip
-    execution = execute(program, fluid, report, ranks)
+    speeds = {int(traffic.actor_class.flat[group]): speed for group, speed in slow.items()}
+    try:
+        execution = execute(program, fluid, report, ranks, path_changes(history, traffic.layers), speeds)
+    except StalledError as error:
+        raise StalledError(why_stalled(topology, history, traffic.layers, fluid) or str(error)) from None
     return Step(
         case, seed, plan, topology, job.stages, routing, graph, traffic, program, instances, execution, fluid,
-        timing, tuple(memory), folded, ranks,
+        timing, tuple(memory), folded, ranks, tuple(strikes),
     )  # fmt: skip
 
 

@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.collectives.step import RECEIVER, Batch
+from netsim.faults.history import History
+from netsim.faults.states import Layers, make_layers, make_states
 from netsim.network.flows import FlowTable
 from netsim.network.folding import Groups, fold
 from netsim.routing import PathTable, paths
+from netsim.routing.detour import Flows
 from netsim.specs import Routing
 from netsim.topologies import Topology
 
@@ -30,7 +33,8 @@ class Traffic:
     multiplicity : (classes,) stage groups in it; link_class : (n_links,) class of each link, -1 for one that no flow
     crosses; link_kind : (n_links,) its kind by name; latency_s : idle path latency by batch key; wire_bytes_of :
     (registered batches,) mean bytes that a GPU sends over its NIC per byte of the batch's unit; flows : how many there
-    are without folding.
+    are without folding; layers : the states of a fabric that changes while the step runs (`link_class` and `table` are
+    then those of the first).
     """
 
     table: FlowTable
@@ -44,6 +48,7 @@ class Traffic:
     latency_s: dict[tuple[str, int], float]
     wire_bytes_of: NDArray[np.float64]
     flows: int
+    layers: Layers | None = None
 
 
 def make_traffic(
@@ -55,66 +60,77 @@ def make_traffic(
     folded: bool,
     capacity: NDArray[np.float64] | None = None,
     colours: NDArray[np.int64] | None = None,
+    history: History | None = None,
 ) -> Traffic:
     """Route every batch and, when `folded`, merge what cannot be told apart.
 
     `capacity` : (n_links,) bytes/s, in place of the fabric's; `colours` : (pipeline, groups) different for stage groups
-    that something outside the network tells apart.
+    that something outside the network tells apart; `history` : what happens to the fabric while the step runs.
     """
-    routed = _route(topology, batches, routing, seed, capacity)
+    flows = _flows(batches, seed)
+    routed = paths(topology, routing, flows.source, flows.target, seed, flows.key, capacity=capacity)
     table = _table(batches, routed)
     pipeline, groups, expert = placement_shape
     latency = _latencies(batches, routed, table)
     crossed = np.bincount(table.link_ids, minlength=routed.capacity.size) > 0
+    states, n_links = None, routed.capacity.size
+    capacity, link_color = routed.capacity, None
+    if history is not None:
+        states = make_states(topology, routing, routed, flows, history, lambda *csr: _register(batches, *csr))
+        table, capacity, link_color = states.union, states.capacity, states.layer
+        crossed = np.bincount(table.link_ids, minlength=capacity.size)[:n_links] > 0
+    flow_class = np.arange(table.n_flows)
     if folded:
-        merged = fold(
-            routed.capacity, table, _membership(batches, pipeline, groups, colours), _colours(batches)
-        )
+        members = _membership(batches, pipeline, groups, colours)
+        merged = fold(capacity, table, members, _colours(batches), link_color)
+        flow_class = merged.flow_class.astype(np.int64)
         actor_class = merged.actor_class.astype(np.int64).reshape(pipeline, groups)
         ids = merged.batch_class.astype(np.int64)
         table, capacity, link_class = merged.table, merged.capacity, merged.link_class.astype(np.int64)
     else:
         actor_class = np.arange(pipeline * groups).reshape(pipeline, groups)
-        ids, capacity, link_class = np.arange(len(batches)), routed.capacity, np.arange(routed.capacity.size)
+        ids, link_class = np.arange(len(batches)), np.arange(capacity.size)
+    layers = None if states is None else make_layers(states, table, link_class, flow_class)
     _, first, count = np.unique(actor_class, return_index=True, return_counts=True)
     wire = np.zeros(table.n_batches)
     wire[ids] = _wire_bytes(topology, batches, expert)
     return Traffic(
-        table=table,
+        table=table if layers is None else layers.tables[0],
         capacity=capacity,
         batch_ids={batch.key: int(ids[n]) for n, batch in enumerate(batches)},
         actor_class=actor_class,
         representative=np.column_stack(np.unravel_index(first, (pipeline, groups))),
         multiplicity=count,
-        link_class=np.where(crossed, link_class, -1),
+        link_class=np.where(crossed, link_class[:n_links], -1),
         link_kind=routed.link_kind,
         latency_s=latency,
         wire_bytes_of=wire,
         flows=routed.n_flows,
+        layers=layers,
     )
 
 
-def _route(
-    topology: Topology,
-    batches: Sequence[Batch],
-    routing: Routing,
-    seed: int,
-    capacity: NDArray[np.float64] | None,
-) -> PathTable:
-    """Paths of all flows; each kind of batch has queue pairs of its own, which `ecmp` hashes apart."""
+def _flows(batches: Sequence[Batch], seed: int) -> Flows:
+    """Ends of all flows; each kind of batch has queue pairs of its own, which `ecmp` hashes apart."""
     source = np.concatenate([b.transfers.source for b in batches])
     target = np.concatenate([b.transfers.target for b in batches])
     kinds = {kind: n for n, kind in enumerate(sorted({b.key[0] for b in batches}))}
     key = np.repeat([kinds[b.key[0]] for b in batches], [len(b.transfers) for b in batches])
-    return paths(topology, routing, source, target, seed, key, capacity=capacity)
+    return Flows(source, target, key, seed)
 
 
 def _table(batches: Sequence[Batch], routed: PathTable) -> FlowTable:
+    return _register(batches, routed.ptr, routed.link_ids, routed.share)
+
+
+def _register(
+    batches: Sequence[Batch], ptr: NDArray[np.int64], link_ids: NDArray[np.int32], share: NDArray[np.float64]
+) -> FlowTable:
     sizes = [len(b.transfers) for b in batches]
     return FlowTable(
-        link_ptr=routed.ptr,
-        link_ids=routed.link_ids,
-        link_share=routed.share,
+        link_ptr=ptr,
+        link_ids=link_ids,
+        link_share=share,
         batch_ptr=np.concatenate([[0], np.cumsum(sizes)]),
         size_bytes=np.concatenate([b.transfers.share for b in batches]),
         # relative: a batch is started with its communication kernel's rate

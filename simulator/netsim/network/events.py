@@ -248,7 +248,8 @@ def hand_over(old, new, now, n_links):  # type: ignore[no-untyped-def]
     for i in (N_EVENTS, N_SOLVES, N_VISITS, N_LOOKS):
         new.counts[i] = old.counts[i]
     new.counts[N_DONE] = old.counts[N_DONE]
-    new.done[:] = old.done
+    for b in range(old.done.size):
+        new.done[b] = old.done[b]
     for b in range(old.batch.size):
         new.batch[b].scale = old.batch[b].scale
         new.batch[b].left = old.batch[b].left

@@ -141,6 +141,12 @@ class FluidNetwork:
         return owner if owner < self._n_links else -1
 
     @property
+    def standing(self) -> NDArray[np.int64]:
+        """Flows under way whose rate is 0."""
+        stuck = (self._s.flow["active"] != 0) & (self._progress()[1] == 0)
+        return np.flatnonzero(stuck)
+
+    @property
     def link_bytes(self) -> NDArray[np.float64]:
         """(n_links,) bytes carried so far, up to the last event."""
         return self._progress()[0]

@@ -1,0 +1,62 @@
+"""Whether faults touch anything that a step does: if none does, the step with them is the step without, bit by bit.
+
+A fault touches a step when a transfer that crosses one of its links is under way while the fault lasts (or while
+routing still goes around it), or one of its GPUs computes then. Let no fault touch the fault-free step. Then at no
+instant does a change meet an active flow or a running task, so the fault-free step is what happens, and nothing need
+be run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netsim.faults.history import Strike, reaction_s
+from netsim.routing.paths import ROUTERS
+from netsim.routing.table import over_trunks
+
+if TYPE_CHECKING:
+    from netsim.simulate import Step
+
+
+def touches(step: Step, strikes: Sequence[Strike]) -> bool:
+    """Whether one of the faults touches the fault-free `step`."""
+    return any(_touches(step, strike) for strike in strikes)
+
+
+def _touches(step: Step, strike: Strike) -> bool:
+    execution, program = step.execution, step.program
+    end = strike.end_s + reaction_s(step.case.topology, step.case.topology.routing)
+    during = (execution.start_s < end) & (execution.end_s > strike.start_s)
+    moves = program.transfer >= 0
+    if strike.left < 1.0:
+        batch = np.array([t.batch if t.unit_bytes else -1 for t in program.transfers], dtype=np.int64)
+        crossed = np.append(_batches(step, strike), False)  # -1: no traffic
+        if crossed[batch[program.transfer[during & moves]]].any():
+            return True
+    if strike.speed < 1.0 and strike.part.gpus.size:
+        return bool((during & ~moves).any())
+    return False
+
+
+def _batches(step: Step, strike: Strike) -> NDArray[np.bool_]:
+    """(registered batches,) which of them cross a link of the fault."""
+    topology, traffic = step.topology, step.traffic
+    links = np.zeros(traffic.link_class.size, dtype=bool)
+    links[strike.part.links] = True
+    if links.size > topology.n_links:
+        trunks = ROUTERS[type(topology.structure)].trunks(topology)
+        links[topology.n_links :] = (
+            over_trunks(np.maximum, links[: topology.n_links].astype(float), trunks) > 0
+        )
+    kind = traffic.link_class[links]
+    hit = np.zeros(traffic.capacity.size + 1, dtype=bool)
+    hit[kind[kind >= 0]] = True
+    table = traffic.table
+    flow = np.repeat(np.arange(table.n_flows), np.diff(table.link_ptr))
+    flows = np.bincount(flow[hit[table.link_ids]], minlength=table.n_flows) > 0
+    batch = np.repeat(np.arange(table.n_batches), np.diff(table.batch_ptr))
+    return np.asarray(np.bincount(batch[flows], minlength=table.n_batches) > 0)
