@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from netsim.network import events, state
+from netsim.network import components, state
 from netsim.network.flows import FlowTable
 from netsim.network.fluid import FluidNetwork
 from netsim.network.folding import fold
@@ -120,7 +120,7 @@ def run_case(name: str) -> dict[str, float]:
         capacity, table = quotient.capacity, quotient.table
     in_classes = time.perf_counter()
     s = state.make_state(capacity, table)
-    events.run_to_end(s, np.arange(table.n_batches), np.zeros(table.n_batches))
+    components.run_by_component(s, np.arange(table.n_batches), np.zeros(table.n_batches))
     end = time.perf_counter()
     return {
         "flows": n_flows,
@@ -189,7 +189,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     warm, _, _ = all_to_all(Tree(16, 4), in_a_row(2, 8), random)
-    events.run_to_end(state.make_state(np.ones(Tree(16, 4).n_links), warm), np.arange(2), np.zeros(2))
+    components.run_by_component(state.make_state(np.ones(Tree(16, 4).n_links), warm), np.arange(2), np.zeros(2))
     fold(np.ones(Tree(16, 4).n_links), warm, batch_color=np.zeros(2))
     run_ring(2, 8)
     print(

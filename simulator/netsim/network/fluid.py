@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from netsim.network import events, filling, state
+from netsim.network import components, events, filling, state
 from netsim.network.flows import FlowTable
 
 NOTHING: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -228,5 +228,5 @@ def drain(
     if begin.shape != (table.n_batches,) or np.isnan(begin).any():
         raise ValueError(f"start_s must be ({table.n_batches},) numbers")
     s = state.make_state(capacity, table)
-    events.run_to_end(s, np.argsort(begin, kind="stable"), begin)
+    components.run_by_component(s, np.argsort(begin, kind="stable"), begin)
     return np.where(s.flow["active"] == 0, s.flow["since"], np.inf)
