@@ -1,7 +1,8 @@
 """From a task graph, seconds and traffic to the program that the executor runs, one copy per actor class.
 
 The transfers of a task are looked up by what it does (`Work`): expert exchanges and sends belong to the stage group,
-gradients to all ranks that hold the stage. Fixed latency is the path's idle latency plus the kernel's set-up.
+gradients (and parameters that are gathered) to all ranks that hold the stage. Fixed latency is the path's idle latency
+plus the kernel's set-up.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from netsim.executor import Program, Transfer
 from netsim.traffic import Traffic
-from netsim.workloads.tasks import EXPERT_TRANSFERS, JOINT, SENDS, TaskGraph, Work
+from netsim.workloads.tasks import EXCHANGES, EXPERT_TRANSFERS, JOINT, SENDS, TaskGraph, Work
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def make_program(
 
 
 def _is_compute(work: Work) -> bool:
-    return work.name not in EXPERT_TRANSFERS + SENDS + JOINT
+    return work.name not in EXCHANGES + SENDS + JOINT
 
 
 def _rank_bounds(graph: TaskGraph) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -101,6 +102,13 @@ def _waits(
     return ptr, waited + shift[waited_actor]
 
 
+def _own_batch(work: Work) -> str:
+    """The kind of batch behind a transfer of a stage group on its own: `tensor`, `context`, `expert` or a send."""
+    if work.name in EXPERT_TRANSFERS:
+        return "expert"
+    return f"send{work.step:+}" if work.step else work.name.partition("_")[0]
+
+
 class _Transfers:
     """Interns the transfers of (work, actor)."""
 
@@ -123,9 +131,7 @@ class _Transfers:
     def _own(self, work: Work, actor: int) -> Transfer:
         rank, group = self.traffic.representative[actor].tolist()
         stage_group = rank * self.traffic.actor_class.shape[1] + group
-        return self._transfer(
-            work, ("expert" if work.name in EXPERT_TRANSFERS else f"send{work.step:+}", stage_group)
-        )
+        return self._transfer(work, (_own_batch(work), stage_group))
 
     def _joint(self, work: Work) -> Transfer:
         rendezvous = self.joint.setdefault(work, len(self.joint))
@@ -135,6 +141,9 @@ class _Transfers:
         if work.name == "grad_norm":
             cost = self.cost(work)
             return Transfer(-1, 0.0, np.inf, cost.setup_s, rendezvous)
+        if work.layer >= 0:
+            kind = "gather" if work.name == "parameter_gather" else "reduce"
+            return self._transfer(work, (f"{kind} {work.block}", work.stage), rendezvous)
         return self._transfer(work, ("gradient", work.stage), rendezvous)
 
     def _transfer(self, work: Work, key: tuple[str, int], rendezvous: int = -1) -> Transfer:

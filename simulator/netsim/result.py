@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.simulate import Step
-from netsim.workloads.tasks import COMMUNICATION, COMPUTE, EXPERT_TRANSFERS, GRADIENT, SENDS
+from netsim.workloads.tasks import COMMUNICATION, COMPUTE, EXCHANGES, EXPERT_TRANSFERS, JOINT, SENDS
 
 RESOURCES = {"scale_up_tx": "nvlink", "scale_up_rx": "nvlink", "pcie_tx": "pcie", "pcie_rx": "pcie",
              "port_tx": "nic", "port_rx": "nic"}  # fmt: skip
@@ -93,7 +93,7 @@ class Spans:
 def chunk_spans(step: Step, columns: Columns | None = None) -> list[Spans]:
     """When each chunk of each actor class ran; a chunk never starts before the one before has ended."""
     columns = columns or Columns(step)
-    timed = (columns.queue != GRADIENT) & ~np.isin(columns.name, [*SENDS, "optimizer"])
+    timed = (columns.queue <= COMMUNICATION) & ~np.isin(columns.name, [*SENDS, "optimizer"])
     phase = np.array([chunk.phase for chunk in step.graph.chunks])
     return [_spans(columns, timed & (columns.actor == a), phase) for a in range(len(columns.groups_in))]
 
@@ -153,7 +153,7 @@ def collective_statistics(step: Step) -> list[CollectiveStatistics]:
     columns = Columns(step)
     wire, bottleneck = transfer_columns(step)
     found = []
-    for kind in (*EXPERT_TRANSFERS, *SENDS, "reduce_scatter", "all_gather"):
+    for kind in (*EXCHANGES, *SENDS, *(joint for joint in JOINT if joint != "grad_norm")):
         mine = np.flatnonzero(columns.name == kind)
         if mine.size:
             found.append(_one_collective(step, columns, kind, mine, wire, bottleneck))
@@ -171,9 +171,10 @@ def _one_collective(
     weight = columns.groups_in[columns.actor[mine]]
     seconds = (columns.end_s - columns.start_s)[mine]
     overlapped = np.array([w.overlapped for w in step.graph.works])[columns.work[mine]]
-    joint = kind in ("reduce_scatter", "all_gather")
-    if joint:  # the time of the exchange itself, not the wait for its last member
-        last = np.array([seconds[columns.work[mine] == w].min() for w in np.unique(columns.work[mine])])
+    if kind in JOINT:  # the time of the exchange itself, not the wait for its last member
+        works, which = np.unique(columns.work[mine], return_inverse=True)
+        last = np.full(len(works), np.inf)
+        np.minimum.at(last, which, seconds)
         seconds, weight, overlapped = last, np.ones(len(last), dtype=int), np.zeros(len(last), dtype=bool)
     wire_mean = float(np.average(wire[mine], weights=columns.groups_in[columns.actor[mine]]))
     logical = wire_mean

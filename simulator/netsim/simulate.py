@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.collectives.step import StageParameters, step_batches
+from netsim.collectives.step import GroupShape, step_batches
 from netsim.compute import BlockTime, ComputeModel
 from netsim.errors import NetsimError, StalledError
 from netsim.executor import Execution, Program, execute
@@ -30,21 +30,32 @@ from netsim.faults.stall import why_stalled
 from netsim.faults.states import path_changes
 from netsim.faults.touch import touches
 from netsim.network.fluid import FluidNetwork
-from netsim.placement import contiguous
+from netsim.placement import place
 from netsim.program import Instances, TransferCost, make_program
 from netsim.ranks import Ranks, make_ranks, rank_colours
 from netsim.specs.case import Case
 from netsim.specs.faults import FaultSpec
 from netsim.topologies import Topology, build
 from netsim.traffic import Traffic, make_traffic
-from netsim.workloads.memory import Memory, memory_by_rank, unshared
-from netsim.workloads.model import layer_parameters
+from netsim.workloads.exchanges import context_bytes, tensor_bytes
+from netsim.workloads.holding import StageParameters, layer_holding, own_share, stage_holding
+from netsim.workloads.memory import Memory, memory_by_rank
 from netsim.workloads.moe import RoutingStatistics, routing_statistics, token_bytes, value_bytes
 from netsim.workloads.operators import block_operators, optimizer_operators
 from netsim.workloads.plan import Plan, Scaling, make_plan
 from netsim.workloads.schedules import Order, schedule
 from netsim.workloads.stages import Stage, split_layers
-from netsim.workloads.tasks import EXPERT_TRANSFERS, SENDS, TaskGraph, Work, build_tasks
+from netsim.workloads.tasks import (
+    CONTEXT_TRANSFERS,
+    EXPERT_TRANSFERS,
+    REDUCTIONS,
+    SENDS,
+    TENSOR_TRANSFERS,
+    Division,
+    TaskGraph,
+    Work,
+    build_tasks,
+)
 from netsim.workloads.variation import Variation, draw_variation
 
 
@@ -134,13 +145,16 @@ def simulate_job(
     `free` names transfers that move nothing and take no time, for what-if questions; `strikes` are faults, resolved.
     """
     workload, plan, hardware = case.workload, job.plan, case.hardware
-    placement = contiguous(plan, hardware.gpus_per_host)
-    graph = build_tasks(job.order, job.stages)
+    placement = place(plan, hardware.gpus_per_host, workload.placement, seed)
+    division = Division(plan.tensor > 1, plan.context > 1, plan.zero)
+    graph = build_tasks(job.order, job.stages, division)
 
     routing = routing_statistics(workload.model.moe, plan.expert, hardware.gpus_per_host, seed)
-    held = [stage_parameters(case, stage, plan.expert) for stage in job.stages]
-    batches = step_batches(placement, hardware.gpus_per_host, routing, held, graph.holders, graph.routes)
-    shape = (plan.pipeline, plan.groups, plan.expert)
+    held = [stage_holding(workload.model, stage, plan) for stage in job.stages]
+    batches = step_batches(
+        placement, hardware.gpus_per_host, routing if workload.model.moe else None, held, graph.holders, graph.routes,
+        GroupShape(plan.expert, plan.tensor, plan.context), sharded_layers(case, job),
+    )  # fmt: skip
     capacity = degraded_capacity(topology, degraded or {})
     variation = _variation(case, job, seed)
     mode, slow = (
@@ -149,9 +163,9 @@ def simulate_job(
     )
     if variation is not None and slow:
         raise NetsimError("faults of GPUs and hosts are not modelled together with `variation` between ranks")
-    colours = speed_colours(slow, shape) if variation is None else rank_colours(variation, placement)
+    colours = speed_colours(slow, placement.shape) if variation is None else rank_colours(variation, placement)
     history = make_history(topology, strikes, reaction_s(case.topology, mode)) if strikes else None
-    traffic = make_traffic(topology, batches, shape, mode, seed, folded, capacity, colours, history)
+    traffic = make_traffic(topology, batches, placement.shape, mode, seed, folded, capacity, colours, history)
 
     memory = memory_by_rank(workload, plan, job.order, job.stages, routing.devices)
     model = ComputeModel(case.profile, hardware)
@@ -181,18 +195,20 @@ def _variation(case: Case, job: Job, seed: int) -> Variation | None:
     return draw_variation(spec, name, job.plan, case.workload.model.moe, layers, seed)
 
 
+def sharded_layers(case: Case, job: Job) -> list[tuple[int, str, StageParameters]]:
+    """The kinds of layers of each stage, with what a rank holds of one, if ZeRO moves them a layer at a time."""
+    if job.plan.zero < 2:
+        return []
+    kinds = [(n, kind) for n, stage in enumerate(job.stages) for kind in dict.fromkeys(stage)]
+    return [(n, kind, layer_holding(case.workload.model, kind, job.plan)) for n, kind in kinds]
+
+
 def degraded_capacity(topology: Topology, degraded: Mapping[int, float]) -> NDArray[np.float64]:
     """Capacities of all links, bytes/s, after some have lost a part of theirs."""
     capacity = np.array(topology.capacity_bytes_per_s)
     for link, left in degraded.items():
         capacity[link] *= left
     return capacity
-
-
-def stage_parameters(case: Case, stage: Stage, expert_parallel: int) -> StageParameters:
-    """Parameters of a stage that one rank holds; heads of one stage share theirs."""
-    parts = [layer_parameters(case.workload.model, kind) for kind in unshared(stage)]
-    return StageParameters(sum(p.dense for p in parts), sum(p.expert for p in parts) / expert_parallel)
 
 
 def norm_s(topology: Topology) -> float:
@@ -229,7 +245,7 @@ class Timing:
         if work.name == "optimizer":
             return self.model.block_time(optimizer_operators(self._own_parameters(work.stage)), False)
         moe = self.case.workload.model.moe
-        return self._layer(work, self.plan.microbatch_tokens * moe.top_k if moe else 0)  # balanced routing
+        return self._layer(work, self.plan.own_tokens * moe.top_k if moe else 0)  # balanced routing
 
     def mlp_s(self, work: Work, rows: int) -> float:
         """Time of a block of compute when the rank's experts receive `rows` rows."""
@@ -242,19 +258,19 @@ class Timing:
             model, work.name, work.block, work.phase, plan.microbatch_tokens, plan.sequence_length,
             rows, moe.experts // plan.expert if moe else 0,
             products=job.compute.products, recompute=job.storage.recompute,
+            tensor=plan.tensor, context=plan.context,
         )  # fmt: skip
         return self.model.block_time(operators, work.overlapped)
 
     def _own_parameters(self, stage: int) -> float:
-        """The share of a stage's parameters that a rank updates under ZeRO stage 1."""
-        copies = len(self.holders[stage]) * self.plan.groups
+        """The parameters of a stage that a rank updates: its share, unless ZeRO leaves the optimizer whole."""
         held = self.held[stage]
-        return held.dense / (copies * self.plan.expert) + held.expert / copies
+        return own_share(held, self.plan, len(self.holders[stage])) if self.plan.zero else held.total
 
     def transfer_cost(self, work: Work) -> TransferCost:
         """Bytes of the unit, rate of the sender's communication kernel, and set-up of a transfer."""
         spec, model = self.case.workload.communication, self.case.workload.model
-        tokens = self.plan.microbatch_tokens
+        tokens = self.plan.own_tokens
         if work.name in self.free:
             return TransferCost(0.0, np.inf, 0.0)
         if work.name in EXPERT_TRANSFERS:
@@ -264,7 +280,14 @@ class Timing:
             return TransferCost(size, rate, self.model.transfer_setup_s(work.name, work.overlapped))
         if work.name in SENDS:
             return TransferCost(tokens * model.hidden * value_bytes(spec.pipeline), np.inf, 0.0)
+        if work.name in TENSOR_TRANSFERS:
+            return TransferCost(
+                tensor_bytes(model, self.plan, work.name, work.block, work.phase), np.inf, 0.0
+            )
+        if work.name in CONTEXT_TRANSFERS:
+            return TransferCost(context_bytes(model, self.plan), np.inf, 0.0)
         if work.name == "grad_norm":
             return TransferCost(0.0, np.inf, self.norm_s)
-        precision = spec.gradient if work.name == "reduce_scatter" else spec.parameter
-        return TransferCost(value_bytes(precision), np.inf, 0.0)
+        if work.name in REDUCTIONS:  # an all-reduce is a reduce-scatter and an all-gather
+            return TransferCost((1 + (work.name == "all_reduce")) * value_bytes(spec.gradient), np.inf, 0.0)
+        return TransferCost(float(value_bytes(spec.parameter)), np.inf, 0.0)

@@ -12,7 +12,7 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket, Track
 from perfetto.trace_builder.proto_builder import TraceProtoBuilder
 
 from netsim.simulate import Step
-from netsim.workloads.tasks import QUEUES, Work
+from netsim.workloads.tasks import EXCHANGES, JOINT, QUEUES, SENDS, Work
 
 _SEQUENCE = 1
 _NS = 1e9
@@ -49,23 +49,26 @@ def slice_name(work: Work) -> str:
     >>> slice_name(Work("moe", "attn", "F")), slice_name(Work("send_forward", phase="F", step=1))
     ('attn(F)', 'send forward')
     """
-    return f"{work.block}({work.phase})" if work.block else work.name.replace("_", " ")
+    if work.name in EXCHANGES + SENDS + JOINT:
+        return f"{work.name.replace('_', ' ')} {work.block}".rstrip()
+    return f"{work.block}({work.phase})" if work.block else work.name
 
 
 def _describe(builder: TraceProtoBuilder, step: Step) -> dict[tuple[int, int], int]:
     """Name the processes and tracks; returns the track of each (actor class, queue)."""
     tracks = {}
+    used = np.unique(step.program.queue).tolist()
     for actor, (rank, _) in enumerate(step.traffic.representative.tolist()):
         groups = int(step.traffic.multiplicity[actor])
         process = _packet(builder).track_descriptor
         process.uuid = 10 * (actor + 1)
         process.process.pid = actor + 1
         process.process.process_name = f"rank {rank}, {groups} stage group{'s' if groups > 1 else ''}"
-        for queue, name in enumerate(QUEUES):
+        for queue in used:
             track = _packet(builder).track_descriptor
             track.uuid = process.uuid + queue + 1
             track.parent_uuid = process.uuid
-            track.name = name
+            track.name = QUEUES[queue]
             tracks[actor, queue] = track.uuid
     return tracks
 

@@ -35,11 +35,17 @@ Precision = Literal["fp8", "bf16", "fp32"]
 
 
 class ParallelismSpec(Strict):
-    """Pipeline and expert parallelism; data parallelism is what the GPU count leaves. ZeRO stage of the optimizer."""
+    """Pipeline, expert, tensor and context parallelism; data parallelism is what the GPU count leaves.
+
+    `tensor` with sequence parallelism, inside a host; `context` ranks share a sequence. `zero` is the ZeRO stage: 0
+    replicates everything over data-parallel ranks, 1 divides the optimizer, 2 gradients too, 3 parameters too.
+    """
 
     pipeline: Count
     expert: Count
-    zero: Literal[1] = 1
+    tensor: Count = 1
+    context: Count = 1
+    zero: Literal[0, 1, 2, 3] = 1
 
 
 class ScheduleSpec(Strict):
@@ -123,6 +129,21 @@ class VariationSpec(Strict):
         return self
 
 
+class PlacementSpec(Strict):
+    """Where ranks go: a policy of `netsim.placement`, and for `file` a CSV of rank,host,gpu."""
+
+    policy: Literal["contiguous", "spread", "random", "file"] = "contiguous"
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _file_with_its_policy(self) -> PlacementSpec:
+        if (self.policy == "file") != (self.file is not None):
+            raise ValueError(
+                f"policy = {self.policy!r}, file = {self.file!r}: a file goes with policy 'file'"
+            )
+        return self
+
+
 class WorkloadSpec(Preset):
     """A job preset."""
 
@@ -135,4 +156,5 @@ class WorkloadSpec(Preset):
     compute: ComputeSpec = ComputeSpec()
     communication: CommunicationSpec
     storage: StorageSpec
+    placement: PlacementSpec = PlacementSpec()
     variation: VariationSpec = VariationSpec()

@@ -1,11 +1,16 @@
 """Bytes of GPU memory on a rank, part by part, and whether they fit.
 
     parameters   working weights of the stages held, in the storage precision; embedding, head, MTP projection in BF16
-    gradients    one FP32 accumulator a parameter held (ZeRO stage 1 shards only what follows)
-    optimizer    master weight and two Adam moments of the rank's share of the parameters
+    gradients    one FP32 accumulator a parameter held
+    optimizer    master weight and two Adam moments a parameter held
     activations  what a stage keeps of a micro-batch, times the micro-batches between forward and weight gradient, at
                  the worst moment of the schedule's order
     buffers      a fixed allowance
+
+ZeRO stage 1 leaves a rank its own share of the optimizer; stage 2 of the gradients too, beside the largest layer's
+gradients that are being reduced; stage 3 of the parameters too, beside two of the largest layer: the one at work and
+the one gathered ahead. Tensor and context parallelism (with sequence parallelism) leave a rank its part of a
+micro-batch's tokens, or of heads and width, of everything that is kept.
 
 Kept of a MoE layer, for t tokens of width h and r rows at the local experts: the residual stream before attention and
 before the FFN (2 t h BF16), the latents (t (q_rank + kv_rank + rope) BF16), the attention output (t heads v_dim) and
@@ -15,8 +20,9 @@ too (2 t h), without recomputing the MLA up-projections the queries, keys and va
 heads keeps queries, keys and values, BF16, in place of the latents. A dense layer keeps 2 t width
 in place of the experts; a head its input and the logits' gradient in BF16.
 
-Left out: that gate and norms of a layer stay in BF16 (0.5 % of what a rank holds of a MoE layer), fragmentation, scales
-of FP8 blocks (1/32 of the values), temporary tensors inside a block.
+Left out: keys and values gathered under context parallelism (kept of one layer at a time), that gate and norms of a
+layer stay in BF16 (0.5 % of what a rank holds of a MoE layer), fragmentation, scales of FP8 blocks (1/32 of the values),
+temporary tensors inside a block.
 
 Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 3.2.3 and 3.3.3; what the public trace saves.
 """
@@ -27,7 +33,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netsim.specs.workload import ModelSpec, StorageSpec, WorkloadSpec
-from netsim.workloads.model import layer_parameters
+from netsim.workloads.holding import layer_holding, own_share, unshared
 from netsim.workloads.moe import value_bytes
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Order
@@ -74,25 +80,42 @@ def memory_by_rank(
 def _of_rank(
     job: WorkloadSpec, plan: Plan, order: Order, stages: Sequence[Stage], kept: Sequence[float], rank: int
 ) -> Memory:
-    storage, held = job.storage, order.stages_of(rank)
-    weights = gradients = optimizer = 0.0
-    for stage in held:
-        copies = len(order.holders[stage]) * plan.groups
+    storage = job.storage
+    gradient = value_bytes(job.communication.gradient)
+    state = value_bytes(storage.master) + 2 * value_bytes(storage.moments)
+    weights, gradients, optimizer = _Part(), _Part(), _Part()
+    for stage in order.stages_of(rank):
         for kind in unshared(stages[stage]):
-            dense, expert = layer_parameters(job.model, kind)
-            own = expert / plan.expert
-            bytes_each = value_bytes(storage.weights if kind in ("dense", "moe") else "bf16")
-            weights += (dense + own) * bytes_each
-            gradients += (dense + own) * value_bytes(job.communication.gradient)
-            share = dense / (copies * plan.expert) + own / copies
-            optimizer += share * (value_bytes(storage.master) + 2 * value_bytes(storage.moments))
+            held = layer_holding(job.model, kind, plan)
+            own = own_share(held, plan, len(order.holders[stage]))
+            weights.add(held.total, own, value_bytes(storage.weights if kind in ("dense", "moe") else "bf16"))
+            gradients.add(held.total, own, gradient)
+            optimizer.add(held.total, own, state)
     activations, in_flight = _peak(order, kept, rank)
-    return Memory(rank, weights, gradients, optimizer, activations, storage.buffers, in_flight)
+    return Memory(
+        rank,
+        weights.own + 2 * weights.largest if plan.zero >= 3 else weights.held,
+        gradients.own + gradients.largest if plan.zero >= 2 else gradients.held,
+        optimizer.own if plan.zero >= 1 else optimizer.held,
+        activations,
+        storage.buffers,
+        in_flight,
+    )
 
 
-def unshared(stage: Stage) -> list[LayerKind]:
-    """The layers of a stage that have parameters of their own: heads of one stage share theirs."""
-    return [kind for n, kind in enumerate(stage) if kind != "head" or "head" not in stage[:n]]
+@dataclass
+class _Part:
+    """Bytes of all layers of a rank: as held, the rank's own share of them, and of the largest layer."""
+
+    held: float = 0.0
+    own: float = 0.0
+    largest: float = 0.0
+
+    def add(self, held: float, own: float, bytes_each: float) -> None:
+        """One more layer, in parameters."""
+        self.held += held * bytes_each
+        self.own += own * bytes_each
+        self.largest = max(self.largest, held * bytes_each)
 
 
 def _peak(order: Order, kept: Sequence[float], rank: int) -> tuple[float, int]:
@@ -111,7 +134,7 @@ def _peak(order: Order, kept: Sequence[float], rank: int) -> tuple[float, int]:
 
 def layer_activations(job: WorkloadSpec, plan: Plan, kind: LayerKind, devices_per_token: float) -> float:
     """Bytes that a layer keeps of one micro-batch until its weight gradient."""
-    model, storage, tokens = job.model, job.storage, plan.microbatch_tokens
+    model, storage, tokens = job.model, job.storage, plan.own_tokens
     h, stash = model.hidden, value_bytes(storage.stash)
     match kind:
         case "embedding":

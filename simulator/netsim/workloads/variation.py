@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Variation:
-    """What was drawn. factor : (gpus,) on compute time; rows : (groups, micro-batches, expert ranks) by MoE layer."""
+    """What was drawn. factor : (gpus,) on compute time; rows : (groups, micro-batches, ranks of a group) by MoE layer."""
 
     factor: Floats
     rows: Mapping[int, NDArray[np.int32]]
@@ -67,15 +67,16 @@ def draw_variation(
 
 def _rows(spec: VariationSpec, plan: Plan, moe: MoeSpec, layer: int, seed: int) -> NDArray[np.int32]:
     """(groups, micro-batches, ranks) rows of one layer."""
-    choices = plan.expert * plan.microbatch_tokens * moe.top_k
+    choices = plan.expert * plan.own_tokens * moe.top_k
     fixed = _rank_load(spec, plan.expert, moe.experts, np.random.default_rng([seed, _LOAD, layer]))
-    found = np.empty((plan.groups, plan.microbatches, plan.expert), dtype=np.int32)
+    sets = plan.group // plan.expert  # expert-parallel groups of a stage group
+    found = np.empty((plan.groups, plan.microbatches, sets, plan.expert), dtype=np.int32)
     for group in range(plan.groups):
         rng = np.random.default_rng([seed, _ROWS, layer, group])
         for microbatch in range(plan.microbatches):
             load = fixed if spec.redrawn == "layer" else _rank_load(spec, plan.expert, moe.experts, rng)
-            found[group, microbatch] = rng.multinomial(choices, load)
-    return found
+            found[group, microbatch] = rng.multinomial(choices, load, size=sets)
+    return found.reshape(plan.groups, plan.microbatches, plan.group)
 
 
 def _rank_load(spec: VariationSpec, ranks: int, experts: int, rng: np.random.Generator) -> Floats:

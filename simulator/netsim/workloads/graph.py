@@ -1,0 +1,85 @@
+"""What tasks a step is made of: the words of a task graph, and its columns.
+
+Every pipeline rank has four in-order queues, as on the GPU: *compute*, *communication* (dispatch and combine of
+experts, tensor and context exchanges, pipeline sends), *gradient* (reduction, and what follows it at the end of the
+step) and *parameter* (gathering of parameters that ZeRO stage 3 divides), each on a stream of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from netsim.workloads.schedules import Chunk
+
+COMPUTE, COMMUNICATION, GRADIENT, PARAMETER = 0, 1, 2, 3
+QUEUES = ("compute", "communication", "gradient", "parameter")
+
+#: transfers of a stage group on its own, and those that several ranks start together
+EXPERT_TRANSFERS = ("dispatch", "cached_dispatch", "combine", "combine_backward")
+TENSOR_TRANSFERS = ("tensor_gather", "tensor_scatter")
+CONTEXT_TRANSFERS = ("context_gather", "context_scatter")
+SENDS = ("send_forward", "send_backward")
+REDUCTIONS = ("reduce_scatter", "all_reduce")
+JOINT = (*REDUCTIONS, "grad_norm", "all_gather", "parameter_gather")
+#: transfers that the stage group's own compute waits for
+EXCHANGES = EXPERT_TRANSFERS + TENSOR_TRANSFERS + CONTEXT_TRANSFERS
+
+
+class Work(NamedTuple):
+    """What a task does, apart from where and when.
+
+    For compute, `name` is a layer kind and `block` its half; for transfers, `name` is the collective, and `block` what
+    it is for: a block under tensor and context parallelism, a layer kind where ZeRO moves a layer at a time.
+    `overlapped` says whether compute and communication of the chunk run side by side. `stage` names the parameters of
+    a joint transfer, `layer` and `turn` which of many such it is; `step` says how many ranks along a send goes.
+    """
+
+    name: str
+    block: str = ""
+    phase: str = ""
+    overlapped: bool = False
+    stage: int = -1
+    step: int = 0
+    layer: int = -1
+    turn: int = -1
+
+
+class Division(NamedTuple):
+    """What is divided over ranks, and so has to be exchanged; see `workloads.division` and ZeRO's stages."""
+
+    tensor: bool = False
+    context: bool = False
+    zero: int = 1
+
+
+@dataclass
+class TaskGraph:
+    """The tasks of one pipeline, in columns; a task is an index, and tasks of a rank are in queue order.
+
+    `holders` : the ranks that hold each stage. `waits[t]` holds the tasks, other than its predecessor in the queue,
+    that task t waits for.
+    """
+
+    ranks: int
+    holders: tuple[tuple[int, ...], ...]
+    works: list[Work] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    rank: list[int] = field(default_factory=list)
+    queue: list[int] = field(default_factory=list)
+    work: list[int] = field(default_factory=list)
+    chunk: list[int] = field(default_factory=list)
+    microbatch: list[int] = field(default_factory=list)
+    stage: list[int] = field(default_factory=list)
+    layer: list[int] = field(default_factory=list)
+    waits: list[tuple[int, ...]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rank)
+
+    @property
+    def routes(self) -> list[tuple[int, int]]:
+        """The pairs of ranks (sender, receiver) between which anything is sent, sorted."""
+        steps = [work.step for work in self.works]
+        moves = {(rank, steps[work]) for rank, work in zip(self.rank, self.work, strict=True) if steps[work]}
+        return sorted((rank, rank + step) for rank, step in moves)
