@@ -179,3 +179,42 @@ def test_folded_equals_unfolded_at_1024_gpus(routing: str, degraded: bool) -> No
     bad = {int(np.flatnonzero(fabric.link_kind == 6)[3]): 0.1} if degraded else {}
     folded, plain = (simulate(case, 1024, folded=fold, degraded=bad) for fold in (True, False))
     assert step_time_s(folded) == pytest.approx(step_time_s(plain), rel=1e-9)
+
+
+#: one micro-batch on a host together, experts over two hosts
+DIVIDED = {"parallelism.tensor": 4, "parallelism.context": 2, "parallelism.expert": 16}
+
+
+@pytest.mark.parametrize("zero", [0, 3])
+def test_folded_equals_unfolded_with_tensor_context_and_zero(zero: int) -> None:
+    case = small(**DIVIDED, **{"parallelism.zero": zero})
+    folded, plain = (simulate(case, 128, folded=fold) for fold in (True, False))
+    assert step_time_s(folded) == pytest.approx(step_time_s(plain), rel=1e-9)
+    assert phases(folded).exposed_s == pytest.approx(phases(plain).exposed_s, rel=1e-9)
+    assert len(folded.traffic.multiplicity) < len(plain.traffic.multiplicity)
+
+
+def test_an_idle_tensor_gather_takes_its_closed_form_time() -> None:
+    # one stage, one micro-batch at a time: nothing else on NVLink while a block's input is gathered
+    case = make_case(overrides={
+        "parallelism.pipeline": 1, "parallelism.tensor": 8, "parallelism.expert": 8, "schedule.name": "1f1b",
+        "batch.microbatches": 2,
+    })  # fmt: skip
+    step = simulate(case, 8)
+    tasks = tasks_table(step)
+    mine = tasks[(tasks["name"] == "tensor_gather") & (tasks["block"] == "mlp") & (tasks["pass"] == "F")]
+    assert len(mine) == 3 * 2
+    # seven eighths of 4,096 tokens of 7,168 BF16 values at 160 GB/s, and one NVLink latency
+    expected = 7 / 8 * 4096 * 7168 * 2 / 160e9 + 3.33e-6
+    np.testing.assert_allclose(mine["duration_ms"], expected * 1e3, rtol=1e-9)
+
+
+def test_spreading_a_group_moves_its_tokens_over_the_spine() -> None:
+    # 8 groups of 4 hosts on leaves of 4 hosts' ports
+    fabric = {"switch.radix": 8, "parallelism.expert": 32, "parallelism.pipeline": 2, "batch.microbatches": 4}
+    loads = {}
+    for policy in ("contiguous", "spread"):
+        step = simulate(make_case("mpft", overrides=fabric | {"placement.policy": policy}), 256)
+        links = links_table(step)
+        loads[policy] = (links["carried_bytes"] * links["links"])[links["kind"] == "up"].sum()
+    assert loads["spread"] > 1.5 * loads["contiguous"]

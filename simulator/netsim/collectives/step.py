@@ -75,7 +75,7 @@ def step_batches(
     """All batches of one step.
 
     placement : (pipeline, groups, group) GPUs; routing : None without experts; parameters, holders : per stage;
-    routes : (sender, receiver) ranks; by_layer : (stage, layer kind, parameters of one) that ZeRO moves a layer at a time.
+    routes : (sender, receiver) ranks; by_layer : (stage, layer kind, parameters of one) that ZeRO moves one by one.
     """
     pipeline, groups, group_ranks = placement.shape
     shape = shape or GroupShape(group_ranks)

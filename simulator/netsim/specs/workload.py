@@ -21,6 +21,7 @@ __all__ = [
     "ModelSpec",
     "MoeSpec",
     "ParallelismSpec",
+    "PlacementSpec",
     "Precision",
     "Products",
     "Recomputed",

@@ -21,8 +21,8 @@ heads keeps queries, keys and values, BF16, in place of the latents. A dense lay
 in place of the experts; a head its input and the logits' gradient in BF16.
 
 Left out: keys and values gathered under context parallelism (kept of one layer at a time), that gate and norms of a
-layer stay in BF16 (0.5 % of what a rank holds of a MoE layer), fragmentation, scales of FP8 blocks (1/32 of the values),
-temporary tensors inside a block.
+layer stay in BF16 (0.5 % of what a rank holds of a MoE layer), fragmentation, scales of FP8 blocks (1/32 of the
+values), temporary tensors inside a block.
 
 Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 3.2.3 and 3.3.3; what the public trace saves.
 """

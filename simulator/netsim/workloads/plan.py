@@ -84,8 +84,8 @@ def make_plan(workload: WorkloadSpec, gpus: int, scaling: Scaling = "weak") -> P
     """
     spec = workload.parallelism
     replica = spec.tensor * spec.context
-    _check_experts(workload, replica)
     check_division(workload.model, spec.tensor, spec.context, workload.batch.sequence_length)
+    _check_experts(workload, replica)
     group = max(spec.expert, replica)
     _check_division(gpus, workload, group)
     data = gpus // (spec.pipeline * replica)
