@@ -223,6 +223,13 @@ def _wire_of(step: Step, batch: int) -> float:
     return step.traffic.wire_bytes_of[batch] if batch >= 0 else 0.0
 
 
+def spine_bytes(step: Step) -> float:
+    """Bytes of the step that leave their first switch for another, counted once for each such link that they climb."""
+    traffic = step.traffic
+    up = np.flatnonzero(np.char.endswith(traffic.link_kind, "up") & (traffic.link_class >= 0))
+    return float(np.asarray(step.fluid.link_bytes)[traffic.link_class[up]].sum())
+
+
 def resource_of_link(step: Step) -> list[str]:
     """What each link (class) of the simulated network is a part of, for people: nic, nvlink, pcie or fabric."""
     link_class = step.traffic.link_class

@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Variation:
-    """What was drawn. factor : (gpus,) on compute time; rows : (groups, micro-batches, ranks of a group) by MoE layer."""
+    """What was drawn. factor : (gpus,) on compute time; rows : (groups, micro-batches, group ranks) by MoE layer."""
 
     factor: Floats
     rows: Mapping[int, NDArray[np.int32]]
