@@ -163,7 +163,9 @@ def simulate_job(
     )
     if variation is not None and slow:
         raise NetsimError("faults of GPUs and hosts are not modelled together with `variation` between ranks")
-    colours = speed_colours(slow, placement.shape) if variation is None else rank_colours(variation, placement)
+    colours = (
+        speed_colours(slow, placement.shape) if variation is None else rank_colours(variation, placement)
+    )
     history = make_history(topology, strikes, reaction_s(case.topology, mode)) if strikes else None
     traffic = make_traffic(topology, batches, placement.shape, mode, seed, folded, capacity, colours, history)
 
