@@ -13,7 +13,7 @@ FLOORS = [
     ["topologies", "workloads"],
     ["maxmin", "routing", "placement", "collectives", "compute"],
     ["network", "faults", "traffic", "program", "ranks", "executor", "result", "tables", "simulate", "bench"],
-    ["reports", "measure", "calibration"],
+    ["reports", "goodput", "measure", "calibration"],
     ["api"],
     ["cli"],
     ["__main__"],

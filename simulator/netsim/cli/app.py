@@ -12,6 +12,7 @@ from typer.main import get_command
 import netsim
 from netsim.cli.calibrate import calibrate
 from netsim.cli.collective import collective
+from netsim.cli.goodput import goodput
 from netsim.cli.measure import measure
 from netsim.cli.run import run
 from netsim.cli.schema import schema
@@ -20,7 +21,7 @@ from netsim.cli.validate import validate
 from netsim.errors import NetsimError
 
 #: in the order in which --help lists them; what a command needs it imports when it runs
-COMMANDS = (run, collective, topology, validate, calibrate, measure, schema)
+COMMANDS = (run, goodput, collective, topology, validate, calibrate, measure, schema)
 
 app = typer.Typer(
     name="netsim",
