@@ -7,8 +7,9 @@ from pydantic import BaseModel
 
 from netsim import catalog
 from netsim.errors import NetsimError
-from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
+from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, all_keys, load
 from netsim.specs.case import SECTIONS, make_case, parse_overrides, sort_overrides
+from netsim.specs.keys import keys
 
 KINDS = {"topology": TopologySpec, "workload": WorkloadSpec, "hardware": HardwareSpec}
 
@@ -32,6 +33,15 @@ def test_every_preset_loads_and_has_sources(kind: str, name: str) -> None:
         ({"name": "x"}, "known to several specs, write one of topology.name"),
         ({"nics_per_host": 3}, "nics_per_host = 3, must divide gpus_per_host = 8"),
         ({"model.moe.top_k": 999}, "top_k = 999, must fit into"),
+        ({"nic.line_rate": "1e300 Gb/s"}, "nic.line_rate = '1e300 Gb/s', must be at most 1 PB/s"),
+        ({"nic.line_rate": "1e-300 Gb/s"}, "must be at least 1 B/s"),
+        (
+            {"batch.sequence_length": 10**11},
+            "batch.sequence_length = 100000000000, input should be less than",
+        ),
+        ({"batch.microbatches": 10**9}, "batch.microbatches = 1000000000, input should be less than"),
+        ({"profile.classes.gemm_fp8.efficency": 0.5}, "did you mean 'classes.*.efficiency'?"),
+        ({"profile.classes.gemm_fp9.efficiency": 0.5}, "classes.gemm_fp9"),
     ],
 )
 def test_a_wrong_override_is_one_clear_line(overrides: dict[str, object], line: str) -> None:
@@ -39,6 +49,12 @@ def test_a_wrong_override_is_one_clear_line(overrides: dict[str, object], line: 
         make_case(overrides=overrides)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_keys_inside_a_collection_of_tables() -> None:
+    faster = make_case(overrides={"profile.classes.gemm_fp8.efficiency": 0.99})
+    assert faster.profile.classes["gemm_fp8"].efficiency == 0.99
+    assert faster.profile.classes["gemm_bf16"] == make_case().profile.classes["gemm_bf16"]
 
 
 def test_overrides_reach_the_spec_that_they_name() -> None:
@@ -66,6 +82,8 @@ def test_override_syntax(item: str) -> None:
         ("name = 'x'\nfamily =", "not valid TOML"),
         ("name = 'x'", "is missing"),
         ("\x00", "not valid TOML"),
+        # the misspelt key is why radix is missing, and it is the one to name
+        ("[switch]\nradx = 64", "switch.radx = 64, unknown key: did you mean 'radix'?"),
     ],
 )
 def test_a_broken_file_is_one_clear_line(tmp_path: Path, text: str, line: str) -> None:
@@ -78,7 +96,35 @@ def test_a_broken_file_is_one_clear_line(tmp_path: Path, text: str, line: str) -
     assert "\n" not in str(caught.value)
 
 
-def test_names_and_paths() -> None:
+def test_a_byte_order_mark_is_no_key(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(catalog.find("topology", "mpft").read_text("utf-8"), "utf-8-sig")
+    assert load(TopologySpec, "topology", str(path)) == load(TopologySpec, "topology", "mpft")
+
+
+@pytest.mark.parametrize("model", SECTIONS.values(), ids=SECTIONS)
+def test_every_key_says_what_it_takes_and_means(model: type[BaseModel]) -> None:
+    found = keys(model)
+    assert [key.name for key in found] == all_keys(model)
+    for key in found:
+        assert key.takes, key.name
+        assert key.meaning.endswith("."), key.name
+        assert key.meaning[0].isupper(), key.name
+
+
+def test_keys_of_units_choices_and_ranges() -> None:
+    found = {key.name: key for key in [*keys(TopologySpec), *keys(WorkloadSpec)]}
+    assert found["switch.port_rate"].takes == "bytes/s, as '400 Gb/s'"
+    assert found["routing"] == ("routing", "ecmp | adaptive | static | valiant | ugal", '"adaptive"',
+                                "Paths of a flow: ecmp (hashed), adaptive (sprayed), static (by destination); "
+                                "valiant, ugal on a Dragonfly.")  # fmt: skip
+    assert found["model.attention.kind"].takes == "mla | gqa | mqa | mha"
+    assert found["model.attention.kv_rank"].meaning.endswith("(kind mla).")
+
+
+def test_names_and_paths(tmp_path: Path) -> None:
+    with pytest.raises(NetsimError, match="is a folder, not a file"):
+        catalog.find("topology", f"{tmp_path}/")
     with pytest.raises(NetsimError, match="did you mean 'mpft'"):
         catalog.find("topology", "mpftt")
     with pytest.raises(NetsimError, match="no such topology file"):

@@ -6,6 +6,7 @@ seen at once; in a wheel they travel inside the package under `data/`.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from netsim.errors import NetsimError, did_you_mean
@@ -49,7 +50,8 @@ def find(kind: str, name: str) -> Path:
     if name.endswith((".toml", ".csv")) or "/" in name:
         path = Path(name).expanduser()
         if not _is_file(path):
-            raise NetsimError(f"{name}: no such {kind} file")
+            rule = "is a folder, not a file" if os.path.isdir(path) else f"no such {kind} file"
+            raise NetsimError(f"{name}: {rule}")
         return path
     path = folder(kind) / f"{name}.toml"
     if not _is_file(path):

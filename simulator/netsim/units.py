@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 _PREFIX = {"": 1.0, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
            "P": 1e15, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}  # fmt: skip
@@ -67,17 +67,30 @@ def size(text: str) -> float:
     return float(text) if text.isdigit() else parse(text, "bytes")
 
 
-def _quantity(dimension: str) -> tuple[BeforeValidator, PlainSerializer]:
+#: dimension -> (least above zero, most) that a spec may say: far beyond any machine, short of numbers that overflow
+_SPAN = {"bytes": ("1 B", "1000 PB"), "bytes/s": ("1 B/s", "1 PB/s"), "seconds": ("0.000001 ns", "100000000 h"),
+         "FLOP/s": ("1 FLOPS", "1000000 PFLOPS"), "hertz": ("1 Hz", "1000 GHz"), "watts": ("1 mW", "1000 MW"),
+         "metres": ("1 mm", "1000 km"), "USD": ("0.000001 USD", "1000000 MUSD")}  # fmt: skip
+
+
+def _quantity(dimension: str) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
     # a float is only ever seen when an already resolved spec is read back
     def read(value: object) -> float:
-        return parse(value, dimension)
+        found = parse(value, dimension)
+        least, most = _SPAN[dimension]
+        if found > parse(most, dimension):
+            raise ValueError(f"must be at most {most}")
+        if 0 < found < parse(least, dimension):
+            raise ValueError(f"must be at least {least}")
+        return found
 
     def write(value: float) -> str:
         unit = next(iter(_UNITS[dimension]))
         text = f"{value:.15g}"  # exact where it can be, or every digit
         return f"{text if float(text) == value else repr(value)} {unit}"
 
-    return BeforeValidator(read), PlainSerializer(write)
+    said = {"type": "string", "unit": dimension, "examples": [_EXAMPLE[dimension]]}
+    return BeforeValidator(read), PlainSerializer(write), WithJsonSchema(said)
 
 
 Bytes = Annotated[float, *_quantity("bytes"), Field(ge=0, allow_inf_nan=False)]

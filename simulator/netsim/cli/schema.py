@@ -12,10 +12,10 @@ def schema(
     spec: Annotated[str, typer.Argument(help="topology, workload, hardware, profile or prices.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print a JSON Schema of the spec.")] = False,
 ) -> None:
-    """List the keys of a spec, for TOML files and --set."""
+    """List the keys of a spec, for TOML files and --set: what each takes, its default and what it means."""
     from netsim.errors import NetsimError, did_you_mean
-    from netsim.specs.base import all_keys
     from netsim.specs.case import SECTIONS
+    from netsim.specs.keys import keys
 
     if spec and spec not in SECTIONS:
         raise NetsimError(f"no spec {spec!r}: {did_you_mean(spec, SECTIONS)}")
@@ -23,6 +23,7 @@ def schema(
     if json:
         print(jsonlib.dumps({name: model.model_json_schema() for name, model in chosen.items()}, indent=1))
         return
-    for name, model in chosen.items():
-        for key in all_keys(model):
-            print(f"{name}.{key}")
+    from netsim.cli.rows import print_rows
+
+    rows = [key._replace(name=f"{name}.{key.name}") for name, model in chosen.items() for key in keys(model)]
+    print_rows([("key", "takes", "default", "meaning"), *rows], left=4)

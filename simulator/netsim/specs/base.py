@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,17 +15,23 @@ from netsim.specs.huggingface import with_config
 
 
 class Strict(BaseModel):
-    """A table of a spec: unknown keys and loose types are errors; instances are read-only."""
+    """A table of a spec: unknown keys and loose types are errors; instances are read-only.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    The line below a field is its meaning, which `netsim schema` prints.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class Preset(Strict):
     """What every spec file carries besides its numbers."""
 
     name: str
+    """Name of the preset: that of its file."""
     description: str = ""
+    """One line for people; nothing is computed from it."""
     sources: Mapping[str, str] = Field(default_factory=dict)
+    """Where the numbers come from, by part; repeated in every result as evidence."""
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -35,7 +41,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The raw tables of a TOML file; a syntax error is one line with its position."""
     place = catalog.display(path)
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise NetsimError(f"{place}: not valid TOML: {error}") from None
     except UnicodeDecodeError:
@@ -47,12 +53,14 @@ def read_toml(path: Path) -> dict[str, Any]:
 def validate(model: type[S], data: Mapping[str, Any], place: str) -> S:
     """Check raw tables against a spec model.
 
-    Raises SpecError for the first complaint, with the nearest key for an unknown one.
+    Raises SpecError for the first complaint, with the nearest key for an unknown one. Unknown keys come first: a
+    misspelt key is often why another is missing.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        complaint = error.errors(include_url=False)[0]
+        complaints = error.errors(include_url=False)
+        complaint = min(complaints, key=lambda complaint: complaint["type"] != "extra_forbidden")
         raise _explain(model, complaint, place, error.error_count()) from None
 
 
@@ -85,32 +93,45 @@ def _keys_of_file(model: type[BaseModel], location: Sequence[Any]) -> tuple[list
     A table of several kinds puts the kind into the place; that is no key of the file.
     """
     keys: list[str] = []
-    current: list[type[BaseModel]] = [model]
-    known: list[str] = []
+    here, known = _Place([model]), _Place([])
     for part in map(str, location):
-        of_kind = [table for table in current if part in _kinds(table)]
-        if len(current) > 1 and of_kind:
-            current = of_kind
+        of_kind = [table for table in here.tables if part in _kinds(table)]
+        if len(here.tables) > 1 and of_kind:
+            here = _Place(of_kind)
             continue
         keys.append(part)
-        known = [name for table in current for name in table.model_fields]
-        fields = [table.model_fields[part] for table in current if part in table.model_fields]
-        current = [inner for field in fields for inner in _tables(field.annotation)]
-    return keys, known
+        known, here = here, here.below(part)
+    return keys, known.keys
+
+
+class _Place(NamedTuple):
+    """Where a dotted key has led: tables of which one is meant, or `named`, a collection of them under any names."""
+
+    tables: list[type[BaseModel]]
+    named: bool = False
+
+    @property
+    def keys(self) -> list[str]:
+        """What may follow, as far as it is known."""
+        return (
+            [] if self.named else list(dict.fromkeys(n for table in self.tables for n in table.model_fields))
+        )
+
+    def below(self, key: str) -> _Place:
+        if self.named:
+            return _Place(self.tables)
+        fields = [table.model_fields[key].annotation for table in self.tables if key in table.model_fields]
+        named = any(get_origin(field) in (Mapping, dict, tuple) for field in fields)
+        return _Place([inner for field in fields for inner in _tables(field)], named)
+
+    def knows(self, key: str) -> bool:
+        return self.named or key in self.keys
 
 
 def _kinds(table: type[BaseModel]) -> tuple[Any, ...]:
     """What the `kind` of a table may be."""
     field = table.model_fields.get("kind")
     return get_args(field.annotation) if field else ()
-
-
-def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
-    current: list[type[BaseModel]] = [model]
-    for key in keys:
-        fields = [table.model_fields[key] for table in current if key in table.model_fields]
-        current = [inner for field in fields for inner in _tables(field.annotation)]
-    return list(dict.fromkeys(name for table in current for name in table.model_fields))
 
 
 def _tables(annotation: Any) -> list[type[BaseModel]]:
@@ -165,16 +186,21 @@ def put(data: dict[str, Any], dotted: str, value: Any) -> None:
 
 def has_key(model: type[BaseModel], dotted: str) -> bool:
     """Whether a spec model knows the key `a.b.c`."""
-    *tables, last = dotted.split(".")
-    return last in _keys_at(model, tables)
+    place = _Place([model])
+    for key in dotted.split("."):
+        if not place.knows(key):
+            return False
+        place = place.below(key)
+    return True
 
 
 def all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Every dotted key of a spec model, for hints."""
+    """Every dotted key of a spec model, for hints; `*` is any name of a collection."""
     found: list[str] = []
-    for name, field in model.model_fields.items():
-        for inner in _tables(field.annotation):
-            found += all_keys(inner, f"{prefix}{name}.")
-        if not _tables(field.annotation):
+    for name in model.model_fields:
+        inside = _Place([model]).below(name)
+        for inner in inside.tables:
+            found += all_keys(inner, f"{prefix}{name}.{'*.' * inside.named}")
+        if not inside.tables:
             found.append(prefix + name)
     return list(dict.fromkeys(found))

@@ -17,47 +17,69 @@ class GpuSpec(Strict):
     """One GPU: compute peaks (dense), memory, and the clock at which the peaks hold."""
 
     name: str
+    """The GPU as its vendor calls it; where it differs from the profile's device, compute counts as extrapolated."""
     sms: Count
+    """Streaming multiprocessors."""
     boost_clock: Hertz
+    """SM clock at which the peaks hold."""
     bf16_peak: FlopRate
+    """Dense BF16 peak."""
     fp8_peak: FlopRate
+    """Dense FP8 peak."""
     hbm: Bytes
+    """Memory of a GPU."""
     hbm_rate: Rate
+    """Memory rate."""
     power: Watts
+    """Power of a GPU; documentation, the network bill leaves GPUs out."""
 
 
 class ScaleUpSpec(Strict):
     """The scale-up domain of a host: rate per GPU and direction, nominal and as achieved by kernels."""
 
     rate: Rate
+    """Nominal rate of a GPU, each direction; documentation."""
     achieved_rate: Rate
+    """Rate that kernels reach: what transfers get."""
     latency: Seconds
+    """Latency of a small message between GPUs of a host."""
 
 
 class PcieSpec(Strict):
     """GPU to NIC, per direction."""
 
     rate: Rate
+    """Nominal rate between GPU and NIC, each direction; documentation."""
     achieved_rate: Rate
+    """Rate that transfers reach: what they get."""
 
 
 class NicSpec(Strict):
     """One NIC: line rate, the fraction of it that large messages achieve, and its power."""
 
     line_rate: Rate
+    """Rate of a NIC, each direction."""
     goodput_fraction: Fraction
+    """Share of the line rate that large messages reach."""
     power: Watts
+    """Power of a NIC, for the bill."""
 
 
 class HardwareSpec(Preset):
     """A host preset."""
 
     gpus_per_host: Count
+    """GPUs of a host: one scale-up domain."""
     nics_per_host: Count
+    """NICs of a host; must divide its GPUs."""
     gpu: GpuSpec
+    """The GPU."""
     scale_up: ScaleUpSpec
+    """The scale-up fabric of a host."""
     pcie: PcieSpec
+    """Between GPU and NIC."""
     nic: NicSpec
+    """The NIC."""
 
     @model_validator(mode="after")
     def _nics_divide(self) -> HardwareSpec:

@@ -19,12 +19,19 @@ class MlaSpec(Strict):
     """
 
     kind: Literal["mla"]
+    """Kind of attention."""
     heads: Count
+    """Heads."""
     q_rank: Count | None = None
+    """Rank of the compressed queries; left out: queries come from the hidden state."""
     kv_rank: Count
+    """Rank of the compressed keys and values."""
     nope_dim: Count
+    """Width of a query and key of a head, without position."""
     rope_dim: Count
+    """Width that carries the position, shared by all heads of keys."""
     v_dim: Count
+    """Width of a value of a head."""
 
     @property
     def qk_dim(self) -> int:
@@ -40,10 +47,15 @@ class HeadAttentionSpec(Strict):
     """
 
     kind: Literal["gqa", "mqa", "mha"]
+    """Kind of attention."""
     heads: Count
+    """Heads of queries."""
     kv_heads: Count | None = None
+    """Heads of keys and values."""
     head_dim: Count
+    """Width of a head."""
     qkv_bias: bool = False
+    """Whether queries, keys and values have a bias."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> HeadAttentionSpec:
@@ -82,12 +94,19 @@ class MoeSpec(Strict):
     """
 
     experts: Count
+    """Routed experts of a layer."""
     shared: Annotated[int, Field(ge=0)] = 0
+    """Experts that every token visits."""
     width: Count
+    """Inner width of an expert."""
     top_k: Count
+    """Routed experts of a token."""
     groups: Count = 1
+    """Groups of experts for limited routing, one a host."""
     group_limit: Count = 1
+    """Groups that a token reaches at most."""
     gate_bias: bool = False
+    """Whether experts have a bias that balances the load."""
 
     @model_validator(mode="after")
     def _fits(self) -> MoeSpec:
@@ -108,16 +127,27 @@ class ModelSpec(Strict):
     """
 
     name: str
+    """The model, for people."""
     config: str | None = None
+    """Hugging Face config.json that gives every key left out."""
     layers: Count
+    """Transformer layers."""
     dense_layers: Annotated[int, Field(ge=0)]
+    """Layers with a dense FFN, the first ones; left out: none beside experts, all without."""
     hidden: Count
+    """Hidden width."""
     vocabulary: Count
+    """Words of the vocabulary."""
     dense_width: Annotated[int, Field(ge=0)] = 0
+    """Inner width of a dense FFN."""
     mtp_depth: Annotated[int, Field(ge=0, le=4)] = 0
+    """Multi-token-prediction modules behind the last layer."""
     tied_embeddings: bool = False
+    """Whether the output head is the embedding, transposed."""
     attention: AttentionSpec
+    """Attention of every layer."""
     moe: MoeSpec | None = None
+    """Experts; left out: every layer is dense."""
 
     @model_validator(mode="before")
     @classmethod

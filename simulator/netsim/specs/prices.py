@@ -22,10 +22,15 @@ class PartSpec(Strict):
     """One kind of part: its price, and the range that offers span when it is known."""
 
     price: Dollars
+    """Price of one."""
     low: Dollars | None = None
+    """Lowest offer."""
     high: Dollars | None = None
+    """Highest offer."""
     status: Status
+    """How sure the price is."""
     source: Annotated[str, Field(min_length=1)]
+    """Who says so."""
 
     @model_validator(mode="after")
     def _ordered(self) -> PartSpec:
@@ -38,40 +43,53 @@ class SwitchPartSpec(PartSpec):
     """A switch of a size; another size is priced by its port capacity."""
 
     ports: Annotated[int, Field(ge=1)]
+    """Ports of the priced switch; others are priced by port capacity."""
     port_rate: Rate
+    """Rate of its ports."""
     power: Watts
+    """Power of the priced switch."""
 
 
 class CablePartSpec(PartSpec):
     """A cable with what ends it; power is that of both ends."""
 
     power: Watts
+    """Power of both ends."""
 
 
 class OpticSpec(PartSpec):
     """A transceiver, one end of a cable, at the port rate of the book's switch."""
 
     power: Watts
+    """Power of a transceiver."""
 
 
 class CableClassSpec(PartSpec):
     """Cables up to a reach: a price each and a metre, and the optic at each end (none for copper)."""
 
     name: str
+    """Name of the class on the bill."""
     reach_m: Annotated[float, Field(gt=0.0)]
+    """Longest cable of the class, in metres."""
     usd_per_metre: Annotated[float, Field(ge=0.0)] = 0.0
+    """Price of a metre, in dollars."""
     optic: str | None = None
+    """Transceiver at each end, by its name under optics; left out: none."""
 
 
 class RunningSpec(Strict):
     """What keeping a network running costs."""
 
     usd_per_kwh: Annotated[float, Field(gt=0.0, le=10.0)] = 0.10
+    """Price of a kilowatt hour, in dollars."""
     pue: Annotated[float, Field(ge=1.0, le=3.0)] = 1.3
+    """Watts drawn for each watt used."""
     upkeep_per_year: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    """Support a year, as a share of the purchase."""
     source: str = (
         "assumption: 0.10 $/kWh, 1.3 watts drawn for each watt used, 5 % of capex a year for support"
     )
+    """Who says so."""
 
 
 def _as_tuple(value: object) -> object:
@@ -82,14 +100,23 @@ class PriceBook(Preset):
     """A price book preset. `group_link`: cables in a Dragonfly group; NIC power is the host preset's."""
 
     date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    """Day of the prices, YYYY-MM-DD."""
     switch: SwitchPartSpec
+    """A switch without optics."""
     switch_link: CablePartSpec
+    """A cable between switches with its ends."""
     group_link: CablePartSpec
+    """The same inside a Dragonfly group."""
     endpoint_link: CablePartSpec
+    """A cable between NIC and switch with its ends."""
     nic: PartSpec
+    """A NIC."""
     cables: Annotated[tuple[CableClassSpec, ...], BeforeValidator(_as_tuple)] = ()
+    """Classes of cables by reach; given, links are priced by length."""
     optics: dict[str, OpticSpec] = Field(default_factory=dict)
+    """Transceivers by name."""
     running: RunningSpec = RunningSpec()
+    """What running costs."""
 
     @model_validator(mode="after")
     def _classes(self) -> PriceBook:

@@ -56,19 +56,33 @@ class OperatorRow(Strict):
     """
 
     name: str
+    """Name of the operator."""
     role: str = ""
+    """Name of the kernel in the source; documentation."""
     block: str = ""
+    """Block of a layer: attn or mlp; none for a kernel measured outside a job."""
     phase: Phase | None = None
+    """Pass: F, B or W."""
     kind: Kind
+    """Kernel class whose model carries it to other shapes."""
     shape: Annotated[Counts, Field(min_length=1)]
+    """Dimensions, as its class counts them."""
     calls: Count = 1
+    """Launches of the kernel in the block."""
     split: Split
+    """Whether class models were fitted to it (cal) or not (val_op)."""
     overlapped: Annotated[Seconds, Field(gt=0)]
+    """Time of a call inside overlapped chunks."""
     alone: Seconds | None = None
+    """Time of a call without a transfer resident."""
     beside: Seconds | None = None
+    """Time of a call with a transfer resident."""
     transport_share: Share | None = None
+    """Share of its runs beside a transfer."""
     rows: Counts = ()
+    """Expert rows of each measured point."""
     row_times: Times = ()
+    """Time of each measured point."""
 
     @model_validator(mode="after")
     def _points(self) -> OperatorRow:
@@ -98,27 +112,49 @@ class ClassModel(Strict):
     """
 
     efficiency: Fraction | None = None
+    """Share of the peak of the SMs in use."""
     hbm_efficiency: Fraction = 1.0
+    """Share of the memory rate."""
     clock: Hertz | None = None
+    """SM clock of the measurement."""
     tiles: Tiles = ()
+    """Candidate tiles of the output."""
     pick: Pick = "fewest_waves"
+    """How the library picks a tile."""
     splits: Counts = (1,)
+    """Splits of the depth it may use."""
     tile_overhead: Seconds = 0.0
+    """Fixed time of a tile."""
     step: Seconds = 0.0
+    """Time of 128 of the depth."""
     uneven: Annotated[float, Field(ge=0.0)] = 0.0
+    """Share added where a tile straddles blocks of scales."""
     tail: Annotated[float, Field(ge=0.0)] = 0.0
+    """Part of the longest block of attention that nothing hides."""
     passes: Annotated[float, Field(ge=0.0)] = 0.0
+    """How often its bytes move in kernels of their own."""
     resident: Annotated[int, Field(ge=0)] = 0
+    """Blocks on an SM."""
     patch: Annotated[int, Field(ge=0)] = 0
+    """Values of a block; 0: a row."""
     persistent: bool = False
+    """Whether blocks loop in one wave sized for all SMs."""
     value: Seconds = 0.0
+    """Time of one SM for a value."""
     row: Seconds = 0.0
+    """Time of a row of the shape."""
     call: Seconds = 0.0
+    """Fixed time of a launch."""
     call_beside: Seconds | None = None
+    """The same beside a transfer."""
     slowdown: Annotated[float, Field(ge=0.0)] = 0.0
+    """Share added to the body beside a transfer."""
     transport_share: Share | None = None
+    """How often a transfer was resident; left out: the profile's."""
     domain: Mapping[str, Range] = Field(default_factory=dict)
+    """Range that was measured, by dimension."""
     source: str
+    """How it was fitted."""
 
     @model_validator(mode="after")
     def _beside_is_no_faster(self) -> ClassModel:
@@ -131,17 +167,24 @@ class Prework(Strict):
     """A kernel that the communication stream runs before a transfer."""
 
     name: str
+    """Name of the kernel."""
     role: str = ""
+    """Name of the kernel in the source; documentation."""
     overlapped: Seconds
+    """Its time beside compute."""
     alone: Seconds | None = None
+    """Its time without compute beside it."""
 
 
 class TransferKernel(Strict):
     """The kernel of a dispatch or combine: wire bytes a second and GPU at most, and what runs before it."""
 
     alone: Rate
+    """Most bytes on the wire of a GPU."""
     beside_compute: Rate
+    """The same while the GPU computes."""
     prework: Annotated[tuple[Prework, ...], BeforeValidator(_as_tuple)] = ()
+    """What the communication stream runs before it."""
 
 
 class ProfileSpec(Preset):
@@ -154,18 +197,31 @@ class ProfileSpec(Preset):
     """
 
     device: str
+    """The measured GPU."""
     sms: Count
+    """Its SMs."""
     gemm_sms: Count
+    """SMs that matrix products launch on."""
     bf16_peak: FlopRate
+    """Its dense BF16 peak."""
     fp8_peak: FlopRate
+    """Its dense FP8 peak."""
     hbm_rate: Rate
+    """Its memory rate."""
     peak_clock: Hertz | None = None
+    """SM clock at which its peaks hold."""
     clock: str
+    """Clock protocol of the measurement, in words."""
     transport_share: Share
+    """Share of overlapped compute time with a transfer resident."""
     gap: Seconds
+    """Idle time between two kernels of a stream."""
     transfers: Mapping[str, TransferKernel]
+    """Kernels of dispatch and combine, by name."""
     classes: Mapping[str, ClassModel]
+    """Models of kernel classes, by class."""
     operators: Annotated[tuple[OperatorRow, ...], BeforeValidator(_as_tuple)]
+    """Measured kernels."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ProfileSpec:

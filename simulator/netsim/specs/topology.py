@@ -18,7 +18,9 @@ class SwitchSpec(Strict):
     """One model of switch, used on every tier."""
 
     radix: Annotated[int, Field(ge=4, le=4096)]
+    """Ports of a switch, up and down together; even."""
     port_rate: Rate
+    """Rate of a port, each direction."""
 
     @field_validator("radix")
     @classmethod
@@ -32,7 +34,9 @@ class LatencySpec(Strict):
     """Idle latency of a small message: endpoint overhead, once, plus one hop per switch crossed."""
 
     endpoint: Seconds
+    """Overhead of both ends of a small message, once a path."""
     switch_hop: Seconds
+    """Added for each switch that a path crosses."""
 
 
 def _as_tuple(value: object) -> object:
@@ -43,14 +47,18 @@ class SlimFlySpec(Strict):
     """Widths of a Slim Fly: the q of its graph; without it the smallest network that holds the hosts."""
 
     q: Annotated[int, Field(ge=3)] | None = None
+    """The q of the McKay-Miller-Siran graph; left out: the smallest that holds the hosts."""
 
 
 class DragonflySpec(Strict):
     """Widths of a Dragonfly: endpoints and cables to other groups of a switch, switches of a group."""
 
     endpoints: Count = 16
+    """Endpoints of a switch."""
     switches: Count = 32
+    """Switches of a group."""
     global_cables: Count = 16
+    """Cables of a switch to other groups."""
 
 
 class TorusSpec(Strict):
@@ -60,16 +68,22 @@ class TorusSpec(Strict):
     """
 
     endpoints: Count = 16
+    """Endpoints of a switch."""
     cables: Count = 8
+    """Parallel cables to each neighbour."""
     dimensions: Annotated[int, Field(ge=1, le=5)] = 3
+    """Dimensions, where no sides are given."""
     longest: Annotated[int, Field(ge=2)] = 16
+    """Longest side, where no sides are given."""
     sides: Annotated[tuple[Count, ...], BeforeValidator(_as_tuple)] = ()
+    """Switches along each dimension; left out: as equal as the hosts allow."""
 
 
 class CustomSpec(Strict):
     """A fabric that somebody owns: the CSV of its cables (`netsim.topologies.edge_list`)."""
 
     edges: str = ""
+    """CSV of the cables: source, target, rate, count (netsim.topologies.edge_list)."""
 
 
 class FailoverSpec(Strict):
@@ -85,8 +99,11 @@ class FailoverSpec(Strict):
     """
 
     detection: Seconds = 1e-3
+    """Until switches and hosts send around a fault; a flow on a dead path waits so long."""
     recompute: Seconds = 5.0
+    """What a new table takes on top, under static routing."""
     forwarding: bool = True
+    """Whether a host without its NIC, plane or leaf sends through its other NICs."""
 
 
 class TopologySpec(Preset):
@@ -96,18 +113,31 @@ class TopologySpec(Preset):
     """
 
     family: str
+    """How switches are wired: ft2, ft3, mpft, mrft, slim_fly, dragonfly, torus, custom, ..."""
     planes: Annotated[int, Field(ge=1, le=256)] = 1
+    """Disjoint fabrics side by side; a NIC port belongs to exactly one."""
     tiers: Annotated[int, Field(ge=1, le=3)] = 2
+    """Switch tiers of a plane: 2 leaf and spine, 3 with a core."""
     oversubscription: tuple[Annotated[float, Field(ge=1.0, le=64.0)], ...] = (1.0,)
+    """Down over up capacity of each tier below the top, from the leaves up."""
     routing: Routing = "adaptive"
+    """Paths of a flow: ecmp (hashed), adaptive (sprayed), static (by destination); valiant, ugal on a Dragonfly."""
     queue_pairs: Annotated[int, Field(ge=1, le=256)] = 1
+    """Queue pairs that a transfer is split over, each hashed apart under ecmp."""
     switch: SwitchSpec
+    """The one model of switch of all tiers."""
     latency: LatencySpec
+    """Idle latency of a small message."""
     failover: FailoverSpec = FailoverSpec()
+    """How the fabric reacts to what is down."""
     slim_fly: SlimFlySpec = SlimFlySpec()
+    """Widths, for family slim_fly only."""
     dragonfly: DragonflySpec = DragonflySpec()
+    """Widths, for family dragonfly only."""
     torus: TorusSpec = TorusSpec()
+    """Widths, for family torus only."""
     custom: CustomSpec = CustomSpec()
+    """Cables, for family custom only."""
 
     @model_validator(mode="after")
     def _tables(self) -> TopologySpec:

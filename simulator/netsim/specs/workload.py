@@ -43,42 +43,59 @@ class ParallelismSpec(Strict):
     """
 
     pipeline: Count
+    """Pipeline ranks."""
     expert: Count
+    """Ranks that share the experts of a layer; they are also data parallel."""
     tensor: Count = 1
+    """Ranks that divide every layer, inside a host."""
     context: Count = 1
+    """Ranks that share a sequence."""
     zero: Literal[0, 1, 2, 3] = 1
+    """ZeRO stage: 0 replicates all, 1 divides the optimizer, 2 gradients too, 3 parameters too."""
 
 
 class ScheduleSpec(Strict):
     """Pipeline schedule."""
 
     name: str
+    """Pipeline schedule: 1f1b, interleaved, zb1p, dualpipe or dualpipe_v."""
 
 
 class BatchSpec(Strict):
     """`microbatches` a pipeline (kept by weak scaling); `sequences` a step (kept by strong scaling)."""
 
-    sequences: Count
-    sequence_length: Count
-    microbatches: Count
-    microbatch_sequences: Count
+    sequences: Annotated[int, Field(ge=1, le=1 << 30)]
+    """Sequences of a step under strong scaling."""
+    sequence_length: Annotated[int, Field(ge=1, le=1 << 24)]
+    """Tokens of a sequence."""
+    microbatches: Annotated[int, Field(ge=1, le=1 << 14)]
+    """Micro-batches of a pipeline under weak scaling."""
+    microbatch_sequences: Annotated[int, Field(ge=1, le=1 << 16)]
+    """Sequences of a micro-batch."""
 
 
 class CommunicationSpec(Strict):
     """What travels, in which precision, and how many SMs move it."""
 
     sms: Annotated[int, Field(ge=0)]
+    """SMs given to communication kernels; documentation: the profile says what compute runs on (gemm_sms)."""
     dispatch: Precision
+    """Precision of tokens on the way to the experts."""
     combine: Precision
+    """Precision of tokens on the way back."""
     pipeline: Precision
+    """Precision of activations between stages."""
     gradient: Precision
+    """Precision of the gradients that are reduced and kept."""
     parameter: Precision
+    """Precision of the parameters that are gathered."""
 
 
 class ComputeSpec(Strict):
     """In which precision the matrix products of layers run; embedding, head, gate and attention core stay in BF16."""
 
     products: Products = "fp8"
+    """Precision of the matrix products of layers; embedding, head, gate and attention core stay in BF16."""
 
 
 class StorageSpec(Strict):
@@ -90,12 +107,19 @@ class StorageSpec(Strict):
     """
 
     weights: Precision
+    """Precision of the working weights of layers."""
     master: Precision
+    """Precision of the master copy in the optimizer."""
     moments: Precision
+    """Precision of the two Adam moments."""
     stash: Precision
+    """Precision of the activations kept for the backward."""
     attention_bits: Annotated[int, Field(ge=8, le=32)]
+    """Bits of an element of the attention output in the stash."""
     recompute: tuple[Recomputed, ...]
+    """What the backward computes again instead of keeping it: norm, mla_up."""
     buffers: Bytes
+    """Fixed allowance for communication buffers and work space."""
 
     @field_validator("recompute", mode="before")
     @classmethod
@@ -113,9 +137,13 @@ class VariationSpec(Strict):
     """
 
     compute_sigma: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Log-normal spread of compute times between GPUs (median 1)."""
     slow: Mapping[str, Annotated[float, Field(ge=1.0, le=1000.0)]] = Field(default_factory=dict)
+    """Factor on the compute time of single GPUs, by number."""
     expert_load: str | None = None
+    """Rows of an expert relative to others: uniform, zipf:S, lognormal:SIGMA or a file."""
     redrawn: Literal["layer", "microbatch"] = "layer"
+    """How often the load is drawn again: layer, or microbatch."""
 
     @model_validator(mode="after")
     def _has_effect(self) -> VariationSpec:
@@ -134,7 +162,9 @@ class PlacementSpec(Strict):
     """Where ranks go: a policy of `netsim.placement`, and for `file` a CSV of rank,host,gpu."""
 
     policy: Literal["contiguous", "spread", "random", "file"] = "contiguous"
+    """Where ranks go."""
     file: str | None = None
+    """CSV of rank, host and GPU, for policy file."""
 
     @model_validator(mode="after")
     def _file_with_its_policy(self) -> PlacementSpec:
@@ -149,13 +179,24 @@ class WorkloadSpec(Preset):
     """A job preset."""
 
     hardware: str
+    """Host preset or TOML that the job runs on."""
     profile: str
+    """Compute profile, preset or TOML."""
     model: ModelSpec
+    """The model."""
     parallelism: ParallelismSpec
+    """How ranks divide the work."""
     schedule: ScheduleSpec
+    """The pipeline schedule."""
     batch: BatchSpec
+    """Size of a step."""
     compute: ComputeSpec = ComputeSpec()
+    """Precision of compute."""
     communication: CommunicationSpec
+    """Precision of what travels."""
     storage: StorageSpec
+    """What stays in memory."""
     placement: PlacementSpec = PlacementSpec()
+    """Where ranks go."""
     variation: VariationSpec = VariationSpec()
+    """How ranks differ."""
