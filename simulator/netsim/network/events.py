@@ -76,6 +76,7 @@ def end_flow(s, f, owner, now):  # type: ignore[no-untyped-def]
     batch = s.batch[flow.batch]
     volume = s.plan[f].size * batch.scale / flow.weight
     level = s.level[owner]
+    live = s.plan[f].live
     for h in range(s.plan[f].first, s.plan[f + 1].first):
         c = s.hop_link[h]
         part = s.hop_part[h]
@@ -84,10 +85,11 @@ def end_flow(s, f, owner, now):  # type: ignore[no-untyped-def]
             link.own -= 1
             link.weight -= part
             swap(s, s.hop_at[h], link.first + link.own)
-        else:
+        elif h < live:
             link.used -= part * level
         link.active -= 1
-        swap(s, s.hop_at[h], link.first + link.active)
+        if h < live:
+            swap(s, s.hop_at[h], link.first + link.active)
         s.tally[c].bytes += part * volume
         if link.active == 0:
             link.used = 0.0
@@ -188,8 +190,8 @@ def start_flow(s, f, now, scale, cap_scale):  # type: ignore[no-untyped-def]
     if plan.size * scale <= 0.0 or first == end:
         return
     s.batch[flow.batch].left += 1
-    if plan.cap < np.inf:  # its private link is its last hop, and nobody else's
-        s.link[s.hop_link[end - 1]].capacity = min(plan.cap * cap_scale, UNBOUNDED)
+    if plan.cap < np.inf:  # its private link is its last live hop, and nobody else's
+        s.link[s.hop_link[plan.live - 1]].capacity = min(plan.cap * cap_scale, UNBOUNDED)
     flow.end = plan.size * scale / flow.weight
     join_links(s, f, now)
 
@@ -197,19 +199,22 @@ def start_flow(s, f, now, scale, cap_scale):  # type: ignore[no-untyped-def]
 @njit(cache=True, _nrt=False, forceinline=True)
 def join_links(s, f, now):  # type: ignore[no-untyped-def]
     """Flow f is active from `now` on, with `end` bytes left; no link owns it yet."""
-    first, end = s.plan[f].first, s.plan[f + 1].first
+    first, live = s.plan[f].first, s.plan[f].live
     s.flow[f].active = 1
-    for h in range(first, end):
+    for h in range(first, s.plan[f + 1].first):
         c = s.hop_link[h]
         link = s.link[c]
+        if link.active == 0:
+            s.tally[c].busy_since = now
+        if h >= live:
+            link.active += 1
+            continue
         at = link.first + link.active
         s.hop_at[h] = at
         s.slot_owner[at] = s.link.size
         s.slot_part[at] = s.hop_part[h]
         path = s.slot_path[at]
-        path.flow, path.first, path.hops, path.hop = f, first, end - first, h
-        if link.active == 0:
-            s.tally[c].busy_since = now
+        path.flow, path.first, path.hops, path.hop = f, first, live - first, h
         link.active += 1
         link.new += 1
         link.weight += s.hop_part[h]
@@ -219,13 +224,18 @@ def join_links(s, f, now):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, _nrt=False)
 def set_capacity(s, now, links, capacity):  # type: ignore[no-untyped-def]
-    """Links change their capacity at `now`; what they carry is counted afresh. Returns -1 or LATE."""
+    """Links change their capacity at `now`; what they carry is counted afresh. Returns -1 or LATE.
+
+    Whoever was dominated still is: that is the caller's to see to.
+    """
     if overdue(s, now):
         return LATE
     move_clock(s, now)
     for i in range(links.size):
         link = s.link[links[i]]
         link.capacity = capacity[i]
+        if s.dominator[links[i]] >= 0:
+            continue
         link.used = 0.0  # sums over an unbounded link are no base for a bounded one
         for at in range(link.first + link.own, link.first + link.active):
             owner = s.slot_owner[at]

@@ -204,7 +204,7 @@ def change_owner(s, f, old, before, new, now):  # type: ignore[no-untyped-def]
     flow.end = s.pace[new].mark + max(left, 0.0)
     s.pace[new].first_end = min(s.pace[new].first_end, flow.end)
     after = s.level[new]
-    for h in range(s.plan[f].first, s.plan[f + 1].first):
+    for h in range(s.plan[f].first, s.plan[f].live):
         q = s.hop_link[h]
         part = s.hop_part[h]
         link = s.link[q]

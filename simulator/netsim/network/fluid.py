@@ -108,9 +108,15 @@ class FluidNetwork:
             raise ValueError(f"capacity {value.min()}, must be >= 0 bytes/s")
         self._check_time(now_s)
         value = np.minimum(value, state.UNBOUNDED)
-        if events.set_capacity(self._s, float(now_s), which, value) == events.LATE:
+        if events.overdue(self._s, float(now_s)):
             raise self._late(now_s)
         self._capacity[which] = value
+        dominated = np.flatnonzero(self._s.dominator >= 0)
+        by = self._s.dominator[dominated]
+        if (self._capacity[dominated] < self._capacity[by]).any():
+            self._go_on(now_s, self._table)  # a link may bind that could not so far
+        else:
+            events.set_capacity(self._s, float(now_s), which, value)
 
     def reroute(self, now_s: float, table: FlowTable) -> None:
         """Flows take the paths of `table` from now on, those under way too; bytes already sent are kept.
@@ -131,6 +137,9 @@ class FluidNetwork:
         self._check_time(now_s)
         if events.overdue(self._s, float(now_s)):
             raise self._late(now_s)
+        self._go_on(now_s, table)
+
+    def _go_on(self, now_s: float, table: FlowTable) -> None:
         new = state.make_state(self._capacity, table)
         events.hand_over(self._s, new, float(now_s), self._n_links)
         self._s, self._table = new, table

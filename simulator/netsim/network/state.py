@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from netsim.maxmin import check_capacity
+from netsim.network.domination import dominated_last, find_dominators
 from netsim.network.flows import FlowTable
 
 UNBOUNDED = 1e300
@@ -27,8 +28,9 @@ FLOW = np.dtype(
         ("active", "i4"),
     ]
 )
-# bytes at scale 1, bytes/s at cap scale 1 (inf: none), hop[first : next flow's first]
-PLAN = np.dtype([("size", "f8"), ("cap", "f8"), ("first", "i8")])
+# bytes at scale 1, bytes/s at cap scale 1 (inf: none), hop[first : next flow's first], of which those from `live` on
+# are over dominated links (`netsim.network.domination`) and count for tallies only
+PLAN = np.dtype([("size", "f8"), ("cap", "f8"), ("first", "i8"), ("live", "i8")])
 # of the flow in a slot: hop[first : first + hops]; `hop` is the one over this link
 PATH = np.dtype([("flow", "i4"), ("first", "i4"), ("hops", "i4"), ("hop", "i4")])
 LINK = np.dtype(
@@ -39,7 +41,7 @@ LINK = np.dtype(
         ("own", "i4"),  # its own flows: slots first up to first + own
         ("new", "i4"),  # flows that no link owns yet
         ("first", "i4"),  # its slots: first up to first + active
-        ("active", "i4"),
+        ("active", "i4"),  # of a dominated link a mere count: it has no slots
         ("queued", "i4"),  # the next solve looks at it
         ("touched", "i4"),  # in the list of links whose first end is to be found again
     ]
@@ -88,6 +90,7 @@ class State(NamedTuple):
     pace: NDArray[Any]  # (n_links + n_caps,) PACE
     tally: NDArray[Any]  # (n_links + n_caps,) TALLY
     batch: NDArray[Any]  # (n_batches + 1,) BATCH
+    dominator: NDArray[np.int32]  # (n_links,) the link that holds for it, or -1
     done: NDArray[np.int32]  # (n_batches,) batches that ended, not yet reported
     ranks: NDArray[np.int32]  # (5, n_links + n_caps) heaps and work lists of links
     keys: NDArray[np.float64]  # (2, n_links + n_caps) heap keys
@@ -161,6 +164,8 @@ def make_state(capacity: NDArray[np.float64], table: FlowTable) -> State:
     arrays = (table.link_ptr, table.link_ids, table.link_share, table.batch_ptr)
     columns = (*arrays, table.size_bytes, table.rate_cap, table.weight)
     _lay_out(columns, cap, flow, plan, hop_link, hop_part, link, batch)
+    dominator = find_dominators(plan, hop_link, hop_part, link["capacity"][: cap.size].copy())
+    dominated_last(plan, hop_link, hop_part, dominator)
     ranks = np.zeros((5, n_links), np.int32)
     ranks[QUEUE_POS] = ranks[END_POS] = -1
     return State(
@@ -177,6 +182,7 @@ def make_state(capacity: NDArray[np.float64], table: FlowTable) -> State:
         pace=np.zeros(n_links, PACE),
         tally=np.zeros(n_links, TALLY),
         batch=batch,
+        dominator=dominator,
         done=np.zeros(table.n_batches, np.int32),
         ranks=ranks,
         keys=np.zeros((2, n_links)),
