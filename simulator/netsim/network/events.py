@@ -14,6 +14,7 @@ from netsim.network.state import (
     END_KEY,
     END_POS,
     LAST,
+    LONG,
     N_DONE,
     N_END,
     N_EVENTS,
@@ -200,6 +201,9 @@ def start_flow(s, f, now, scale, cap_scale):  # type: ignore[no-untyped-def]
 def join_links(s, f, now):  # type: ignore[no-untyped-def]
     """Flow f is active from `now` on, with `end` bytes left; no link owns it yet."""
     first, live = s.plan[f].first, s.plan[f].live
+    short = live - first <= 3
+    for h in range(first, live):
+        short = short and s.hop_part[h] == s.hop_part[first]
     s.flow[f].active = 1
     for h in range(first, s.plan[f + 1].first):
         c = s.hop_link[h]
@@ -215,6 +219,12 @@ def join_links(s, f, now):  # type: ignore[no-untyped-def]
         s.slot_part[at] = s.hop_part[h]
         path = s.slot_path[at]
         path.flow, path.first, path.hops, path.hop = f, first, live - first, h
+        path.one, path.two = LONG if not short else -1, -1
+        for k in range(first, live if short else first):
+            if k != h and path.one < 0:
+                path.one = s.hop_link[k]
+            elif k != h:
+                path.two = s.hop_link[k]
         link.active += 1
         link.new += 1
         link.weight += s.hop_part[h]

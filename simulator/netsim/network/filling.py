@@ -43,6 +43,7 @@ from netsim.network.state import (
     END_KEY,
     END_POS,
     LAST,
+    LONG,
     N_END,
     N_LOOKS,
     N_QUEUE,
@@ -185,6 +186,8 @@ def swap(s, i, j):  # type: ignore[no-untyped-def]
     a.first, b.first = b.first, a.first
     a.hops, b.hops = b.hops, a.hops
     a.hop, b.hop = b.hop, a.hop
+    a.one, b.one = b.one, a.one
+    a.two, b.two = b.two, a.two
     s.slot_part[i], s.slot_part[j] = s.slot_part[j], s.slot_part[i]
     s.slot_owner[i], s.slot_owner[j] = s.slot_owner[j], s.slot_owner[i]
 
@@ -229,6 +232,13 @@ def change_owner(s, f, old, before, new, now):  # type: ignore[no-untyped-def]
 @njit(cache=True, _nrt=False, forceinline=True)
 def lowest_other(s, path, c, level):  # type: ignore[no-untyped-def]
     """The link of least level below `level` on a path, or c."""
+    if path.one > LONG:
+        if path.one >= 0 and s.level[path.one] < level:
+            level = s.level[path.one]
+            c = path.one
+        if path.two >= 0 and s.level[path.two] < level:
+            c = path.two
+        return c
     for h in range(path.first, path.first + path.hops):
         q = s.hop_link[h]
         if s.level[q] < level and q != c:
@@ -275,6 +285,16 @@ def hold(s, c, level, limit, above, now):  # type: ignore[no-untyped-def]
             weight -= s.slot_part[at]
             pass_on(s, path, c, c, old, new, now)  # swaps the last of its own to this slot
             kept -= 1
+            continue
+        if path.one > LONG:
+            more = s.slot_part[at] * change
+            if path.one >= 0:
+                s.link[path.one].used += more
+                tell(s, path.one)
+            if path.two >= 0:
+                s.link[path.two].used += more
+                tell(s, path.two)
+            at += 1
             continue
         for h in range(path.first, path.first + path.hops):
             q = s.hop_link[h]

@@ -32,7 +32,11 @@ FLOW = np.dtype(
 # are over dominated links (`netsim.network.domination`) and count for tallies only
 PLAN = np.dtype([("size", "f8"), ("cap", "f8"), ("first", "i8"), ("live", "i8")])
 # of the flow in a slot: hop[first : first + hops]; `hop` is the one over this link
-PATH = np.dtype([("flow", "i4"), ("first", "i4"), ("hops", "i4"), ("hop", "i4")])
+# `one`, `two`: the other links of a path of at most three, all crossed with the same part; -1: none, -2: a longer path
+PATH = np.dtype(
+    [("flow", "i4"), ("first", "i4"), ("hops", "i4"), ("hop", "i4"), ("one", "i4"), ("two", "i4")]
+)
+LONG = -2  # `PATH.one` of a path whose other links are not in the slot
 LINK = np.dtype(
     [
         ("capacity", "f8"),
