@@ -189,7 +189,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     warm, _, _ = all_to_all(Tree(16, 4), in_a_row(2, 8), random)
-    components.run_by_component(state.make_state(np.ones(Tree(16, 4).n_links), warm), np.arange(2), np.zeros(2))
+    components.run_by_component(
+        state.make_state(np.ones(Tree(16, 4).n_links), warm), np.arange(2), np.zeros(2)
+    )
     fold(np.ones(Tree(16, 4).n_links), warm, batch_color=np.zeros(2))
     run_ring(2, 8)
     print(
