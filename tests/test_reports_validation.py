@@ -18,7 +18,7 @@ from netsim.specs.published import PublishedSpec
 EVIDENCE = Path(__file__).parents[2] / "shared" / "evidence"
 NETWORK = ["deepep_h800", "h800_trace", "isca25_fig5", "isca25_fig6", "isca25_fig7", "isca25_fig8",
            "isca25_inference", "isca25_table1", "isca25_table2", "isca25_table3", "isca25_table5",
-           "simai_all_to_all"]  # fmt: skip
+           "model_parameters", "simai_all_to_all"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,17 @@ def test_training_flops_are_six_times_the_matrices_and_three_times_the_attention
     assert flops_per_token(v3, 4096, training=False) == pytest.approx(2 * matrices + attention)
 
 
+def test_table_2_of_the_dense_models_by_hand() -> None:
+    # LLaMA-405B: 2,448 is six operations a weight and half of three times the causal core; netsim counts all of it
+    llama, qwen = (load(WorkloadSpec, "workload", name).model for name in ("llama-3.1-405b", "qwen2.5-72b"))
+    matrices = 126 * layer_matrices(llama, "dense") + layer_matrices(llama, "head")
+    core = 3 * 126 * 2 * 128 * 4096 / 2 * 256
+    assert flops_per_token(llama, 4096) == pytest.approx(6 * matrices + core)
+    assert round((6 * matrices + core / 2) / 1e9) == 2448
+    # Qwen-72B: 394 is less than the products of its layers alone
+    assert 6 * 80 * layer_matrices(qwen, "dense") > 420e9
+
+
 def test_a_moe_layer_forward_is_4_795_and_0_687_teraflop(v3: ModelSpec) -> None:
     # 2 x 4096 x 585,302,016 weights = 4.795e12; attention 0.687e12
     assert layer_flops(v3, "moe", 4096, 4096) / 1e12 == pytest.approx(4.795 + 0.687, abs=1e-3)

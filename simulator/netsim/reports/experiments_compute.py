@@ -14,7 +14,8 @@ import numpy as np
 
 from netsim import units
 from netsim.catalog import root
-from netsim.specs import HardwareSpec, WorkloadSpec, load
+from netsim.errors import NetsimError
+from netsim.specs import HardwareSpec, ModelSpec, WorkloadSpec, load
 
 Where = Mapping[str, Any]
 
@@ -24,25 +25,29 @@ _TRACE_ROWS = {"F": 32512, "B": 32128, "W": 32128}
 
 def model_size(where: Sequence[Where]) -> list[float | None]:
     """GFLOP a token at 4,096 tokens, causal; billions of parameters; KB of keys and values a token."""
-    return [_size(w) for w in where]
+    return [_size(load(WorkloadSpec, "workload", w["model"]).model, w["quantity"]) for w in where]
 
 
-def _size(where: Where) -> float:
+def _size(model: ModelSpec, quantity: str) -> float:
+    from netsim.workloads import model as sizes
     from netsim.workloads.attention import kv_cache_bytes
-    from netsim.workloads.model import active_parameters, flops_per_token, total_parameters
 
-    if "kv_heads" in where:  # grouped-query attention: keys and values of every head, BF16
-        return float(2 * 2 * where["layers"] * where["kv_heads"] * where["head_dim"]) / 1e3
-    model = load(WorkloadSpec, "workload", "deepseek-v3").model
-    match where["quantity"]:
+    match quantity:
         case "kv_cache":
             return kv_cache_bytes(model) / 1e3
         case "gflop_per_token":
-            return flops_per_token(model, 4096, causal=True) / 1e9
+            return sizes.flops_per_token(model, 4096, causal=True) / 1e9
         case "total":
-            return total_parameters(model) / 1e9
-        case _:
-            return active_parameters(model) / 1e9
+            return sizes.total_parameters(model) / 1e9
+        case "active":
+            return sizes.active_parameters(model) / 1e9
+        case "without_embedding":
+            return (sizes.active_parameters(model) - model.vocabulary * model.hidden) / 1e9
+        case "without_vocabulary":
+            return (sizes.active_parameters(model) - 2 * model.vocabulary * model.hidden) / 1e9
+        case "mtp":
+            return sizes.mtp_parameters(model) / 1e9
+    raise NetsimError(f"model_size: no quantity {quantity!r}")
 
 
 def inference_bound(where: Sequence[Where]) -> list[float | None]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 from netsim.errors import NetsimError
-from netsim.simulate import Step
+
+if TYPE_CHECKING:
+    from netsim.simulate import Step
 
 
 def prepare(folder: Path, force: bool = False) -> None:
@@ -51,6 +53,17 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
     written.append(_write(folder / "timeline.perfetto-trace", lambda p: p.write_bytes(timeline(step))))
     written.append(_write(folder / "gantt.svg", lambda p: save(gantt(step), p, "svg")))
     return written
+
+
+def write_files(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Write texts into files of a folder; returns the files.
+
+    Raises NetsimError when a file cannot be written.
+    """
+    return [
+        _write(folder / name, lambda p, text=text: p.write_text(text, "utf-8"))  # type: ignore[misc]
+        for name, text in texts.items()
+    ]
 
 
 def to_json(result: dict[str, Any]) -> str:

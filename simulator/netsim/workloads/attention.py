@@ -13,7 +13,10 @@ Source: DeepSeek-V2, arXiv 2405.04434, section 2.1 and table 1; Insights into De
 
 from __future__ import annotations
 
-from netsim.specs.workload import ModelSpec, MoeSpec
+import math
+
+from netsim.errors import NetsimError, did_you_mean
+from netsim.specs.workload import AttentionSpec, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
 from netsim.workloads.core import Heads, core_flops, divided, heads_of
 from netsim.workloads.heads import head_block
 from netsim.workloads.kernels import FP32_BYTES, Load, Operator, cast, gemm_bf16, index, small
@@ -21,9 +24,13 @@ from netsim.workloads.mla import mla_block
 from netsim.workloads.moe import value_bytes
 
 __all__ = [
-    "Heads", "attention_block", "attention_matrices", "attention_vectors", "cache_values", "core_flops", "divided",
-    "heads_of", "kv_cache_bytes",
+    "KINDS", "Heads", "attention_block", "attention_matrices", "attention_vectors", "cache_values", "core_flops",
+    "divided", "heads_of", "kv_cache_bytes", "with_attention",
 ]  # fmt: skip
+
+#: from what caches most to what shares most
+KINDS = ("mha", "gqa", "mqa", "mla")
+_GROUPS = 8
 
 
 def attention_matrices(model: ModelSpec, tensor: int = 1) -> int:
@@ -63,6 +70,38 @@ def kv_cache_bytes(model: ModelSpec, precision: str = "bf16", tensor: int = 1) -
     70272
     """
     return model.layers * cache_values(model, tensor) * value_bytes(precision)
+
+
+def with_attention(model: ModelSpec, kind: str) -> ModelSpec:
+    """The same model with its counterpart of another kind of attention; itself where it is of that kind.
+
+    Heads stay, and are as wide as values are. gqa: 8 groups, as Llama 3 and Qwen2.5 have. mla: latents of four heads'
+    width for keys and values and twelve for queries, and a rotary key of half a head, as in DeepSeek-V2 and V3.
+
+    >>> from netsim.specs import WorkloadSpec, load
+    >>> v3 = load(WorkloadSpec, "workload", "deepseek-v3").model
+    >>> [kv_cache_bytes(with_attention(v3, kind)) for kind in KINDS]
+    [3997696, 249856, 31232, 70272]
+
+    Raises NetsimError for an unknown kind.
+    """
+    if kind not in KINDS:
+        raise NetsimError(f"no kind of attention {kind!r}: {did_you_mean(kind, KINDS)}")
+    a = model.attention
+    if a.kind == kind:
+        return model
+    other: AttentionSpec
+    if kind == "mla":
+        d = a.v_dim
+        other = MlaSpec(
+            kind="mla", heads=a.heads, q_rank=12 * d, kv_rank=4 * d, nope_dim=d, rope_dim=d // 2, v_dim=d
+        )
+    else:
+        keys = {"mqa": 1, "mha": a.heads}.get(kind, math.gcd(a.heads, _GROUPS))
+        other = HeadAttentionSpec.model_validate(
+            {"kind": kind, "heads": a.heads, "kv_heads": keys, "head_dim": a.v_dim}
+        )
+    return model.model_copy(update={"attention": other})
 
 
 def attention_block(model: ModelSpec, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:

@@ -79,6 +79,23 @@ def parameters_by_part(model: ModelSpec) -> dict[str, float]:
     }
 
 
+def parameters_by_role(model: ModelSpec) -> dict[str, float]:
+    """Total parameters of the main model by what they do; they add up to its size."""
+    h, moe = model.hidden, model.moe
+    routed = shared = 0
+    if moe is not None:
+        routed = model.moe_layers * moe.experts * _expert(model)
+        shared = model.moe_layers * (moe.shared * _expert(model) + moe.experts * (h + moe.gate_bias))
+    return {
+        "embedding and head": (2 - model.tied_embeddings) * model.vocabulary * h,
+        "attention": model.layers * (attention_matrices(model) + attention_vectors(model)),
+        "dense FFN": model.dense_layers * 3 * h * model.dense_width,
+        "routed experts": routed,
+        "shared experts and gate": shared,
+        "norms": (2 * model.layers + 1) * h,
+    }
+
+
 def total_parameters(model: ModelSpec) -> float:
     """Size of the main model, without the MTP module."""
     return sum(parameters_by_part(model).values())
