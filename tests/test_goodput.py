@@ -107,15 +107,15 @@ def test_sampling_is_a_function_of_its_seed() -> None:
     assert not (first == sample(RUNS["often"], marks, 3, seed=6)).all()
 
 
-def effects(topology: str, failover: str, gpus: int = 2048) -> dict[str, tuple[int, str]]:
-    case = make_case(topology)
+def effects(topology: str, forwarding: bool, gpus: int = 2048) -> dict[str, tuple[int, str]]:
+    case = make_case(topology, overrides={"failover.forwarding": forwarding})
     fabric = build(case.topology, case.hardware, gpus)
     table = load(ReliabilitySpec, "reliability", "llama3")
-    return {c.name: (c.count, c.effect) for c in part_classes(fabric, table, failover)}  # type: ignore[arg-type]
+    return {c.name: (c.count, c.effect) for c in part_classes(fabric, table)}
 
 
 def test_parts_of_the_published_fabric() -> None:
-    plain, over = effects("mpft", "none"), effects("mpft", "host")
+    plain, over = effects("mpft", False), effects("mpft", True)
     assert plain["GPU"] == (2048, "host")
     assert plain["host"] == (256, "host")
     assert plain["NIC cable"] == (2048, "host")
@@ -127,19 +127,19 @@ def test_parts_of_the_published_fabric() -> None:
 
 
 def test_several_ports_survive_what_one_does_not() -> None:
-    assert effects("mpft_ideal", "none")["NIC cable"] == (8192, "slows")
-    assert effects("mpft_ideal", "none")["leaf switch"][1] == "slows"
-    assert effects("hpn", "none")["leaf switch"][1] == "slows"
+    assert effects("mpft_ideal", False)["NIC cable"] == (8192, "slows")
+    assert effects("mpft_ideal", False)["leaf switch"][1] == "slows"
+    assert effects("hpn", False)["leaf switch"][1] == "slows"
     # all NICs of a host under one leaf: no failover helps
-    assert effects("ft2", "host")["leaf switch"][1] == "wait"
-    assert effects("mpft_ideal", "none")["NIC"][1] == "host"
+    assert effects("ft2", True)["leaf switch"][1] == "wait"
+    assert effects("mpft_ideal", False)["NIC"][1] == "host"
 
 
 def test_what_is_left_adds_up_to_the_part_that_is_gone() -> None:
     case = make_case("mpft")
     fabric = build(case.topology, case.hardware, 2048)
     table = load(ReliabilitySpec, "reliability", "llama3")
-    for part in part_classes(fabric, table, "host"):
+    for part in part_classes(fabric, table):
         lost = sum((1 - left) * fabric.nominal_bytes_per_s[link] for link, left in part.left.items())
         one_way = fabric.spec.switch.port_rate
         gone = {"NIC": 1, "NIC cable": 1, "switch cable": 1, "leaf switch": 32, "spine switch": 64}
@@ -159,7 +159,8 @@ def test_failures_of_published_clusters() -> None:
     assert exp(-rate * 600.0) > 0.90
 
 
-ARGUMENTS = ["goodput", "--gpus", "256", "--set", "parallelism.pipeline=4", "--runs", "20", "--days", "3"]
+ARGUMENTS = ["goodput", "--gpus", "128", "--set", "parallelism.pipeline=2", "--set", "batch.microbatches=4",
+             "--runs", "20", "--days", "3"]  # fmt: skip
 
 
 def test_the_command_answers_in_json_and_writes_its_picture(
@@ -182,7 +183,6 @@ def test_the_command_answers_in_json_and_writes_its_picture(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--failover", "hosts"], "--failover hosts: did you mean 'host'?"),
         (["--restart", "10"], "--restart 10: must be a quantity of seconds"),
         (["--checkpoint-interval", "0 s"], "--checkpoint-interval 0 s: must be more than 0 s"),
         (["--reliability", "lama3"], "no reliability preset 'lama3': did you mean 'llama3'?"),

@@ -93,7 +93,7 @@ def make_traffic(
     layers = None if states is None else make_layers(states, table, link_class, flow_class)
     _, first, count = np.unique(actor_class, return_index=True, return_counts=True)
     wire = np.zeros(table.n_batches)
-    wire[ids] = _wire_bytes(topology, batches, expert)
+    wire[ids] = wire_bytes(topology, batches, expert)
     return Traffic(
         table=table if layers is None else layers.tables[0],
         capacity=capacity,
@@ -111,10 +111,16 @@ def make_traffic(
 
 
 def _flows(batches: Sequence[Batch], seed: int) -> Flows:
-    """Ends of all flows; each kind of batch has queue pairs of its own, which `ecmp` hashes apart."""
+    """Ends of all flows; each kind of batch of a job has queue pairs of its own, which `ecmp` hashes apart.
+
+    Where several jobs share the fabric, a kind is `job/kind`.
+    """
     source = np.concatenate([b.transfers.source for b in batches])
     target = np.concatenate([b.transfers.target for b in batches])
-    kinds = {kind: n for n, kind in enumerate(sorted({b.key[0] for b in batches}))}
+    kinds: dict[str, int] = {}
+    for job in {b.key[0].rpartition("/")[0] for b in batches}:
+        of_job = sorted({b.key[0] for b in batches if b.key[0].rpartition("/")[0] == job})
+        kinds |= {kind: n for n, kind in enumerate(of_job)}
     key = np.repeat([kinds[b.key[0]] for b in batches], [len(b.transfers) for b in batches])
     return Flows(source, target, key, seed)
 
@@ -148,7 +154,7 @@ def _latencies(batches: Sequence[Batch], routed: PathTable, table: FlowTable) ->
     return found
 
 
-def _wire_bytes(topology: Topology, batches: Sequence[Batch], expert: int) -> NDArray[np.float64]:
+def wire_bytes(topology: Topology, batches: Sequence[Batch], expert: int) -> NDArray[np.float64]:
     """Mean bytes that a sending GPU puts on its NIC, per byte of each batch's unit."""
     per_host = topology.gpus_per_host
     found = np.zeros(len(batches))

@@ -16,13 +16,14 @@ from netsim.cli.goodput import goodput
 from netsim.cli.measure import measure
 from netsim.cli.run import run
 from netsim.cli.schema import schema
+from netsim.cli.share import share
 from netsim.cli.topology import topology
 from netsim.cli.validate import validate
 from netsim.cli.workload import workload
 from netsim.errors import NetsimError
 
 #: in the order in which --help lists them; what a command needs it imports when it runs
-COMMANDS = (run, goodput, collective, topology, workload, validate, calibrate, measure, schema)
+COMMANDS = (run, goodput, share, collective, topology, workload, validate, calibrate, measure, schema)
 
 app = typer.Typer(
     name="netsim",

@@ -38,12 +38,6 @@ Write = Annotated[
     str | None,
     typer.Option("--checkpoint-time", help="How long one stops the job. [default: model state at 2 TB/s]"),
 ]
-FailoverOption = Annotated[
-    str,
-    typer.Option(
-        "--failover", help="none: a GPU without its NIC stops the job; host: it sends over the others."
-    ),
-]
 
 
 def goodput(
@@ -60,7 +54,6 @@ def goodput(
     checkpoint_time: Write = None,
     restart: Annotated[str, typer.Option("--restart", help="From a failure until work goes on.")] = "10min",
     spares: Annotated[int, typer.Option("--spares", min=0, max=10_000, help="Spare hosts.")] = 0,
-    failover: FailoverOption = "none",
     runs: Annotated[int, typer.Option("--runs", min=2, max=100_000, help="Sampled runs.")] = 1000,
     seed: Seed = 0,
     sets: Sets = None,
@@ -74,15 +67,13 @@ def goodput(
 ) -> None:
     """Goodput over days: which parts stop the job, which only slow it, and how often to checkpoint."""
     from netsim.cli.progress import progress_bar
-    from netsim.errors import NetsimError, did_you_mean
+    from netsim.errors import NetsimError
     from netsim.goodput.study import Policy, Question
     from netsim.goodput.study import goodput as answer
     from netsim.reports import rundir
 
     if force and output is None:
         raise NetsimError("--force: is about a run directory; add -o DIR")
-    if failover not in ("none", "host"):
-        raise NetsimError(f"--failover {failover}: {did_you_mean(failover, ('none', 'host'))}")
     table, rest = _table(reliability, sets)
     case = case_from(topology, workload, profile, routing, schedule, rest)
     policy = Policy(
@@ -92,7 +83,6 @@ def goodput(
         write_s=None if checkpoint_time is None else _time("--checkpoint-time", checkpoint_time, zero=True),
         restart_s=_time("--restart", restart, zero=True),
         spares=spares,
-        failover="host" if failover == "host" else "none",
     )
     if output is not None:
         rundir.prepare(output, force)
@@ -163,7 +153,8 @@ def _print(record: dict[str, Any]) -> None:
     print(
         f"Stops {stops['per_day']:.2f} times a day; a checkpoint of {policy['checkpoint_s']:.1f} s after every "
         f"{policy['checkpoint_interval_s'] / 60:.1f} min of work, restart {policy['restart_s'] / 60:.1f} min, "
-        f"{policy['spares']} spare hosts, failover {policy['failover']}"
+        f"{policy['spares']} spare hosts; a host without a NIC "
+        f"{'sends over its others' if policy['forwarding'] else 'stops the job'}"
     )
     if best is not None:
         exact, young, daly = (f"{best[name] / 60:.1f}" for name in ("exact", "young", "daly"))

@@ -5,8 +5,8 @@ stops     the job restarts from its last checkpoint; `host`: on a spare host, wh
 slows     routes go around the part and the step takes longer while it is away
 
 A GPU, NVLink or a host stops it. A NIC (or its only cable) stops it too, unless hosts send over their other NICs
-(failover `host`); a cable of a NIC with several ports slows it. A leaf stops it where it holds the only port of some
-NIC and hosts do not fail over to others, or where it holds all ports of a host; else it slows. Switches above the
+(`failover.forwarding` of the fabric); a cable of a NIC with several ports slows it. A leaf stops it where it holds all
+ports of a host, or the only port of a NIC whose host does not send over its others; else it slows. Switches above the
 leaves and their cables slow it while another is beside them.
 
 A part that slows the job leaves capacity, evenly, to what shares its work: the other ports of the NIC, the other NICs
@@ -27,7 +27,6 @@ from netsim.specs.reliability import PartReliability, ReliabilitySpec
 from netsim.topologies import Topology
 from netsim.topologies.graph import TIERS, LinkKind
 
-Failover = Literal["none", "host"]
 Effect = Literal["host", "restart", "wait", "slows"]
 Left = dict[int, float]
 
@@ -53,7 +52,7 @@ class PartClass:
         return self.rate_per_s * self.part.repair
 
 
-def part_classes(topology: Topology, table: ReliabilitySpec, failover: Failover) -> list[PartClass]:
+def part_classes(topology: Topology, table: ReliabilitySpec) -> list[PartClass]:
     """Every class of parts that the table has a rate for."""
     found: list[PartClass] = []
 
@@ -67,7 +66,8 @@ def part_classes(topology: Topology, table: ReliabilitySpec, failover: Failover)
     add("host", "host", topology.hosts, "host")
     add("software", "software", topology.gpus, "restart")
     per_host = topology.nics // topology.hosts
-    spared = failover == "host" and per_host > 1
+    forwarding = topology.spec.failover.forwarding
+    spared = forwarding and per_host > 1
     add(
         "NIC",
         "nic",
@@ -83,7 +83,7 @@ def part_classes(topology: Topology, table: ReliabilitySpec, failover: Failover)
     add("switch cable", "cable", topology.switch_links, "slows", _uplink_left(topology))
     tier = topology.node_tier[topology.first_switch :]
     for t in range(1, topology.tiers + 1):
-        effect, left = _switch(topology, int(np.flatnonzero(tier == t)[0]), t, failover)
+        effect, left = _switch(topology, int(np.flatnonzero(tier == t)[0]), t, forwarding)
         add(f"{TIERS[t]} switch", "switch", int((tier == t).sum()), effect, left)
     return found
 
@@ -127,11 +127,11 @@ def _cables(topology: Topology, cable: NDArray[np.int64], left: float) -> Left:
     return {topology.first(kind) + int(c): left for kind in (LinkKind.UP, LinkKind.DOWN) for c in cable}
 
 
-def _switch(topology: Topology, switch: int, tier: int, failover: Failover) -> tuple[Effect, Left]:
+def _switch(topology: Topology, switch: int, tier: int, forwarding: bool) -> tuple[Effect, Left]:
     """What one switch takes with it."""
     below = np.flatnonzero(topology.endpoint_switch == switch)
     if below.size:
-        return _leaf(topology, below, failover)
+        return _leaf(topology, below, forwarding)
     # a switch above: the switches below keep the cables to its neighbours
     ups = topology.links(LinkKind.UP)
     node = topology.first_switch + switch
@@ -148,7 +148,7 @@ def _switch(topology: Topology, switch: int, tier: int, failover: Failover) -> t
     return "slows", left
 
 
-def _leaf(topology: Topology, below: NDArray[np.int64], failover: Failover) -> tuple[Effect, Left]:
+def _leaf(topology: Topology, below: NDArray[np.int64], forwarding: bool) -> tuple[Effect, Left]:
     """A switch that holds NIC ports."""
     if topology.nic_ports > 1:
         nic = np.unique(below // topology.nic_ports)
@@ -161,6 +161,6 @@ def _leaf(topology: Topology, below: NDArray[np.int64], failover: Failover) -> t
         )
     per_host = topology.endpoints // topology.hosts
     whole = np.bincount(below // per_host).max() == per_host
-    if failover == "none" or whole:
+    if not forwarding or whole:
         return "wait", {}
     return "slows", _host_left(topology, below.tolist())

@@ -10,7 +10,7 @@ import numpy as np
 
 from netsim.errors import NetsimError
 from netsim.goodput import closed_form
-from netsim.goodput.parts import Failover, PartClass, part_classes
+from netsim.goodput.parts import PartClass, part_classes
 from netsim.goodput.sampled import HOST, RESTART, WAIT, Run, sample
 from netsim.result import step_time_s
 from netsim.simulate import simulate
@@ -29,13 +29,12 @@ STORAGE_BYTES_PER_S = 2e12
 
 @dataclass(frozen=True)
 class Policy:
-    """What the operator decides: work between checkpoints (None: the best), their length, restart, spares, failover."""
+    """What the operator decides: work between checkpoints (None: the best), their length, restart, spares."""
 
     interval_s: float | None
     write_s: float | None
     restart_s: float
     spares: int
-    failover: Failover
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,9 @@ def goodput(question: Question, progress: Callable[[int, int], None] | None = No
     """
     q = question
     fabric = build(q.case.topology, q.case.hardware, q.gpus)
-    classes = part_classes(fabric, q.table, q.policy.failover)
+    classes = part_classes(fabric, q.table)
     if not classes:
         raise NetsimError(f"{q.table.name}: no part that this cluster has ever fails")
-    whole_s, speeds = _speeds(q, classes, progress)
     write_s = checkpoint_write_s(q.case) if q.policy.write_s is None else q.policy.write_s
     rate = sum(c.rate_per_s for c in classes if c.effect != "slows")
     best_s = closed_form.best_interval_s(write_s, rate) if rate and write_s else None
@@ -71,6 +69,7 @@ def goodput(question: Question, progress: Callable[[int, int], None] | None = No
         raise NetsimError(
             "--checkpoint-interval auto: needs failures and checkpoints that take time; give a time"
         )
+    whole_s, speeds = _speeds(q, classes, progress)
     run = as_run(classes, speeds, q.policy, interval_s, write_s)
     expected = expected_goodput(run)
     steps_per_day = DAY_S / whole_s
@@ -88,7 +87,7 @@ def goodput(question: Question, progress: Callable[[int, int], None] | None = No
             "checkpoint_s": write_s,
             "restart_s": q.policy.restart_s,
             "spares": q.policy.spares,
-            "failover": q.policy.failover,
+            "forwarding": fabric.spec.failover.forwarding,
         },
         "parts": [_part(c, speed) for c, speed in zip(classes, speeds, strict=True)],
         "stops": {"mtbf_h": 1 / rate / 3600 if rate else None, "per_day": rate * DAY_S},
