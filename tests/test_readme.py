@@ -12,7 +12,7 @@ README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.S)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("netsim ")]
 #: large clusters, every published number, a GPU: more than a few seconds, or not to be had here
-SLOW = ("131072", "netsim validate", "--explain", "netsim goodput", "expert_load")
+SLOW = ("131072", "netsim validate", "netsim compare", "--explain", "netsim goodput", "expert_load")
 ELSEWHERE = ("netsim measure", "my-trace")
 
 

@@ -1,7 +1,7 @@
 """netsim: which network, how much of it, and what does it cost in step time?
 
-From Python: `netsim.run(...)`, `netsim.topology(...)` and `netsim.collective(...)`; see `netsim.api`, which is loaded
-when one of them is first asked for.
+From Python: `netsim.run(...)`, `netsim.compare(...)`, `netsim.topology(...)` and `netsim.collective(...)`; see
+`netsim.api`, which is loaded when one of them is first asked for.
 """
 
 from __future__ import annotations
@@ -9,10 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from netsim.api import Collective, Fabric, Run, collective, run, topology
+    from netsim.api import Collective, Comparison, Fabric, Run, collective, compare, run, topology
 
 __version__ = "0.1.0"
-__all__ = ["Collective", "Fabric", "Run", "__version__", "collective", "run", "topology"]
+__all__ = [
+    "Collective",
+    "Comparison",
+    "Fabric",
+    "Run",
+    "__version__",
+    "collective",
+    "compare",
+    "run",
+    "topology",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -138,16 +138,18 @@ def simulate_job(
     degraded: Mapping[int, float] | None = None,
     free: frozenset[str] = frozenset(),
     strikes: Sequence[Strike] = (),
+    graph: TaskGraph | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Step:
     """Simulate one step of any job that is laid out, such as a part of a training step; see `simulate`.
 
-    `free` names transfers that move nothing and take no time, for what-if questions; `strikes` are faults, resolved.
+    `free` names transfers that move nothing and take no time, for what-if questions; `strikes` are faults, resolved;
+    `graph` is the task graph of the same job, where another simulation of it has made it.
     """
     workload, plan, hardware = case.workload, job.plan, case.hardware
     placement = place(plan, hardware.gpus_per_host, workload.placement, seed)
     division = Division(plan.tensor > 1, plan.context > 1, plan.zero)
-    graph = build_tasks(job.order, job.stages, division)
+    graph = build_tasks(job.order, job.stages, division) if graph is None else graph
 
     routing = routing_statistics(workload.model.moe, plan.expert, hardware.gpus_per_host, seed)
     held = [stage_holding(workload.model, stage, plan) for stage in job.stages]

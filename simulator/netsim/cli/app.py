@@ -12,6 +12,7 @@ from typer.main import get_command
 import netsim
 from netsim.cli.calibrate import calibrate
 from netsim.cli.collective import collective
+from netsim.cli.compare import compare
 from netsim.cli.goodput import goodput
 from netsim.cli.measure import measure
 from netsim.cli.run import run
@@ -23,7 +24,7 @@ from netsim.cli.workload import workload
 from netsim.errors import NetsimError
 
 #: in the order in which --help lists them; what a command needs it imports when it runs
-COMMANDS = (run, goodput, share, collective, topology, workload, validate, calibrate, measure, schema)
+COMMANDS = (run, compare, goodput, share, collective, topology, workload, validate, calibrate, measure, schema)
 
 app = typer.Typer(
     name="netsim",

@@ -93,7 +93,7 @@ def draw(rows: Sequence[dict[str, Any]]) -> Any:
     places = sorted({row[x] for row in rows})
     shown = places[:: -(-len(places) // 8)]
     ax.set_xscale("log", base=2)
-    ax.set_xticks(shown, [f"{place}" if exchange else _size(place) for place in shown], fontsize=8)
+    ax.set_xticks(shown, [f"{place}" if exchange else size_label(place) for place in shown], fontsize=8)
     ax.set_xlabel(unit)
     ax.set_ylabel("GB/s")
     ax.set_ylim(bottom=0)
@@ -101,10 +101,10 @@ def draw(rows: Sequence[dict[str, Any]]) -> Any:
     return fig
 
 
-def _size(size_bytes: int) -> str:
+def size_label(size_bytes: int) -> str:
     """Binary where that is whole, as nccl-tests print it.
 
-    >>> _size(64), _size(1 << 20), _size(1500)
+    >>> size_label(64), size_label(1 << 20), size_label(1500)
     ('64 B', '1 MiB', '1500 B')
     """
     for power, prefix in ((40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")):

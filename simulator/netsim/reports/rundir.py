@@ -15,11 +15,22 @@ from netsim.errors import NetsimError
 if TYPE_CHECKING:
     from netsim.simulate import Step
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def prepare(folder: Path, force: bool = False) -> None:
     """Make sure that a run can be written here, before the work is done.
 
     Raises NetsimError when the folder cannot be made or written, or already holds a result.
+    """
+    check_folder(folder, "result.json", force)
+
+
+def check_folder(folder: Path, mark: str, force: bool) -> None:
+    """Make a folder, or make sure that it may be written; a file named `mark` says that it is taken.
+
+    Raises NetsimError when the folder cannot be made or written, or is taken and `force` is not given.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -28,8 +39,8 @@ def prepare(folder: Path, force: bool = False) -> None:
     # the mode is checked too, because the superuser may write where nobody should
     if not os.access(folder, os.W_OK) or not folder.stat().st_mode & 0o222:
         raise NetsimError(f"-o {folder}: is read-only")
-    if (folder / "result.json").exists() and not force:
-        raise NetsimError(f"-o {folder}: already holds a result.json; choose another folder or add --force")
+    if (folder / mark).exists() and not force:
+        raise NetsimError(f"-o {folder}: already holds a {mark}; choose another folder or add --force")
 
 
 def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = False) -> list[Path]:
@@ -42,16 +53,27 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
     from netsim.tables import collectives_table, links_table, tasks_table
 
     written = [
-        _write(folder / "result.json", lambda p: p.write_text(to_json(result), "utf-8")),
-        _write(folder / "spec.toml", lambda p: p.write_text(tomli_w.dumps(step.case.as_tables()), "utf-8")),
+        write_whole(folder / "result.json", lambda p: p.write_text(to_json(result), "utf-8")),
+        write_whole(
+            folder / "spec.toml", lambda p: p.write_text(tomli_w.dumps(step.case.as_tables()), "utf-8")
+        ),
     ]
     tables = {"tasks": tasks_table(step), "collectives": collectives_table(step), "links": links_table(step)}
     for name, table in tables.items():
-        written.append(_write(folder / f"{name}.parquet", lambda p, t=table: t.to_parquet(p, index=False)))  # type: ignore[misc]
-        if csv:
-            written.append(_write(folder / f"{name}.csv", lambda p, t=table: t.to_csv(p, index=False)))  # type: ignore[misc]
-    written.append(_write(folder / "timeline.perfetto-trace", lambda p: p.write_bytes(timeline(step))))
-    written.append(_write(folder / "gantt.svg", lambda p: save(gantt(step), p, "svg")))
+        written += write_frame(folder, name, table, csv)
+    written.append(write_whole(folder / "timeline.perfetto-trace", lambda p: p.write_bytes(timeline(step))))
+    written.append(write_whole(folder / "gantt.svg", lambda p: save(gantt(step), p, "svg")))
+    return written
+
+
+def write_frame(folder: Path, name: str, frame: pd.DataFrame, csv: bool) -> list[Path]:
+    """Write a table as Parquet, and as CSV too if asked; returns the files.
+
+    Raises NetsimError when a file cannot be written.
+    """
+    written = [write_whole(folder / f"{name}.parquet", lambda p: frame.to_parquet(p, index=False))]
+    if csv:
+        written.append(write_whole(folder / f"{name}.csv", lambda p: frame.to_csv(p, index=False)))
     return written
 
 
@@ -71,7 +93,11 @@ def to_json(result: dict[str, Any]) -> str:
     return json.dumps(result, indent=1, allow_nan=False) + "\n"
 
 
-def _write(path: Path, write: Callable[[Path], object]) -> Path:
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+    """Write a file under another name and then give it its own; returns it.
+
+    Raises NetsimError when it cannot be written.
+    """
     partial = path.with_name(f".{path.name}.part")
     try:
         write(partial)

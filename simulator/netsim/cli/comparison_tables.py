@@ -1,0 +1,50 @@
+"""A comparison for a person at a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+_COLUMNS = (
+    "",
+    "job",
+    "GPUs",
+    "step s",
+    "B tokens/day",
+    "MFU",
+    "exposed s",
+    "M$",
+    "k$/GPU",
+    "kW",
+    "worst us",
+    "grows to",
+)
+
+
+def print_comparison(record: dict[str, Any]) -> None:
+    """What to take, one row a fabric, and what changed and why."""
+    console = Console(highlight=False)
+    for advice in record["recommendations"]:
+        console.print(f"[bold]{escape(advice['sentence'])}[/bold]")
+        for sentence in advice["otherwise"]:
+            console.print(escape(sentence))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(_COLUMNS):
+        table.add_column(name, justify="right" if number > 1 else "left", no_wrap=True)
+    for row in record["tables"]["comparison"]:
+        if not row["error"]:
+            table.add_row(
+                row["topology"], row["workload"], f"{row['gpus']:,}", f"{row['step_time_s']:.3f}",
+                f"{row['tokens_per_day'] / 1e9:.1f}", f"{row['mfu_causal']:.1%}", f"{row['exposed_comm_s']:.2f}",
+                f"{row['network_usd'] / 1e6:.2f}", f"{row['usd_per_gpu'] / 1e3:.2f}", f"{row['power_kw']:,.0f}",
+                f"{row['worst_latency_us']:.2f}", f"{row['max_gpus']:,}",
+            )  # fmt: skip
+    Console(width=max(130, console.width), highlight=False).print(table)
+    for finding in record["findings"]:
+        console.print(escape(finding["text"]))
+    for condition in dict.fromkeys(advice["condition"] for advice in record["recommendations"]):
+        console.print(escape(condition), style="dim")

@@ -1,0 +1,48 @@
+"""A comparison on disk: report.html to send, report.json with the same numbers, and each table as Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netsim.reports.comparison.document import document
+from netsim.reports.rundir import check_folder, to_json, write_frame, write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: the file that tells a folder with a comparison
+MARK = "report.json"
+
+
+def prepare(folder: Path, force: bool = False) -> None:
+    """Make sure that a comparison can be written here, before the work is done.
+
+    Raises NetsimError when the folder cannot be made or written, or already holds a comparison.
+    """
+    check_folder(folder, MARK, force)
+
+
+def write(folder: Path, record: dict[str, Any], csv: bool = False) -> list[Path]:
+    """Write the report; returns the files.
+
+    Raises NetsimError when a file cannot be written.
+    """
+    from netsim.reports.page import render
+
+    page = render(document(record))
+    files = [
+        write_whole(folder / MARK, lambda p: p.write_text(to_json(record), "utf-8")),
+        write_whole(folder / "report.html", lambda p: p.write_text(page, "utf-8")),
+    ]
+    for name, frame in frames(record).items():
+        if not frame.empty:
+            files += write_frame(folder, name, frame, csv)
+    return files
+
+
+def frames(record: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """The tables as pandas frames."""
+    import pandas as pd
+
+    return {name: pd.DataFrame(rows) for name, rows in record["tables"].items()}

@@ -1,0 +1,69 @@
+"""What is compared: fabrics, jobs and sizes, all else equal. Plain values, so that it travels to other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from netsim.errors import NetsimError
+from netsim.specs.case import Case, make_case
+from netsim.workloads.plan import refuse_idle
+
+SIZES = "64KiB:16GiB:4"
+
+
+class Point(NamedTuple):
+    """One fabric under one job at one size."""
+
+    topology: str
+    workload: str
+    gpus: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """Names are presets or paths; the first topology is the one that the others are held against.
+
+    sizes : message sizes of the idle-fabric curves; bind : simulate again with 10 % more of each resource
+    """
+
+    topologies: tuple[str, ...]
+    workloads: tuple[str, ...] = ("deepseek-v3",)
+    gpus: tuple[int, ...] = (2048,)
+    hardware: str | None = None
+    profile: str | None = None
+    prices: str = "published"
+    routing: str | None = None
+    schedule: str | None = None
+    scaling: str = "weak"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    sizes: str = SIZES
+    bind: bool = True
+
+    def points(self) -> list[Point]:
+        """Every combination, in the order of the question.
+
+        Raises NetsimError when one is asked for twice, or none.
+        """
+        for option, given in (
+            ("--topologies", self.topologies), ("--workloads", self.workloads), ("--gpus", self.gpus),
+        ):  # fmt: skip
+            if not given:
+                raise NetsimError(f"{option}: must name one at least")
+            twice = [each for n, each in enumerate(given) if each in given[:n]]
+            if twice:
+                raise NetsimError(f"{option} {twice[0]}: given twice")
+        return [Point(t, w, g) for w in self.workloads for g in self.gpus for t in self.topologies]
+
+    def case(self, point: Point) -> Case:
+        """The specs of a point.
+
+        Raises NetsimError for a name, key or value that is wrong.
+        """
+        refuse_idle(self.overrides, self.scaling)
+        return make_case(
+            point.topology, point.workload, hardware=self.hardware, profile=self.profile, prices=self.prices,
+            routing=self.routing, schedule=self.schedule, overrides=self.overrides,
+        )  # fmt: skip
