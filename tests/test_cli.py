@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from netsim.cli.app import run_app
+
 SMALL = ["--gpus", "64", "--schedule", "1f1b", "--set", "workload.parallelism.pipeline=1"]
 SMALL += ["--set", "batch.microbatches=2"]
 
@@ -154,3 +156,31 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--placement", "sprad"], "did you mean 'spread'?"),
+        (["--placement", "none.csv"], "none.csv: cannot be read"),
+        (
+            ["--placement", "spread", "--set", "placement.policy=random"],
+            "--placement spread: also given by --set",
+        ),
+        (["--set", "placement.policy=file"], "a file goes with policy 'file'"),
+        (["--gpu-hour-usd", "-1"], "--gpu-hour-usd -1.0: must be at least 0"),
+        (["--set", "communication.sms=10"], "measured dispatch and combine with 20 SMs, not fewer"),
+        (["--set", "communication.sms=132"], "must leave some of the 132 SMs"),
+        (["--set", "parallelism.tensor=16"], "tensor parallelism stays within one"),
+        (["--set", "parallelism.tensor=3"], "must divide heads = 128"),
+        (["--set", "parallelism.zero=5"], "parallelism.zero = 5"),
+        (["--set", "parallelism.tenser=2"], "did you mean 'parallelism.tensor'?"),
+    ],
+)
+def test_plans_that_cannot_be_are_one_line(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_app(["run", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert line in error
+    assert error.count("\n") == 1

@@ -218,3 +218,32 @@ def test_spreading_a_group_moves_its_tokens_over_the_spine() -> None:
         loads[policy] = spine_bytes(step)
     assert loads["contiguous"] > 0
     assert loads["spread"] > 1.5 * loads["contiguous"]
+
+
+def test_communication_sms_come_off_matrix_products_and_are_said() -> None:
+    base = simulate(small(), 256)
+    more = simulate(small(**{"communication.sms": 24}), 256)
+    assert step_time_s(more) > step_time_s(base)
+    (work,) = [
+        w for w in base.timing.blocks if (w.name, w.block, w.phase, w.overlapped) == ("moe", "mlp", "F", True)
+    ]
+    # 112 SMs before, 108 after: never more than in proportion
+    ratio = more.timing.blocks[work].seconds / base.timing.blocks[work].seconds
+    assert 1.0 < ratio < 112 / 108 + 0.05
+    assert any("communication.sms = 24" in line for line in contract(more)["warnings"])
+    assert contract(more)["provenance"]["compute_origin"]["extrapolated"] > 0.9
+
+
+def test_training_cost_is_gpu_hours_times_their_rent(published: dict[str, Any]) -> None:
+    cost, step = published["step"]["cost"], published["step"]
+    assert cost["gpu_hour_usd"] == 2.0
+    assert cost["usd_per_step"] == pytest.approx(2048 * step["time_s"] / 3600 * 2.0)
+    assert cost["usd_per_trillion_tokens"] == pytest.approx(2.0 * step["gpu_hours_per_trillion_tokens"])
+    dear = make_case(gpu_hour_usd=3.5)
+    assert (dear.prices.gpu_hour.price, dear.prices.gpu_hour.source) == (3.5, "--gpu-hour-usd")
+
+
+def test_most_expert_traffic_stays_below_the_spine(published: dict[str, Any]) -> None:
+    placed = published["placement"]
+    assert (placed["policy"], placed["hosts_per_stage_group"]) == ("contiguous", 8)
+    assert 0 < placed["spine_share"] < 0.1

@@ -120,6 +120,8 @@ def run(
     routing: str | None = None,
     schedule: str | None = None,
     scaling: str = "weak",
+    placement: str | None = None,
+    gpu_hour_usd: float | None = None,
     overrides: Mapping[str, Any] | None = None,
     seed: int = 0,
     folded: bool = True,
@@ -141,7 +143,7 @@ def run(
     refuse_idle(given, scaling)
     case = make_case(
         str(topology), str(workload), hardware=_text(hardware), profile=_text(profile), prices=str(prices),
-        routing=routing, schedule=schedule, overrides=given,
+        routing=routing, schedule=schedule, placement=placement, gpu_hour_usd=gpu_hour_usd, overrides=given,
     )  # fmt: skip
     step = simulate(
         case,

@@ -18,7 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.simulate import Step
-from netsim.workloads.tasks import COMMUNICATION, COMPUTE, EXCHANGES, EXPERT_TRANSFERS, JOINT, SENDS
+from netsim.workloads.tasks import (
+    COMMUNICATION,
+    COMPUTE,
+    CONTEXT_TRANSFERS,
+    EXCHANGES,
+    EXPERT_TRANSFERS,
+    JOINT,
+    SENDS,
+    TENSOR_TRANSFERS,
+)
 
 RESOURCES = {"scale_up_tx": "nvlink", "scale_up_rx": "nvlink", "pcie_tx": "pcie", "pcie_rx": "pcie",
              "port_tx": "nic", "port_rx": "nic"}  # fmt: skip
@@ -183,6 +192,14 @@ def _one_collective(
         logical = (
             float(np.average(units, weights=columns.groups_in[columns.actor[mine]])) * step.routing.hosts
         )
+    if (
+        kind in TENSOR_TRANSFERS + CONTEXT_TRANSFERS
+    ):  # what a rank sends, over NVLink too: all but its own part
+        ranks = step.plan.tensor if kind in TENSOR_TRANSFERS else step.plan.context
+        units = np.array([step.program.transfers[t].unit_bytes for t in step.program.transfer[mine]])
+        logical = (
+            float(np.average(units, weights=columns.groups_in[columns.actor[mine]])) * (ranks - 1) / ranks
+        )
     words, which = np.unique(bottleneck[mine], return_inverse=True)
     counts = np.bincount(which, weights=columns.groups_in[columns.actor[mine]])
     return CollectiveStatistics(
@@ -224,10 +241,22 @@ def _wire_of(step: Step, batch: int) -> float:
 
 
 def spine_bytes(step: Step) -> float:
-    """Bytes of the step that leave their first switch for another, counted once for each such link that they climb."""
+    """Bytes of the step on links from a switch up to another, counted once for each such link that they climb.
+
+    Where switches have no tiers, a cable has an up direction all the same (`netsim.topologies.graph`).
+    """
+    return _bytes_on(step, ("up", "trunk_up"))
+
+
+def nic_bytes(step: Step) -> float:
+    """Bytes of the step that NICs sent."""
+    return _bytes_on(step, ("port_tx",))
+
+
+def _bytes_on(step: Step, kinds: tuple[str, ...]) -> float:
     traffic = step.traffic
-    up = np.flatnonzero(np.char.endswith(traffic.link_kind, "up") & (traffic.link_class >= 0))
-    return float(np.asarray(step.fluid.link_bytes)[traffic.link_class[up]].sum())
+    mine = np.flatnonzero(np.isin(traffic.link_kind, kinds) & (traffic.link_class >= 0))
+    return float(np.asarray(step.fluid.link_bytes)[traffic.link_class[mine]].sum())
 
 
 def resource_of_link(step: Step) -> list[str]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from netsim.collectives.step import GroupShape, step_batches
 from netsim.compute import BlockTime, ComputeModel
-from netsim.errors import NetsimError, StalledError
+from netsim.errors import NetsimError, SpecError, StalledError
 from netsim.executor import Execution, Program, execute
 from netsim.faults.history import Strike, group_speeds, make_history, reaction_s, resolve, speed_colours
 from netsim.faults.stall import why_stalled
@@ -172,7 +172,7 @@ def simulate_job(
     traffic = make_traffic(topology, batches, placement.shape, mode, seed, folded, capacity, colours, history)
 
     memory = memory_by_rank(workload, plan, job.order, job.stages, routing.devices)
-    model = ComputeModel(case.profile, hardware)
+    model = ComputeModel(case.profile, hardware, communication_sms=communication_sms(case))
     timing = Timing(case, plan, model, held, graph.holders, norm_s(topology), free)
     program, instances = make_program(graph, traffic, timing.compute_s, timing.transfer_cost)
     fluid = FluidNetwork(traffic.capacity, traffic.table)
@@ -197,6 +197,20 @@ def _variation(case: Case, job: Job, seed: int) -> Variation | None:
     layers = [n for n, kind in enumerate(kind for stage in job.stages for kind in stage) if kind == "moe"]
     spec, name = case.workload.variation, case.workload.name
     return draw_variation(spec, name, job.plan, case.workload.model.moe, layers, seed)
+
+
+def communication_sms(case: Case) -> int:
+    """SMs of communication kernels, which matrix products leave alone.
+
+    Raises SpecError for fewer than dispatch and combine were measured with: how much slower they are is not known.
+    """
+    sms, profile = case.workload.communication.sms, case.profile
+    if case.workload.model.moe and profile.transfers and sms < profile.transfer_sms:
+        rule = (
+            f"profile {profile.name} measured dispatch and combine with {profile.transfer_sms} SMs, not fewer"
+        )
+        raise SpecError(case.workload.name, "communication.sms", sms, rule)
+    return sms
 
 
 def sharded_layers(case: Case, job: Job) -> list[tuple[int, str, StageParameters]]:

@@ -34,6 +34,18 @@ Schedule = Annotated[
         "--schedule", help="1f1b, interleaved, zb1p, dualpipe, dualpipe_v. [default: the workload's]"
     ),
 ]
+Placement = Annotated[
+    str | None,
+    typer.Option(
+        "--placement",
+        metavar="POLICY|CSV",
+        help="Ranks to GPUs: contiguous, spread, random (whole hosts), or a CSV of rank,host,gpu.",
+    ),
+]
+GpuHour = Annotated[
+    float | None,
+    typer.Option("--gpu-hour-usd", help="Rent of a GPU, $ an hour. [default: the price book's]"),
+]
 Scaling = Annotated[
     str,
     typer.Option(
@@ -63,11 +75,13 @@ def case_from(
     routing: str | None,
     schedule: str | None,
     sets: list[str] | None,
+    placement: str | None = None,
+    gpu_hour_usd: float | None = None,
 ) -> Case:
     """The specs that the options name; an option and a --set of the same key are a mistake."""
     from netsim.specs.case import make_case, parse_overrides
 
     return make_case(
         topology, workload, profile=profile, routing=routing, schedule=schedule,
-        overrides=parse_overrides(sets or []),
+        placement=placement, gpu_hour_usd=gpu_hour_usd, overrides=parse_overrides(sets or []),
     )  # fmt: skip

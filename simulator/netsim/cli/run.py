@@ -10,9 +10,11 @@ import typer
 
 from netsim.cli.options import (
     Force,
+    GpuHour,
     Gpus,
     Json,
     Output,
+    Placement,
     Profile,
     Quiet,
     Routing,
@@ -34,6 +36,8 @@ def run(
     routing: Routing = None,
     schedule: Schedule = None,
     scaling: Scaling = "weak",
+    placement: Placement = None,
+    gpu_hour_usd: GpuHour = None,
     seed: Seed = 0,
     sets: Sets = None,
     strict: Annotated[
@@ -62,7 +66,7 @@ def run(
         if given and output is None:
             raise NetsimError(f"{option}: is about a run directory; add -o DIR")
     refuse_idle(parse_overrides(sets or []), scaling)
-    case = case_from(topology, workload, profile, routing, schedule, sets)
+    case = case_from(topology, workload, profile, routing, schedule, sets, placement, gpu_hour_usd)
     if output is not None:
         rundir.prepare(output, force)
     began = time.perf_counter()

@@ -22,8 +22,8 @@ def print_summary(result: dict[str, Any]) -> None:
     )
     console.print(
         f"{step['tokens_per_day'] / 1e9:.1f} B tokens/day, {step['tflops_per_gpu_causal']:.0f} TFLOPS/GPU causal "
-        f"({step['mfu_causal']:.1%} MFU), {step['gpu_hours_per_trillion_tokens'] / 1e3:.0f} K GPU-hours a trillion "
-        f"tokens"
+        f"({step['mfu_causal']:.1%} MFU), {step['gpu_hours_per_trillion_tokens'] / 1e3:.0f} K GPU-hours "
+        f"({step['cost']['usd_per_trillion_tokens'] / 1e6:.2f} M$) a trillion tokens"
     )
     console.print(
         f"{work['parallelism']}, {work['schedule']}, {work['microbatches_per_pipeline']} micro-batches a pipeline; "
@@ -114,6 +114,11 @@ def _print_network(console: Console, result: dict[str, Any]) -> None:
         f"{fabric['planes']} plane{'s' if fabric['planes'] > 1 else ''} of {fabric['tiers']} tiers; "
         f"{cost['network_usd'] / 1e6:.2f} M$ ({cost['usd_per_endpoint'] / 1e3:.2f} k$ an endpoint, "
         f"{cost['price_book']} prices), {cost['power_kw']:.0f} kW"
+    )
+    placed = result["placement"]
+    console.print(
+        f"Placement: {placed['policy']}; {placed['spine_bytes'] / 1e12:.1f} TB a step climb from a switch to another, "
+        f"{placed['spine_share']:.0%} of what NICs send"
     )
     shown = ", ".join(
         f"{name.replace('_', ' ')} {value:.2f}" for name, value in latency.items() if value is not None

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netsim.errors import NetsimError
+from netsim.errors import NetsimError, SpecError
 from netsim.specs.hardware import HardwareSpec
 from netsim.specs.profile import ProfileSpec
 
@@ -60,8 +60,20 @@ def measured_device(profile: ProfileSpec) -> Device:
     )
 
 
-def target_device(profile: ProfileSpec, hardware: HardwareSpec) -> Device:
-    """The GPU that is asked about: it gives the same share of its SMs to communication, at the same clocks."""
+def target_device(
+    profile: ProfileSpec, hardware: HardwareSpec, communication_sms: int | None = None
+) -> Device:
+    """The GPU that is asked about, at the same clocks.
+
+    communication_sms : SMs that matrix products leave to communication; None is the profile's share of the SMs
+
+    Raises SpecError when communication would leave none.
+    """
     gpu = hardware.gpu
     gemm_sms = max(1, round(gpu.sms * profile.gemm_sms / profile.sms))
+    if communication_sms is not None:
+        gemm_sms = gpu.sms - communication_sms
+        if gemm_sms < 1:
+            rule = f"must leave some of the {gpu.sms} SMs of {gpu.name} to compute"
+            raise SpecError("workload", "communication.sms", communication_sms, rule)
     return Device(gpu.sms, gemm_sms, gpu.bf16_peak, gpu.fp8_peak, gpu.hbm_rate, profile.peak_clock)

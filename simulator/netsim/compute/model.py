@@ -54,11 +54,13 @@ class ComputeModel:
     """Answers for one profile on one GPU. Overlapped context: `beside_transfer=True`.
 
     clock_hz : SM clock to answer for; None is the clock that each class was measured at
+    communication_sms : SMs that matrix products leave to communication kernels; None is as measured
     """
 
     profile: ProfileSpec
     hardware: HardwareSpec
     clock_hz: float | None = None
+    communication_sms: int | None = None
 
     @cached_property
     def _rows(self) -> dict[str, OperatorRow]:
@@ -77,7 +79,7 @@ class ComputeModel:
 
     @cached_property
     def _target(self) -> Device:
-        return target_device(self.profile, self.hardware)
+        return target_device(self.profile, self.hardware, self.communication_sms)
 
     @property
     def _elsewhere(self) -> bool:
@@ -162,6 +164,9 @@ class ComputeModel:
     def _why(self, op: Operator) -> str:
         if self.clock_hz is not None:
             return f"measured at another SM clock than {self.clock_hz / 1e9:g} GHz"
+        if self._measured == replace(self._target, gemm_sms=self._measured.gemm_sms):
+            measured, asked = self._measured.gemm_sms, self._target.gemm_sms
+            return f"measured with products on {measured} SMs, asked for {asked} (communication.sms)"
         if self._elsewhere:
             return f"measured on {self.profile.device}, asked for {self.hardware.gpu.name}"
         return f"outside what was measured of class {op.kind}"

@@ -1,7 +1,8 @@
 """Where the bubble comes from: the same step with one cause after the other taken away.
 
 1. pipeline sends cost nothing: what is gone was waiting for activations and gradients to cross the fabric;
-2. expert exchanges cost nothing either: exposed exchanges of lone chunks, which stretch the fill and the drain;
+2. exchanges of experts, tensor and context parallelism, and gathered parameters cost nothing either: exposed exchanges
+   of lone chunks, which stretch the fill and the drain;
 3. every stage is like the middle one: uneven stages, those of the embedding, the dense layers and the heads;
 4. what is left is the schedule's own.
 
@@ -21,7 +22,7 @@ from netsim.specs.case import Case
 from netsim.specs.workload import VariationSpec
 from netsim.topologies import build
 from netsim.workloads.plan import Plan
-from netsim.workloads.tasks import EXPERT_TRANSFERS, SENDS
+from netsim.workloads.tasks import EXCHANGES, SENDS
 
 
 def without_variation(case: Case) -> Case:
@@ -39,7 +40,7 @@ def bubble_by_cause(case: Case, plan: Plan, seed: int = 0) -> dict[str, float]:
         return phases(simulate_job(of, topology, which, seed=seed, **more)).mean_s["bubble"]
 
     alike = without_variation(case)
-    network = frozenset(SENDS + EXPERT_TRANSFERS)
+    network = frozenset((*SENDS, *EXCHANGES, "parameter_gather"))
     whole, no_sends = bubble(job, alike), bubble(job, alike, free=frozenset(SENDS))
     no_network, schedule_only = bubble(job, alike, free=network), bubble(even, alike, free=network)
     skew = {} if alike == case else {"skew": bubble(job, case) - whole}

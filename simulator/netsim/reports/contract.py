@@ -10,7 +10,7 @@ from typing import Any
 import netsim
 from netsim.reports.cost import network_cost
 from netsim.reports.skew import skew
-from netsim.result import Phases, collective_statistics, phases, step_time_s
+from netsim.result import Phases, collective_statistics, nic_bytes, phases, spine_bytes, step_time_s
 from netsim.simulate import Step
 from netsim.topologies import latency_us, summary
 from netsim.workloads.model import flops_per_token
@@ -30,6 +30,7 @@ def contract(step: Step) -> dict[str, Any]:
         "workload": _workload(step),
         "step": _step(step, phases(step)),
         "collectives": _collectives(step),
+        "placement": _placement(step),
         "latency_us": latency_us(step.topology),
         "cost": cost,
         "memory": _memory(step),
@@ -48,6 +49,9 @@ def _workload(step: Step) -> dict[str, Any]:
         "pipeline_ranks": plan.pipeline,
         "stages": len(step.stages),
         "expert_parallel": plan.expert,
+        "tensor_parallel": plan.tensor,
+        "context_parallel": plan.context,
+        "zero_stage": plan.zero,
         "data_parallel": plan.data,
         "schedule": step.case.workload.schedule.name,
         "microbatches_per_pipeline": plan.microbatches,
@@ -77,10 +81,37 @@ def _step(step: Step, found: Phases) -> dict[str, Any]:
         **{f"mfu_{name}": rate / peak for name, rate in rates.items()},
         "gpu_hours_per_trillion_tokens": plan.gpus * 1e12 / tokens_per_s / 3600.0,
         "days_per_trillion_tokens": 1e12 / tokens_per_s / _DAY_S,
+        "cost": _training_cost(step, seconds),
         "phases_s": found.mean_s,
         "phases_range_s": {phase: list(pair) for phase, pair in found.range_s.items()},
         "exposed_comm_s": found.exposed_s,
         "hidden_comm_fraction": found.hidden_fraction,
+    }
+
+
+def _training_cost(step: Step, seconds: float) -> dict[str, Any]:
+    """What the GPUs cost meanwhile, at a rent an hour."""
+    rent = step.case.prices.gpu_hour
+    usd = step.plan.gpus * seconds / 3600.0 * rent.price
+    return {
+        "usd_per_step": usd,
+        "usd_per_trillion_tokens": usd * 1e12 / step.plan.tokens_per_step,
+        "gpu_hour_usd": rent.price,
+        "date": rent.date,
+        "source": rent.source,
+    }
+
+
+def _placement(step: Step) -> dict[str, Any]:
+    """Where ranks are, and what of their traffic climbs from a first switch to another."""
+    spine, sent = spine_bytes(step), nic_bytes(step)
+    return {
+        "policy": step.case.workload.placement.policy,
+        "ranks_per_stage_group": step.plan.group,
+        "hosts_per_stage_group": -(-step.plan.group // step.case.hardware.gpus_per_host),
+        "nic_bytes": sent,
+        "spine_bytes": spine,
+        "spine_share": spine / sent if sent else 0.0,
     }
 
 
@@ -125,6 +156,12 @@ def warnings(step: Step) -> list[str]:
         found.append(
             f"does not fit: rank {worst.rank} needs {worst.total / 1e9:.1f} GB of {capacity / 1e9:.0f} GB, most of it "
             f"{worst.largest} ({worst.parts[worst.largest] / 1e9:.1f} GB)"
+        )
+    sms, measured = step.case.workload.communication.sms, step.case.profile.transfer_sms
+    if step.case.workload.model.moe and step.case.profile.transfers and sms > measured:
+        found.append(
+            f"communication.sms = {sms}: matrix products give them up, but dispatch and combine stay as profile "
+            f"{step.case.profile.name} measured them with {measured}"
         )
     line, kernels = step.case.hardware.nic.line_rate, step.case.profile.transfers
     fastest = max((kernel.alone for kernel in kernels.values()), default=float("inf"))

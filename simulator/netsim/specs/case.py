@@ -33,6 +33,16 @@ SECTIONS: dict[str, type[BaseModel]] = {
 
 #: specs whose keys `--set` finds without their name
 _BARE = ("topology", "workload", "hardware")
+#: policies of `--placement` that need no file
+POLICIES = ("contiguous", "spread", "random")
+#: keys that an option stands for
+_OPTIONS = {
+    "topology.routing": "--routing",
+    "workload.schedule.name": "--schedule",
+    "workload.placement.policy": "--placement",
+    "workload.placement.file": "--placement",
+    "prices.gpu_hour.price": "--gpu-hour-usd",
+}
 
 
 @dataclass(frozen=True)
@@ -64,16 +74,20 @@ def make_case(
     prices: str = "published",
     routing: str | None = None,
     schedule: str | None = None,
+    placement: str | None = None,
+    gpu_hour_usd: float | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Case:
     """Find, override and check the specs. `hardware` and `profile` default to what the workload names.
 
-    `routing` and `schedule` are the two overrides that have an option of their own.
+    `routing`, `schedule`, `placement` (a policy, or a CSV of rank,host,gpu) and `gpu_hour_usd` are overrides that have
+    an option of their own.
 
     Raises NetsimError (SpecError) for an unknown name, key or value, and for one that is given twice.
     """
     given = with_option(overrides or {}, "topology.routing", routing)
-    by_section = sort_overrides(with_option(given, "workload.schedule.name", schedule))
+    given = with_option(given, "workload.schedule.name", schedule)
+    by_section = sort_overrides(_with_price(_with_placement(given, placement), gpu_hour_usd))
     job = load(WorkloadSpec, "workload", workload, by_section["workload"])
     return Case(
         topology=load(TopologySpec, "topology", topology, by_section["topology"]),
@@ -94,9 +108,29 @@ def with_option(overrides: Mapping[str, Any], key: str, value: str | None) -> di
         return dict(overrides)
     clash = {key, key.partition(".")[2]} & overrides.keys()
     if clash:
-        option = "--schedule" if "schedule" in key else "--routing"
-        raise NetsimError(f"{option} {value}: also given by --set {clash.pop()}")
+        raise NetsimError(f"{_OPTIONS[key]} {value}: also given by --set {clash.pop()}")
     return {**overrides, key: value}
+
+
+def _with_placement(overrides: dict[str, Any], placement: str | None) -> dict[str, Any]:
+    if placement is None:
+        return overrides
+    if placement.endswith(".csv"):
+        overrides = with_option(overrides, "workload.placement.file", placement)
+        return with_option(overrides, "workload.placement.policy", "file")
+    if placement not in POLICIES:
+        hint = did_you_mean(placement, POLICIES)
+        raise NetsimError(f"--placement {placement}: must be a policy or a CSV of rank,host,gpu: {hint}")
+    return with_option(overrides, "workload.placement.policy", placement)
+
+
+def _with_price(overrides: dict[str, Any], gpu_hour_usd: float | None) -> dict[str, Any]:
+    if gpu_hour_usd is None:
+        return overrides
+    if not 0.0 <= gpu_hour_usd < float("inf"):
+        raise NetsimError(f"--gpu-hour-usd {gpu_hour_usd}: must be at least 0, and finite")
+    overrides = with_option(overrides, "prices.gpu_hour.price", f"{gpu_hour_usd!r} USD")
+    return {"prices.gpu_hour.date": "", "prices.gpu_hour.source": "--gpu-hour-usd", **overrides}
 
 
 def parse_overrides(items: Sequence[str]) -> dict[str, Any]:

@@ -92,6 +92,19 @@ class RunningSpec(Strict):
     """Who says so."""
 
 
+class GpuHourSpec(Strict):
+    """What an hour of a GPU costs to rent, host and network included; for the cost of training."""
+
+    price: Dollars = 2.0
+    """Rent of a GPU for an hour."""
+    date: str = "2024-12-27"
+    """Day of the price."""
+    source: str = (
+        "DeepSeek-V3 technical report, arXiv 2412.19437, table 1: an H800 assumed to rent at 2 $ an hour"
+    )
+    """Who says so."""
+
+
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
@@ -117,6 +130,8 @@ class PriceBook(Preset):
     """Transceivers by name."""
     running: RunningSpec = RunningSpec()
     """What running costs."""
+    gpu_hour: GpuHourSpec = GpuHourSpec()
+    """What an hour of a GPU costs."""
 
     @model_validator(mode="after")
     def _classes(self) -> PriceBook:

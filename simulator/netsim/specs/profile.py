@@ -192,8 +192,9 @@ class ProfileSpec(Preset):
 
     `sms` and the peaks are those of the measured GPU, and say what the efficiencies are fractions of; the
     peaks hold at `peak_clock`. `clock` says in words under which clock protocol it was measured.
-    `gemm_sms` : SMs that GEMM kernels launch on; `transport_share` : share of overlapped compute time with
-    a transfer resident; `gap` : idle time between two kernels of a stream.
+    `gemm_sms` : SMs that GEMM kernels launch on; `transfer_sms` : SMs that `transfers` were measured with;
+    `transport_share` : share of overlapped compute time with a transfer resident; `gap` : idle time between
+    two kernels of a stream.
     """
 
     device: str
@@ -216,6 +217,8 @@ class ProfileSpec(Preset):
     """Share of overlapped compute time with a transfer resident."""
     gap: Seconds
     """Idle time between two kernels of a stream."""
+    transfer_sms: Count = 20
+    """SMs that the transfers were measured with."""
     transfers: Mapping[str, TransferKernel]
     """Kernels of dispatch and combine, by name."""
     classes: Mapping[str, ClassModel]

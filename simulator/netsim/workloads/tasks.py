@@ -20,6 +20,10 @@ ZeRO stage 2 and 3 reduce a layer's gradients after each of its weight gradients
 accumulator to wait in. Stage 3 gathers a layer's parameters before its forward and again before its backward, one
 layer ahead of the compute (Zhao et al. 2023, PyTorch FSDP, arXiv 2304.11277).
 
+Compute runs at its overlapped speed in overlapped chunks that exchange anything, and at its lone speed elsewhere: there
+the only transfers beside compute are those of gradients and parameters, and of tensor parallelism beside a weight
+gradient, whose kernels no table has timed together.
+
 Left out: host synchronisations inside a chunk, sends that overtake each other, and the sums of the vocabulary-parallel
 cross-entropy (two values a token).
 
