@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from netsim.compute import ComputeModel
 from netsim.compute.roofline import floor_s, measured_device
-from netsim.errors import NetsimError
+from netsim.errors import DomainError, NetsimError, SpecError
 from netsim.specs import HardwareSpec, ModelSpec, WorkloadSpec, load
 from netsim.specs.profile import KINDS as KERNEL_KINDS
 from netsim.specs.profile import ProfileSpec
@@ -442,3 +442,13 @@ def test_transfers_against_the_evidence() -> None:
         for step in PROFILE.transfers[kind].prework:
             if step.role:
                 assert step.overlapped * 1e6 == pytest.approx(float(by_role[step.role]["mean_us"]), rel=0.001)
+
+
+def test_products_asked_for_other_sms_say_which() -> None:
+    fewer = ComputeModel(PROFILE, HARDWARE, communication_sms=52)
+    product = kernels.gemm_fp8("q_a_proj_fwd", 4096, 1536, 7168)
+    assert fewer.operator_time(product, False).seconds > MODEL.operator_time(product, False).seconds
+    with pytest.raises(DomainError, match=r"products on 112 SMs, asked for 80 \(communication\.sms\)"):
+        fewer.require_known([product])
+    with pytest.raises(SpecError, match="must leave some of the 132 SMs"):
+        ComputeModel(PROFILE, HARDWARE, communication_sms=132).operator_time(product, False)

@@ -164,7 +164,8 @@ class ComputeModel:
     def _why(self, op: Operator) -> str:
         if self.clock_hz is not None:
             return f"measured at another SM clock than {self.clock_hz / 1e9:g} GHz"
-        if self._measured == replace(self._target, gemm_sms=self._measured.gemm_sms):
+        same = replace(self._target, gemm_sms=self._measured.gemm_sms)
+        if self._elsewhere and self._measured == same:
             measured, asked = self._measured.gemm_sms, self._target.gemm_sms
             return f"measured with products on {measured} SMs, asked for {asked} (communication.sms)"
         if self._elsewhere:
