@@ -83,7 +83,7 @@ def write_files(folder: Path, texts: Mapping[str, str]) -> list[Path]:
     Raises NetsimError when a file cannot be written.
     """
     return [
-        _write(folder / name, lambda p, text=text: p.write_text(text, "utf-8"))  # type: ignore[misc]
+        write_whole(folder / name, lambda p, text=text: p.write_text(text, "utf-8"))  # type: ignore[misc]
         for name, text in texts.items()
     ]
 
