@@ -157,7 +157,10 @@ def simulate_job(
         placement, hardware.gpus_per_host, routing if workload.model.moe else None, held, graph.holders, graph.routes,
         GroupShape(plan.expert, plan.tensor, plan.context), sharded_layers(case, job),
     )  # fmt: skip
-    capacity = degraded_capacity(topology, degraded or {})
+    slowdown = workload.communication.slowdown
+    if strikes and slowdown != 1.0:
+        raise NetsimError("communication.slowdown is not modelled together with faults")
+    capacity = degraded_capacity(topology, degraded or {}) / slowdown
     variation = _variation(case, job, seed)
     mode, slow = (
         case.topology.routing,
@@ -294,7 +297,7 @@ class Timing:
         if work.name in EXPERT_TRANSFERS:
             precision = spec.dispatch if "dispatch" in work.name else spec.combine
             size = tokens * token_bytes(work.name, model.hidden, model.experts.top_k, precision)
-            rate = self.model.transfer_rate(work.name, work.overlapped)
+            rate = self.model.transfer_rate(work.name, work.overlapped) / spec.slowdown
             return TransferCost(size, rate, self.model.transfer_setup_s(work.name, work.overlapped))
         if work.name in SENDS:
             return TransferCost(tokens * model.hidden * value_bytes(spec.pipeline), np.inf, 0.0)

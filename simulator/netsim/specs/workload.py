@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from netsim.specs.base import Preset, Strict
 from netsim.specs.model import AttentionSpec, Count, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
@@ -74,6 +74,10 @@ class BatchSpec(Strict):
     """Sequences of a micro-batch."""
 
 
+def _as_float(value: object) -> object:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class CommunicationSpec(Strict):
     """What travels, in which precision, and how many SMs move it."""
 
@@ -89,6 +93,8 @@ class CommunicationSpec(Strict):
     """Precision of the gradients that are reduced and kept."""
     parameter: Precision
     """Precision of the parameters that are gathered."""
+    slowdown: Annotated[float, Field(gt=0.0, le=1e6), BeforeValidator(_as_float)] = 1.0
+    """A what-if: every link and every transfer kernel moves bytes this many times slower; set-up times stay."""
 
 
 class ComputeSpec(Strict):
