@@ -60,6 +60,27 @@ def find(kind: str, name: str) -> Path:
     return path
 
 
+def find_study(name: str) -> Path:
+    """The TOML of a study: a path, or the name of one that ships (`reports/studies/NAME/study.toml`).
+
+    Raises NetsimError when there is no such study, naming the nearest.
+    """
+    if name.endswith(".toml") or "/" in name:
+        path = Path(name).expanduser()
+        if not _is_file(path):
+            raise NetsimError(f"{name}: no such study file")
+        return path
+    path = root() / "reports/studies" / name / "study.toml"
+    if not _is_file(path):
+        raise NetsimError(f"no study {name!r}: {did_you_mean(name, study_names())}")
+    return path
+
+
+def study_names() -> list[str]:
+    """The studies that ship, sorted."""
+    return sorted(path.parent.name for path in (root() / "reports/studies").glob("*/study.toml"))
+
+
 def _is_file(path: Path) -> bool:
     """Whether there is such a file; a name that no file can have is none."""
     try:

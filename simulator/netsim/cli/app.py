@@ -18,13 +18,14 @@ from netsim.cli.measure import measure
 from netsim.cli.run import run
 from netsim.cli.schema import schema
 from netsim.cli.share import share
+from netsim.cli.sweep import sweep
 from netsim.cli.topology import topology
 from netsim.cli.validate import validate
 from netsim.cli.workload import workload
 from netsim.errors import NetsimError
 
 #: in the order in which --help lists them; what a command needs it imports when it runs
-COMMANDS = (run, compare, goodput, share, collective, topology, workload, validate, calibrate, measure, schema)
+COMMANDS = (run, compare, sweep, compare, goodput, share, collective, topology, workload, validate, calibrate, measure, schema)
 
 app = typer.Typer(
     name="netsim",

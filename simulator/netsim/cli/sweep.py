@@ -1,0 +1,219 @@
+"""`netsim sweep`: a study of many runs, as one table and its pictures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from netsim.cli.options import Json, Quiet, Sets
+
+if TYPE_CHECKING:
+    from netsim.studies.spec import StudySpec
+    from netsim.studies.sweep import Outcome
+    from netsim.studies.workers import Workers
+
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=1024, help="Worker processes on this machine.")]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", help="Compute on a Dask cluster: tcp://host:port of its scheduler.")
+]
+Timeout = Annotated[
+    float, typer.Option("--scheduler-timeout", min=0.1, help="Seconds in which a scheduler must answer.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Run a study of more than 100,000 points.")]
+Vary = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vary",
+        metavar="KEY=A,B,C",
+        help="Values of a spec key or of topology, workload, hardware, profile, prices, gpus, scaling, seed. Repeatable.",
+    ),
+]
+
+
+def sweep(
+    study: Annotated[
+        str | None, typer.Argument(help="A TOML file, a study that ships, or `list`. [default: only --vary]")
+    ] = None,
+    vary: Vary = None,
+    topology: Annotated[str | None, typer.Option("--topology", "-t", help="Fabric of every point.")] = None,
+    gpus: Annotated[int | None, typer.Option("--gpus", "-n", help="GPUs of every point.")] = None,
+    workload: Annotated[str | None, typer.Option("--workload", "-w", help="Job of every point.")] = None,
+    sets: Sets = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of the study; a point's own is its child.")
+    ] = None,
+    jobs: Jobs = 1,
+    scheduler: Scheduler = None,
+    scheduler_timeout: Timeout = 10.0,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the study. [default: runs/NAME]")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Forget the points that the folder holds.")] = False,
+    yes: Yes = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Run a study: every combination of what varies, as one table with pictures.
+
+    Finished points are on disk at once: run the same command again after an interrupt, and only the rest is computed.
+    A combination that cannot be built is a row that says why. Exit status 1 when a point failed.
+    """
+    if study == "list":
+        _list(json)
+        return 0
+    from netsim.cli.study_progress import study_progress
+    from netsim.errors import NetsimError
+    from netsim.studies.spec import check_size, count_points
+    from netsim.studies.sweep import sweep as run
+
+    options = {"topology": topology, "gpus": gpus, "workload": workload}
+    spec = study_from(study, vary, {k: v for k, v in options.items() if v is not None}, sets, seed)
+    check_size(count_points(spec), yes)
+    workers = workers_from(jobs, scheduler, scheduler_timeout)
+    folder = output or Path("runs") / spec.name
+    with study_progress(count_points(spec), quiet) as report:
+        outcome = run(spec, folder, workers, fresh=force, report=report)
+    files = _write_extras(folder, outcome)
+    if not quiet:
+        _say_where(folder, outcome, files)
+    if json:
+        sys.stdout.write((folder / "table.json").read_text("utf-8"))
+    elif not quiet:
+        _print(outcome)
+    if not outcome.ok and not outcome.count("failed"):
+        raise NetsimError(f"no point of the study can be built; the first: {outcome.records[0]['reason']}")
+    if outcome.count("failed"):
+        print(f"netsim: {_failed(outcome)}", file=sys.stderr)
+    return int(outcome.count("failed") > 0)
+
+
+def study_from(
+    study: str | None, vary: list[str] | None, base: dict[str, Any], sets: list[str] | None, seed: int | None
+) -> StudySpec:
+    """The study that the file and the options make together: options go before the file.
+
+    Raises NetsimError.
+    """
+    from netsim.specs.case import parse_overrides
+    from netsim.studies.spec import StudySpec, check, find_study, load_study, parse_vary
+
+    place, spec = "the command line", StudySpec()
+    if study is not None:
+        path = find_study(study)
+        place, spec = f"{path.name} with options", load_study(path)
+    more = base | parse_overrides(sets or [])
+    varied = parse_vary(vary or [])
+    if not more and not varied and seed is None and study is not None:
+        return spec
+    changed = {
+        "base": {key: value for key, value in spec.base.items() if key not in varied} | more,
+        "vary": dict(spec.vary) | varied,
+        "seed": spec.seed if seed is None else seed,
+    }
+    spec = spec.model_copy(update=changed)
+    check(spec, place)
+    return spec
+
+
+def workers_from(jobs: int, scheduler: str | None, timeout_s: float) -> Workers:
+    """Who computes; Raises NetsimError when the options contradict each other."""
+    from netsim.errors import NetsimError
+    from netsim.studies.workers import Workers
+
+    if scheduler is not None and jobs != 1:
+        raise NetsimError(f"--jobs {jobs}: has no effect with --scheduler, whose workers are used")
+    if scheduler is None and timeout_s != 10.0:
+        raise NetsimError("--scheduler-timeout: is about a --scheduler")
+    return Workers(jobs, scheduler, timeout_s)
+
+
+def _list(json: bool) -> None:
+    import json as jsonlib
+
+    from netsim.catalog import study_names
+    from netsim.cli.rows import print_rows
+    from netsim.studies.spec import count_points, find_study, load_study
+
+    specs = [load_study(find_study(name)) for name in study_names()]
+    rows = [{"name": s.name, "points": count_points(s), "description": s.description} for s in specs]
+    if json:
+        print(jsonlib.dumps(rows, indent=1))
+        return
+    print_rows([("study", "", "points"), *((r["name"], r["description"], f"{r['points']}") for r in rows)], left=2)
+
+
+def _write_extras(folder: Path, outcome: Outcome) -> list[Path]:
+    """The study as it was run, its pictures and its findings."""
+    import tomli_w
+
+    from netsim.reports.plots import save_png, svg
+    from netsim.studies.findings import findings
+    from netsim.studies.plots import pictures
+    from netsim.studies.table import write_whole
+
+    study = tomli_w.dumps(outcome.spec.model_dump(mode="json", exclude_none=True))
+    written = [write_whole(folder / "study.toml", lambda path: path.write_text(study, "utf-8"))]
+    marks = len(outcome.records)
+    for name, figure in pictures(outcome.spec, outcome.records).items():
+        # thousands of marks make an SVG that no browser likes
+        if marks > 1000:
+            written.append(write_whole(folder / f"{name}.png", lambda path, f=figure: _png(f, path, save_png)))
+        else:
+            written.append(write_whole(folder / f"{name}.svg", lambda path, f=figure: path.write_text(svg(f), "utf-8")))
+    text = f"# {outcome.spec.name}\n\n{outcome.spec.description}\n\n" if outcome.spec.description else ""
+    text = (text or f"# {outcome.spec.name}\n\n") + "".join(f"* {line}\n" for line in findings(outcome))
+    written.append(write_whole(folder / "findings.md", lambda path: path.write_text(text, "utf-8")))
+    return written
+
+
+def _png(figure: Any, path: Path, save: Any) -> None:
+    import io
+
+    picture = io.BytesIO()
+    save(figure, picture)
+    path.write_bytes(picture.getvalue())
+
+
+def _say_where(folder: Path, outcome: Outcome, files: list[Path]) -> None:
+    names = ["table.parquet", "table.csv", "table.json", *(file.name for file in files)]
+    print(f"{outcome.computed} points computed, {outcome.reused} were there already", file=sys.stderr)
+    print(f"wrote {', '.join(names)} to {folder}", file=sys.stderr)
+
+
+def _print(outcome: Outcome, most: int = 40) -> None:
+    from netsim.cli.rows import print_rows
+    from netsim.studies.axes import label
+    from netsim.studies.findings import findings, varied_keys
+
+    keys = varied_keys(outcome)
+    head = (*keys, "step s", "network M$", "power kW", "GPU memory", "")
+    rows = [head]
+    for record in outcome.records[:most]:
+        settings = [label(record[key]) if key in record else "" for key in keys]
+        if record["status"] == "ok":
+            fits = f"{record['memory_gb']:.1f} GB" + ("" if record["memory_fits"] else " (does not fit)")
+            found = [f"{record['step_time_s']:.3f}", f"{record['network_usd'] / 1e6:.2f}", f"{record['power_kw']:.0f}"]
+            rows.append((*settings, *found, fits, ""))
+        else:
+            rows.append((*settings, "", "", "", "", f"{record['status']}: {record['reason']}"))
+    _flush_reasons(rows)
+    print_rows([row[:-1] for row in rows] if not any(row[-1] for row in rows) else rows, left=len(keys))
+    if len(outcome.records) > most:
+        print(f"... and {len(outcome.records) - most} more points in table.csv")
+    print()
+    for line in findings(outcome):
+        print(line)
+
+
+def _flush_reasons(rows: list[tuple[str, ...]]) -> None:
+    """Reasons start below each other."""
+    widest = max(len(row[-1]) for row in rows)
+    rows[:] = [(*row[:-1], row[-1].ljust(widest)) for row in rows]
+
+
+def _failed(outcome: Outcome) -> str:
+    first = next(record for record in outcome.records if record["status"] == "failed")
+    return f"{outcome.count('failed')} points failed, the first: {first['reason']}; run again to try them again"

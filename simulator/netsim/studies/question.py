@@ -1,0 +1,143 @@
+"""One point of a study: what is asked of the simulator, as plain values that travel to any worker.
+
+A point is known by a fingerprint of everything its answer depends on: its settings, its seed, the bytes of every preset
+that it names, and the version of netsim. So a store can be trusted across runs, and a worker that sees other files is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import netsim
+from netsim import catalog
+from netsim.errors import NetsimError, SpecError, did_you_mean
+from netsim.specs.base import read_toml
+from netsim.specs.case import Case, make_case, sort_overrides
+
+#: settings that are options of `netsim run` and not keys of a spec; those that name a file, and their kind of preset
+OPTIONS = ("topology", "workload", "hardware", "profile", "prices", "gpus", "scaling", "seed")
+PRESETS = ("topology", "workload", "hardware", "profile", "prices")
+#: short words for spec keys, as the options of `netsim run` have them
+ALIASES = {"routing": "topology.routing", "schedule": "workload.schedule.name"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One run: presets by name or path, the size, the seed, and overrides as `--set` takes them."""
+
+    topology: str = "mpft"
+    workload: str = "deepseek-v3"
+    hardware: str | None = None
+    profile: str | None = None
+    prices: str = "published"
+    gpus: int = 2048
+    scaling: str = "weak"
+    seed: int = 0
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_values(self) -> dict[str, Any]:
+        """Plain values, for JSON and for another process."""
+        return asdict(self)
+
+    @cached_property
+    def id(self) -> str:
+        """The fingerprint, 20 hexadecimal digits."""
+        told = [netsim.__version__, self.as_values(), self._digests()]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:20]
+
+    def _digests(self) -> dict[str, str]:
+        """Of every file that the answer depends on; a missing one is found out when the case is made."""
+        digests = {}
+        named: dict[str, Any] = {kind: getattr(self, kind) for kind in PRESETS}
+        if named["hardware"] is None or named["profile"] is None:
+            try:
+                job = read_toml(catalog.find("workload", self.workload))
+                named["hardware"] = named["hardware"] or job.get("hardware")
+                named["profile"] = named["profile"] or job.get("profile")
+            except NetsimError:
+                pass
+        for kind, name in named.items():
+            if isinstance(name, str):
+                digests[kind] = _digest(kind, name)
+        return digests
+
+    def case(self) -> Case:
+        """The checked specs; Raises NetsimError."""
+        return make_case(
+            self.topology, self.workload, hardware=self.hardware, profile=self.profile, prices=self.prices,
+            overrides={ALIASES.get(key, key): value for key, value in self.overrides.items()},
+        )  # fmt: skip
+
+
+def _digest(kind: str, name: str) -> str:
+    try:
+        return hashlib.sha256(catalog.find(kind, name).read_bytes()).hexdigest()
+    except (NetsimError, OSError):
+        return "missing"
+
+
+def make_question(settings: Mapping[str, Any]) -> Question:
+    """A question from settings by key: options of `netsim run`, and keys of a spec.
+
+    Raises SpecError for an option whose value is of the wrong kind.
+    """
+    options = {key: value for key, value in settings.items() if key in OPTIONS}
+    for key, value in options.items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if key in ("gpus", "seed"):
+            if not whole or value < (0 if key == "seed" else 1):
+                raise SpecError("study", key, value, "must be a whole number, and positive")
+        elif not isinstance(value, str):
+            raise SpecError("study", key, value, "must be a name or a path")
+    if options.get("scaling", "weak") not in ("weak", "strong"):
+        raise SpecError("study", "scaling", options["scaling"], "must be weak or strong")
+    overrides = {key: value for key, value in settings.items() if key not in OPTIONS}
+    return Question(**options, overrides=overrides)
+
+
+def check_keys(settings: Mapping[str, Any], place: str) -> None:
+    """Refuse a key that no spec knows, or that is given twice under two names.
+
+    Raises NetsimError naming the file and the nearest key.
+    """
+    for key in settings:
+        if key not in OPTIONS and "." not in key:
+            near = did_you_mean(key, (*OPTIONS, *ALIASES))
+            if near.startswith("did") and not _known(key):
+                raise NetsimError(f"{place}: {key}: unknown key: {near}")
+    keys: dict[str, Any] = {}
+    for key in settings:
+        if key in OPTIONS:
+            continue
+        real = ALIASES.get(key, key)
+        if real in keys:
+            raise NetsimError(f"{place}: {key}: given twice, also as {real}")
+        keys[real] = None
+    try:
+        sort_overrides(keys)
+    except NetsimError as error:
+        raise NetsimError(f"{place}: {str(error).removeprefix('--set ')}") from None
+
+
+def _known(key: str) -> bool:
+    try:
+        sort_overrides({ALIASES.get(key, key): None})
+    except NetsimError as error:
+        return "known to several" in str(error)
+    return True
+
+
+def check_presets(values: Mapping[str, list[Any]], place: str) -> None:
+    """Refuse the name of a preset or file that does not exist; `values` : those a setting takes, by key."""
+    for kind in PRESETS:
+        for name in values.get(kind, ()):
+            if isinstance(name, str):
+                try:
+                    catalog.find(kind, name)
+                except NetsimError as error:
+                    raise NetsimError(f"{place}: {kind}: {error}") from None
