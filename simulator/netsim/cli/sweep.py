@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=1024, help="Worker processes on this machine.")]
 Scheduler = Annotated[
-    str | None, typer.Option("--scheduler", help="Compute on a Dask cluster: tcp://host:port of its scheduler.")
+    str | None,
+    typer.Option("--scheduler", help="Compute on a Dask cluster: tcp://host:port of its scheduler."),
 ]
 Timeout = Annotated[
     float, typer.Option("--scheduler-timeout", min=0.1, help="Seconds in which a scheduler must answer.")
@@ -28,7 +29,7 @@ Vary = Annotated[
     typer.Option(
         "--vary",
         metavar="KEY=A,B,C",
-        help="Values of a spec key or of topology, workload, hardware, profile, prices, gpus, scaling, seed. Repeatable.",
+        help="Values of a spec key, or of topology, workload, hardware, profile, prices, gpus, scaling, seed.",
     ),
 ]
 
@@ -142,7 +143,8 @@ def _list(json: bool) -> None:
     if json:
         print(jsonlib.dumps(rows, indent=1))
         return
-    print_rows([("study", "", "points"), *((r["name"], r["description"], f"{r['points']}") for r in rows)], left=2)
+    told = [(spec.name, spec.description, f"{count_points(spec)}") for spec in specs]
+    print_rows([("study", "", "points"), *told], left=2)
 
 
 def _write_extras(folder: Path, outcome: Outcome) -> list[Path]:
@@ -160,9 +162,13 @@ def _write_extras(folder: Path, outcome: Outcome) -> list[Path]:
     for name, figure in pictures(outcome.spec, outcome.records).items():
         # thousands of marks make an SVG that no browser likes
         if marks > 1000:
-            written.append(write_whole(folder / f"{name}.png", lambda path, f=figure: _png(f, path, save_png)))
+            written.append(
+                write_whole(folder / f"{name}.png", lambda path, f=figure: _png(f, path, save_png))
+            )
         else:
-            written.append(write_whole(folder / f"{name}.svg", lambda path, f=figure: path.write_text(svg(f), "utf-8")))
+            written.append(
+                write_whole(folder / f"{name}.svg", lambda path, f=figure: path.write_text(svg(f), "utf-8"))
+            )
     text = f"# {outcome.spec.name}\n\n{outcome.spec.description}\n\n" if outcome.spec.description else ""
     text = (text or f"# {outcome.spec.name}\n\n") + "".join(f"* {line}\n" for line in findings(outcome))
     written.append(write_whole(folder / "findings.md", lambda path: path.write_text(text, "utf-8")))
@@ -194,8 +200,12 @@ def _print(outcome: Outcome, most: int = 40) -> None:
     for record in outcome.records[:most]:
         settings = [label(record[key]) if key in record else "" for key in keys]
         if record["status"] == "ok":
-            fits = f"{record['memory_gb']:.1f} GB" + ("" if record["memory_fits"] else " (does not fit)")
-            found = [f"{record['step_time_s']:.3f}", f"{record['network_usd'] / 1e6:.2f}", f"{record['power_kw']:.0f}"]
+            fits = f"{record['memory_gb']:.1f} GB" + ("" if record["fits_memory"] else " (does not fit)")
+            found = [
+                f"{record['step_time_s']:.3f}",
+                f"{record['network_usd'] / 1e6:.2f}",
+                f"{record['power_kw']:.0f}",
+            ]
             rows.append((*settings, *found, fits, ""))
         else:
             rows.append((*settings, "", "", "", "", f"{record['status']}: {record['reason']}"))
@@ -216,4 +226,6 @@ def _flush_reasons(rows: list[tuple[str, ...]]) -> None:
 
 def _failed(outcome: Outcome) -> str:
     first = next(record for record in outcome.records if record["status"] == "failed")
-    return f"{outcome.count('failed')} points failed, the first: {first['reason']}; run again to try them again"
+    return (
+        f"{outcome.count('failed')} points failed, the first: {first['reason']}; run again to try them again"
+    )

@@ -1,4 +1,4 @@
-"""What-if studies: many questions to the simulator, on one machine or a cluster, as one table, pictures and a best design.
+"""What-if studies: many runs, on one machine or a cluster, as one table, pictures and a best design.
 
-    study.toml -> spec -> points (settings, seed, id) -> workers -> store (one line a finished point) -> table, plots
+study.toml -> spec -> points (settings, seed, id) -> workers -> store (one line a finished point) -> table, plots
 """

@@ -31,7 +31,9 @@ class Axis:
     def geometric(self) -> bool:
         """Whether the values are spread over a factor of eight or more, so that a logarithmic axis shows them."""
         numbers = self.numbers
-        return numbers is not None and min(numbers) > 0 and max(numbers) / min(numbers) >= 8 and len(numbers) > 2
+        return (
+            numbers is not None and min(numbers) > 0 and max(numbers) / min(numbers) >= 8 and len(numbers) > 2
+        )
 
     def place(self, value: Any) -> float:
         """Where a value stands: its number, or its rank among the labels."""
@@ -100,18 +102,21 @@ def main_effects(records: Records, axis: Axis, metric: str) -> tuple[float, floa
     return min(means), max(means)
 
 
-def pareto_front(records: Records, metrics: Sequence[str]) -> list[int]:
-    """Places of the records that no other beats in every metric at once; less is better; best first metric first.
+def pareto_front(records: Records, metrics: Sequence[str], tie: float = 0.0) -> list[int]:
+    """Places of the records that no other beats in every metric at once, the best in the first metric first.
 
-    Of records that are equal in every metric the first one is kept.
+    Less is better. Of records that tie, to within the share `tie` of each positive metric, the first one is kept.
 
     >>> pareto_front([{"a": 1, "b": 3}, {"a": 2, "b": 2}, {"a": 3, "b": 3}, {"a": 1, "b": 3}], ["a", "b"])
     [0, 1]
     """
-    table = np.column_stack([values(records, metric) for metric in metrics]) if len(records) else np.zeros((0, 1))
-    order = [int(n) for n in np.lexsort((np.arange(len(table)), *table.T[::-1])) if not np.isnan(table[n]).any()]
+    if not records:
+        return []
+    table = np.column_stack([values(records, metric) for metric in metrics])
+    order = np.lexsort((np.arange(len(table)), *table.T[::-1]))
     front: list[int] = []
-    for n in order:
-        if not any((table[kept] <= table[n]).all() for kept in front):
+    for n in order.tolist():
+        known = not np.isnan(table[n]).any()
+        if known and not any((table[kept] <= table[n] * (1 + tie)).all() for kept in front):
             front.append(n)
     return front

@@ -1,8 +1,9 @@
 """One point to one row: the record of `netsim run` as flat columns with units, or the reason why there is none.
 
 Dollars per trillion tokens = hours x (GPUs x price of a GPU-hour + network an hour), where the network an hour is its
-ownership (price, electricity, upkeep: `netsim.reports.fabrics.ownership`) spread over `years`. The price of a GPU-hour, 2 $ by default,
-is the rental price of the DeepSeek-V3 technical report, which covers a network too: the sum is high by that, differences between networks are not.
+ownership (price, electricity, upkeep: `netsim.reports.fabrics.ownership`) spread over `years`. The price of a
+GPU-hour, 2 $ by default, is the rental price of the DeepSeek-V3 technical report, which covers a network too: the sum
+is high by that, differences between networks are not.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from netsim.errors import NetsimError
 from netsim.studies.question import Question
 
 _HOURS_A_YEAR = 8766.0
+#: columns of a headline that a study has as settings
+_SETTINGS = ("topology", "gpus", "workload", "schedule")
 
 
-def evaluate(values: Mapping[str, Any], expected_id: str, gpu_usd_per_hour: float, years: float) -> dict[str, Any]:
+def evaluate(
+    values: Mapping[str, Any], expected_id: str, gpu_usd_per_hour: float, years: float
+) -> dict[str, Any]:
     """The row of one question. Never raises: a mistake makes an invalid row, a crash a failed one.
 
     `values` : a Question as plain values; `expected_id` : its fingerprint where it was asked.
@@ -43,17 +48,18 @@ def simulate_row(question: Question, gpu_usd_per_hour: float, years: float) -> d
     """
     from netsim.reports.contract import contract
     from netsim.simulate import simulate
+    from netsim.workloads.plan import refuse_idle
 
-    idle = "batch.sequences" if question.scaling == "weak" else "batch.microbatches"
-    if any(key.removeprefix("workload.") == idle for key in question.overrides):
-        raise NetsimError(f"{idle}: has no effect under {question.scaling} scaling")
+    refuse_idle(dict(question.overrides), question.scaling)
     case = question.case()
     step = simulate(case, question.gpus, scaling=question.scaling, seed=question.seed)  # type: ignore[arg-type]
     record = contract(step)
     return flat(record) | tokens_cost(record, case, gpu_usd_per_hour, years)
 
 
-def tokens_cost(record: Mapping[str, Any], case: Any, gpu_usd_per_hour: float, years: float) -> dict[str, float]:
+def tokens_cost(
+    record: Mapping[str, Any], case: Any, gpu_usd_per_hour: float, years: float
+) -> dict[str, float]:
     """What a trillion tokens cost, and the network's part of it."""
     gpus, hours = record["topology"]["gpus"], record["step"]["days_per_trillion_tokens"] * 24.0
     network = network_usd_per_hour(record["cost"], case.prices, years)
@@ -71,27 +77,15 @@ def network_usd_per_hour(cost: Mapping[str, Any], prices: Any, years: float) -> 
 
 
 def flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a record."""
-    topology, step, cost, memory = (record[key] for key in ("topology", "step", "cost", "memory"))
-    row: dict[str, Any] = {"step_time_s": step["time_s"]}
-    row |= {
-        key: step[key]
-        for key in (
-            "tokens_per_day", "mfu_causal", "tflops_per_gpu_causal", "gpu_hours_per_trillion_tokens",
-            "exposed_comm_s", "hidden_comm_fraction",
-        )
-    }  # fmt: skip
-    row |= {f"phase_{name}_s": seconds for name, seconds in step["phases_s"].items()}
-    row |= {
-        key: cost[key]
-        for key in (
-            "network_usd", "network_usd_low", "network_usd_high", "usd_per_gpu", "usd_per_endpoint", "switch_usd",
-            "cable_usd", "nic_usd", "power_kw",
-        )
-    }  # fmt: skip
-    row |= {key: topology[key] for key in ("endpoints", "planes", "tiers", "switches", "switch_links")}
-    row |= {f"latency_{key}_us": record["latency_us"][key] for key in ("same_leaf", "cross_leaf", "worst")}
-    row |= {"memory_gb": memory["total_gb"], "memory_fits": memory["fits"]}
+    """The columns of a record: the headline, then phases, parts, latency, and each kind of collective."""
+    from netsim.reports.headline import headline
+
+    row = {key: value for key, value in headline(dict(record)).items() if key not in _SETTINGS}
+    cost, fabric = record["cost"], record["topology"]
+    row |= {f"phase_{name}_s": seconds for name, seconds in record["step"]["phases_s"].items()}
+    row |= {f"{key}_usd": cost[f"{key}_usd"] for key in ("switch", "cable", "nic")}
+    row |= {key: cost[key] for key in ("network_usd_low", "network_usd_high", "usd_per_endpoint")}
+    row |= {key: fabric[key] for key in ("endpoints", "planes", "tiers")}
     for each in record["collectives"]:
         kind = each["kind"].replace(" ", "_")
         row |= {f"{kind}_ms": each["mean_ms"], f"{kind}_wire_GBps": each["wire_GBps"]}

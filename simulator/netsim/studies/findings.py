@@ -16,6 +16,7 @@ from netsim.studies.sweep import Outcome
 
 #: how much longer than the fastest a step may be and still count as fast
 NEAR = 0.01
+_MOVED = (("step_time_s", "step"), ("network_usd", "network cost"))
 
 
 def findings(outcome: Outcome) -> list[str]:
@@ -32,16 +33,16 @@ def findings(outcome: Outcome) -> list[str]:
     keys = varied_keys(outcome)
     axes = axes_of(ok, keys)
     if len(axes) > 1 and not outcome.spec.zip:
-        told += [_strongest(ok, axes, metric, name) for metric, name in (("step_time_s", "step"), ("network_usd", "network cost"))]
+        told += [_strongest(ok, axes, metric, name) for metric, name in _MOVED]
     best = cheapest_near_fastest(ok)
     settings = ", ".join(f"{key} {label(best[key])}" for key in keys if key in best)
     told.append(
         f"Cheapest within {NEAR:.0%} of the fastest step: {settings}: {best['step_time_s']:.3f} s, "
         f"{best['network_usd'] / 1e6:.2f} M$, {best['power_kw']:.0f} kW"
     )
-    misfits = sum(not record["memory_fits"] for record in ok)
+    misfits = sum(not record["fits_memory"] for record in ok)
     if misfits:
-        told.append(f"{misfits} of {len(ok)} points do not fit into GPU memory (column memory_fits)")
+        told.append(f"{misfits} of {len(ok)} points do not fit into GPU memory (column fits_memory)")
     return told
 
 
@@ -58,7 +59,9 @@ def cheapest_near_fastest(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _counts(outcome: Outcome) -> str:
-    parts = [f"{outcome.count(status)} {status}" for status in ("ok", "invalid", "failed") if outcome.count(status)]
+    parts = [
+        f"{outcome.count(status)} {status}" for status in ("ok", "invalid", "failed") if outcome.count(status)
+    ]
     return f"{len(outcome.records)} points: {', '.join(parts)}"
 
 

@@ -7,6 +7,7 @@ drawn, with power beside it. More axes than a picture can hold are averaged, and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ SHOWN = {
     "dispatch_ms": (1.0, "dispatch (ms)"),
 }
 _MOVES = 1e-6
+#: steps this near to each other are a tie on the front; designs that a picture names
+_TIE, _TOLD = 1e-3, 12
 
 
 def pictures(spec: StudySpec, records: Records) -> dict[str, Any]:
@@ -37,7 +40,9 @@ def pictures(spec: StudySpec, records: Records) -> dict[str, Any]:
     axes = axes_of(ok, keys)
     if len(ok) < 2 or not axes:
         return {}
-    metrics = [m for m in spec.plot.metrics or ["step_time_s", "network_usd"] if np.isfinite(values(ok, m)).any()]
+    metrics = [
+        m for m in spec.plot.metrics or ["step_time_s", "network_usd"] if np.isfinite(values(ok, m)).any()
+    ]
     x, series = _choose(spec, axes)
     found = {}
     numeric = [axis for axis in axes if axis.numbers is not None]
@@ -100,7 +105,9 @@ def lines(
             at = np.unique(place)
             mean = [np.nanmean(found[place == each]) for each in at]
             name = None if series is None else (group if series.numbers is None else f"{series.key} {group}")
-            style = {"marker": "osD^v<>p"[number % 8], "ms": 4, "lw": 1.4, "color": COLOURS[number % len(COLOURS)]}
+            # later lines are thinner, so that one that lies on another is seen
+            style = {"marker": "osD^v<>p"[number % 8], "ms": max(3.0, 7.5 - number), "lw": max(1.0, 3.0 - 0.5 * number),
+                     "color": COLOURS[number % len(COLOURS)]}  # fmt: skip
             panel.plot(at, mean, label=name, **style)
         _x_axis(panel, x)
         panel.set_ylabel(_name(metric))
@@ -192,28 +199,39 @@ def tornado(records: Records, axes: Sequence[Axis], metrics: Sequence[str]) -> A
                            va="center", fontsize=8)  # fmt: skip
         panel.axvline(0, color=MUTED, lw=1)
         panel.set_yticks(range(len(order)), order)
-        panel.margins(x=0.32)
+        panel.grid(False, axis="y")
+        panel.use_sticky_edges = False
+        panel.margins(x=0.35)
         panel.set_xlabel(f"{_name(metric)}: change of the mean (%)")
     return figure
 
 
-def pareto(records: Records, axes: Sequence[Axis], more: Mapping[str, Any] | None = None) -> Any:
-    """Cost against step time, and power against step time, with the points that nothing beats joined."""
+def pareto(records: Records, axes: Sequence[Axis]) -> Any:
+    """Cost against step time, and power against step time; the designs that nothing beats are joined and numbered."""
     metrics = [m for m in ("network_usd", "power_kw") if _moves(records, m)]
-    figure, panels = canvas(1, len(metrics), 5.2 * len(metrics), 3.8)
+    fronts = {metric: pareto_front(records, [metric, "step_time_s"], _TIE) for metric in metrics}
+    numbered = {place: n for n, place in enumerate(dict.fromkeys(itertools.chain(*fronts.values())), start=1)}
+    told = [f"{n}  {_design(records[place], axes)}" for place, n in numbered.items()][:_TOLD]
+    figure, panels = canvas(1, len(metrics), 5.0 * len(metrics), 3.6 + 0.14 * len(told))
     for panel, metric in zip(np.atleast_1d(panels), metrics, strict=True):
-        cost, step = _scaled(records, metric), values(records, "step_time_s")
-        panel.plot(cost, step, "o", ms=4, color=MUTED, alpha=0.5, label="designs", rasterized=len(records) > 1000)
-        front = pareto_front(records, [metric, "step_time_s"])
+        cost, step, front = _scaled(records, metric), values(records, "step_time_s"), fronts[metric]
+        panel.plot(
+            cost, step, "o", ms=4, color=MUTED, alpha=0.5, label="designs", rasterized=len(records) > 1000
+        )
         panel.step(cost[front], step[front], where="post", color=SECOND, lw=1.2)
-        panel.plot(cost[front], step[front], "o", ms=5, color=SECOND, label="front: nothing is better in both")
-        for n, place in enumerate(front[:: max(1, len(front) // 5)]):
-            told = "\n".join(label(records[place][axis.key]) if axis.numbers is None
-                             else f"{axis.key.rpartition('.')[2]} {label(records[place][axis.key])}"
-                             for axis in axes[:3])  # fmt: skip
-            panel.annotate(told, (cost[place], step[place]), (6, 8 if n % 2 == 0 else 20),
-                           textcoords="offset points", fontsize=6.5, va="bottom")  # fmt: skip
+        panel.plot(
+            cost[front], step[front], "o", ms=5, color=SECOND, label="front: nothing is better in both"
+        )
+        for place in front:
+            if numbered[place] <= _TOLD:
+                panel.annotate(str(numbered[place]), (cost[place], step[place]), (4, 4), textcoords="offset points",
+                               fontsize=8)  # fmt: skip
         panel.set(xlabel=_name(metric), ylabel="step (s)")
-        panel.margins(x=0.12, y=0.18)
+        panel.margins(x=0.08, y=0.12)
         panel.legend(fontsize=8, loc="upper right")
+    figure.supxlabel("\n".join(told), fontsize=7.5, x=0.06, ha="left")
     return figure
+
+
+def _design(record: Mapping[str, Any], axes: Sequence[Axis]) -> str:
+    return ", ".join(f"{axis.key} {label(record[axis.key])}" for axis in axes)

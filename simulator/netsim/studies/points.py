@@ -114,7 +114,9 @@ class Ends:
         if unit != other:
             raise NetsimError(f"{place}: low and high must have one unit, not {unit!r} and {other!r}")
         if not low < high or (scale == "log" and low <= 0):
-            raise NetsimError(f"{place}: low = {low:g}, high = {high:g}: must ascend (from above 0 on a log scale)")
+            raise NetsimError(
+                f"{place}: low = {low:g}, high = {high:g}: must ascend (from above 0 on a log scale)"
+            )
         whole = all(isinstance(choice[end], int) for end in ("low", "high"))
         return cls(low, high, unit, scale == "log", whole)
 

@@ -1,7 +1,8 @@
 """One point of a study: what is asked of the simulator, as plain values that travel to any worker.
 
-A point is known by a fingerprint of everything its answer depends on: its settings, its seed, the bytes of every preset
-that it names, and the version of netsim. So a store can be trusted across runs, and a worker that sees other files is noticed.
+A point is known by a fingerprint of everything its answer depends on: its settings, its seed, the bytes of every
+preset that it names, and the version of netsim. So a store can be trusted across runs, and a worker that sees other
+files is noticed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The spec of a study: what stays, what varies and how.
 
-`base` holds what every point has in common, `vary` lists whose product is taken, `zip` tables of equally long lists whose
-rows stay together, and `sample` a Latin hypercube over ranges. Keys everywhere are the options of `netsim run` (topology, workload,
-gpus, ...) and the keys that `--set` takes; `switch.radix = [64, 128]` may be quoted or not.
+`base` holds what every point has in common, `vary` lists whose product is taken, `zip` tables of equally long lists
+whose rows stay together, and `sample` a Latin hypercube over ranges. Keys everywhere are the options of `netsim run`
+(topology, workload, gpus, ...) and the keys that `--set` takes; `switch.radix = [64, 128]` may be quoted or not.
 """
 
 from __future__ import annotations
@@ -192,4 +192,6 @@ def count_points(spec: StudySpec) -> int:
 def check_size(count: int, yes: bool, what: str = "the study") -> None:
     """Refuse a study that somebody surely did not mean, unless told `yes`."""
     if count > MANY and not yes:
-        raise NetsimError(f"{what} has {count:,} points, more than {MANY:,}: add --yes to run it all the same")
+        raise NetsimError(
+            f"{what} has {count:,} points, more than {MANY:,}: add --yes to run it all the same"
+        )

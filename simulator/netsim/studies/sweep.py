@@ -41,7 +41,11 @@ class Outcome:
 
 
 def sweep(
-    spec: StudySpec, folder: Path, workers: Workers | None = None, fresh: bool = False, report: Report | None = None
+    spec: StudySpec,
+    folder: Path,
+    workers: Workers | None = None,
+    fresh: bool = False,
+    report: Report | None = None,
 ) -> Outcome:
     """Compute the points that the folder does not hold yet, and write the table.
 
@@ -71,7 +75,9 @@ def _sweep(spec: StudySpec, folder: Path, store: Store, workers: Workers, report
     return Outcome(spec, records, reused, len(wanted))
 
 
-def compute(wanted: list[Question], spec: StudySpec, workers: Workers) -> Iterator[tuple[str, dict[str, Any]]]:
+def compute(
+    wanted: list[Question], spec: StudySpec, workers: Workers
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of questions under the terms of a study; no worker is started for nothing."""
     if wanted:
         yield from answers(wanted, Terms(spec.gpu_usd_per_hour, spec.years), workers)

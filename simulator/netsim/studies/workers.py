@@ -1,8 +1,8 @@
 """Who computes the points: this process, worker processes of this machine, or a Dask cluster.
 
-Dask does the scheduling: a worker that dies is replaced (on this machine) or done without (on a cluster), and what it held is
-computed elsewhere. Every question has one key, so no answer is counted twice. At most a few questions per worker are
-handed out at once, so a study of any length fits into memory and an interrupt wastes little.
+Dask does the scheduling: a worker that dies is replaced (on this machine) or done without (on a cluster), and what
+it held is computed elsewhere. Every question has one key, so no answer is counted twice. At most a few questions per
+worker are handed out at once, so a study of any length fits into memory and an interrupt wastes little.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ def answers(questions: Iterable[Question], terms: Terms, workers: Workers) -> It
     """
     if workers.scheduler is None and workers.jobs == 1:
         for question in questions:
-            yield question.id, evaluate(question.as_values(), question.id, terms.gpu_usd_per_hour, terms.years)
+            yield (
+                question.id,
+                evaluate(question.as_values(), question.id, terms.gpu_usd_per_hour, terms.years),
+            )
         return
     with _client(workers) as client:
         yield from _through(client, iter(questions), terms)
@@ -88,7 +91,9 @@ def _through(client: Any, questions: Iterator[Question], terms: Terms) -> Iterat
 def _why(error: BaseException | None, status: str) -> str:
     if type(error).__name__ == "KilledWorker":
         return f"{_DEATHS} workers died while they had it"
-    return " ".join(f"{type(error).__name__}: {error}".split()) if error else f"the cluster gave it up: {status}"
+    return (
+        " ".join(f"{type(error).__name__}: {error}".split()) if error else f"the cluster gave it up: {status}"
+    )
 
 
 @contextlib.contextmanager
