@@ -28,8 +28,12 @@ def test_a_grid_is_the_product_of_its_lists_the_last_one_fastest(tmp_path: Path)
 
 
 def test_zipped_lists_stay_together_and_cross_with_the_grid(tmp_path: Path) -> None:
-    spec = study(tmp_path, 'vary.gpus = [64, 128]\n[[zip]]\ntopology = ["mpft", "ft3"]\nswitch.radix = [64, 32]')
-    found = [(p.question.gpus, p.question.topology, p.question.overrides["switch.radix"]) for p in points(spec)]
+    spec = study(
+        tmp_path, 'vary.gpus = [64, 128]\n[[zip]]\ntopology = ["mpft", "ft3"]\nswitch.radix = [64, 32]'
+    )
+    found = [
+        (p.question.gpus, p.question.topology, p.question.overrides["switch.radix"]) for p in points(spec)
+    ]
     assert found == [(64, "mpft", 64), (64, "ft3", 32), (128, "mpft", 64), (128, "ft3", 32)]
 
 
@@ -76,19 +80,27 @@ def test_a_point_is_known_by_its_settings_and_by_what_its_files_hold(tmp_path: P
 
 def test_values_on_the_command_line() -> None:
     assert parse_vary(["nic.line_rate=200 Gb/s,400 Gb/s"]) == {"nic.line_rate": ["200 Gb/s", "400 Gb/s"]}
-    assert parse_vary(["oversubscription=[1.0,2.0],[1.0,1.0]"]) == {"oversubscription": [[1.0, 2.0], [1.0, 1.0]]}
+    assert parse_vary(["oversubscription=[1.0,2.0],[1.0,1.0]"]) == {
+        "oversubscription": [[1.0, 2.0], [1.0, 1.0]]
+    }
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("[vary]\nnics_per_hots = [1]", "study.toml: nics_per_hots: unknown key: did you mean 'nics_per_host'?"),
+        (
+            "[vary]\nnics_per_hots = [1]",
+            "study.toml: nics_per_hots: unknown key: did you mean 'nics_per_host'?",
+        ),
         ("[vary]\ntopologie = ['mpft']", "topologie: unknown key: did you mean 'topology'?"),
         ("[vary]\nswitch.radix = []", "vary.switch.radix = [], must not be empty"),
         ("[vary]\nswitch.radix = 64", "must be a list of values"),
         ("[vary]\nswitch.radix = [64, 64]", "64 is listed twice"),
         ("[vary]\ntopology = ['mpftt']", "no topology preset 'mpftt': did you mean 'mpft'?"),
-        ("[vary]\nrouting = ['ecmp']\ntopology.routing = ['static']", "given twice, also as topology.routing"),
+        (
+            "[vary]\nrouting = ['ecmp']\ntopology.routing = ['static']",
+            "given twice, also as topology.routing",
+        ),
         ("base.gpus = 64\nvary.gpus = [64]", "vary.gpus: given twice"),
         ("name = 'a'", "nothing varies"),
         ("vari.gpus = [1]", "unknown key: did you mean 'vary'?"),

@@ -7,6 +7,7 @@ worker are handed out at once, so a study of any length fits into memory and an 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import logging
@@ -107,8 +108,7 @@ def _client(workers: Workers) -> Iterator[Any]:
         raise NetsimError(f"{what}: needs Dask: pip install 'netsim-codesign[dask]'") from None
     settings = {
         "distributed.scheduler.allowed-failures": _DEATHS,
-        "distributed.comm.timeouts.connect": f"{workers.timeout_s}s",
-        "distributed.admin.event-loop-monitor-interval": "1h",
+        "distributed.worker.profile.enabled": False,
     }
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with dask.config.set(settings), warnings.catch_warnings(), contextlib.ExitStack() as stack:
@@ -143,16 +143,34 @@ def _importable_main() -> Iterator[None]:
 
 
 def _reach(distributed: Any, workers: Workers) -> Any:
+    """A client of the cluster at the address.
+
+    Raises NetsimError when nobody answers there in time, or has no workers.
+    """
     address, seconds = str(workers.scheduler), workers.timeout_s
     try:
+        asyncio.run(_greet(address, seconds))
         client = distributed.Client(address, timeout=seconds, set_as_default=False)
-    except (OSError, TimeoutError):
+    except OSError:  # a timeout is one too
         raise NetsimError(f"--scheduler {address}: does not answer within {seconds:g} s") from None
     except (ValueError, TypeError) as error:
         raise NetsimError(f"--scheduler {address}: no address of a scheduler: {error}") from None
     try:
         client.wait_for_workers(1, timeout=seconds)
-    except (OSError, TimeoutError):
+    except OSError:
         client.close()
         raise NetsimError(f"--scheduler {address}: has no workers after {seconds:g} s") from None
     return client
+
+
+async def _greet(address: str, seconds: float) -> None:
+    """Ask a scheduler who it is: a client of Dask would wait for ever at a port that listens and says nothing."""
+    from distributed.core import connect
+
+    async with asyncio.timeout(seconds):
+        comm = await connect(address, timeout=seconds)
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            await comm.read()
+        finally:
+            comm.abort()
