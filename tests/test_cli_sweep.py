@@ -9,6 +9,8 @@ import pytest
 from netsim.cli.app import run_app
 
 SMALL = [
+    "--topology",
+    "ft2",
     "--gpus",
     "64",
     "--set",
@@ -92,7 +94,8 @@ def test_rows_on_stdout_files_in_the_folder_progress_on_stderr(
     assert rows[0]["step_time_s"] > rows[1]["step_time_s"]
     assert rows == json.loads((out / "table.json").read_text())
     assert {file.name for file in out.iterdir()} == {
-        "points.jsonl", "table.parquet", "table.csv", "table.json", "study.toml", "findings.md", "lines.svg", "pareto.svg"
+        "points.jsonl", "table.parquet", "table.csv", "table.json", "study.toml", "findings.md",
+        "lines.svg",
     }  # fmt: skip
     # the study that it wrote asks the same questions: nothing is left to do
     assert run_app(["sweep", str(out / "study.toml"), "-o", str(out)]) == 0

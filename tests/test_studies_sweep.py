@@ -18,7 +18,6 @@ from netsim.studies.points import points
 from netsim.studies.spec import StudySpec, check
 from netsim.studies.store import FILE, open_store
 from netsim.studies.sweep import Outcome, sweep
-from netsim.studies.workers import Workers
 
 BASE = {"gpus": 64, "schedule": "1f1b", "parallelism.pipeline": 1, "batch.microbatches": 2}
 TABLES = ("table.parquet", "table.csv", "table.json")
@@ -96,10 +95,10 @@ def test_two_worker_processes_make_the_same_table_bit_for_bit(
     outcome: tuple[Path, Outcome], tmp_path: Path
 ) -> None:
     study = tmp_path / "study.toml"
-    study.write_text((
+    study.write_text(
         "base.gpus = 64\nbase.schedule = '1f1b'\nbase.parallelism.pipeline = 1\nbase.batch.microbatches = 2\n"
         "vary.nics_per_host = [1, 3, 8]\nvary.topology = ['ft2', 'ft3']\nvary.switch.radix = [64, 63]\n"
-    ))  # fmt: skip
+    )  # fmt: skip
     command = [
         sys.executable,
         "-m",
