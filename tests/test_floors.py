@@ -26,7 +26,7 @@ FLOORS = [
         "tenants",
         "bench",
     ],
-    ["reports", "goodput", "measure", "calibration"],
+    ["reports", "goodput", "studies", "measure", "calibration"],
 =======
     ["network", "faults", "traffic", "program", "ranks", "executor", "result", "tables", "simulate", "bench"],
     ["reports", "goodput", "studies", "measure", "calibration"],

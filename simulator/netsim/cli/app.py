@@ -25,7 +25,7 @@ from netsim.cli.workload import workload
 from netsim.errors import NetsimError
 
 #: in the order in which --help lists them; what a command needs it imports when it runs
-COMMANDS = (run, compare, sweep, compare, goodput, share, collective, topology, workload, validate, calibrate, measure, schema)
+COMMANDS = (run, compare, sweep, goodput, share, collective, topology, workload, validate, calibrate, measure, schema)
 
 app = typer.Typer(
     name="netsim",
