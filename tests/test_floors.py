@@ -12,7 +12,6 @@ FLOORS = [
     ["units", "errors", "catalog", "specs"],
     ["topologies", "workloads"],
     ["maxmin", "routing", "placement", "collectives", "compute"],
-<<<<<<< HEAD
     [
         "network",
         "faults",
@@ -27,10 +26,6 @@ FLOORS = [
         "bench",
     ],
     ["reports", "goodput", "studies", "measure", "calibration"],
-=======
-    ["network", "faults", "traffic", "program", "ranks", "executor", "result", "tables", "simulate", "bench"],
-    ["reports", "goodput", "studies", "measure", "calibration"],
->>>>>>> c18a4bf (Studies: grids, zipped lists and Latin hypercubes of runs, as one table that any number of workers makes alike)
     ["api"],
     ["cli"],
     ["__main__"],
