@@ -5,7 +5,7 @@ import pytest
 from netsim.errors import SpecError
 from netsim.specs import WorkloadSpec, load
 from netsim.workloads.plan import make_plan
-from netsim.workloads.stages import model_layers, split_layers
+from netsim.workloads.stages import given_layers, job_order, job_stages, model_layers, split_layers
 
 JOB = load(WorkloadSpec, "workload", "deepseek-v3")
 
@@ -57,3 +57,34 @@ def test_no_layer_is_lost_and_stages_differ_by_one_unit(stages: int) -> None:
 def test_more_stages_than_units_is_an_error() -> None:
     with pytest.raises(SpecError, match="must not exceed 64"):
         split_layers(JOB.model, 65)
+
+
+def test_a_job_may_say_how_many_layers_a_stage_holds() -> None:
+    # Llama 3.1 405B, table 4 and section 3.3.2 of arXiv 2407.21783: 126 layers on 16 x 8 stages, none at the ends
+    job = load(WorkloadSpec, "workload", "llama-3.1-405b")
+    order = job_order(job, make_plan(job, 8192))
+    stages = job_stages(job, order)
+    assert stages[0] == ("embedding",)
+    assert stages[-1] == ("head",)
+    assert stages[1:-1] == (("dense",),) * 126
+    # the ends of DeepSeek-V3 go with the first and the last stage too
+    assert given_layers(JOB.model, 3, (3, 57, 1)) == (
+        ("embedding", "dense", "dense", "dense"), ("moe",) * 57, ("moe", "head", "mtp_in", "moe", "head"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layers", "line"),
+    [
+        ((61,), "1 stages of 61 layers, must be 2 stages of 61 layers"),
+        ((30, 30), "2 stages of 60 layers, must be 2 stages of 61 layers"),
+    ],
+)
+def test_layers_that_do_not_fit_the_stages_are_an_error(layers: tuple[int, ...], line: str) -> None:
+    with pytest.raises(SpecError, match=line):
+        given_layers(JOB.model, 2, layers)
+
+
+def test_only_the_ends_may_hold_no_layer() -> None:
+    with pytest.raises(SpecError, match=r"stage_layers\[1\] = 0, must hold a layer"):
+        given_layers(JOB.model, 4, (0, 0, 61, 0))

@@ -88,10 +88,28 @@ def test_every_unit_passes_each_phase_once_and_in_order(name: str, ranks: int, m
     assert set(seen.values()) == {microbatches * order.stages}
 
 
+@pytest.mark.parametrize("rounds", [2, 3, 8])
+def test_more_virtual_stages_divide_the_bubble(rounds: int) -> None:
+    # (ranks - 1) (F + B) of one stage, which is 1/rounds of a rank's layers (arXiv 2104.04473, section 2.2)
+    order = schedule("interleaved", 4, 16, rounds)
+    assert order.stages == 4 * rounds
+    assert idle_s(order, EQUAL) == pytest.approx([3 * (EQUAL.forward + EQUAL.backward)] * 4)
+    # rank 0 holds ranks (1 + (ranks - 1) / (ranks rounds)) micro-batches of its layers: warm-up and one
+    assert _peak_in_flight(order, 0) == (4 - 1) * 2 + (rounds - 1) * 4 + 1
+
+
 def test_holders() -> None:
     assert dualpipe(4, 8).holders == ((0, 3), (1, 2), (1, 2), (0, 3))
     assert dualpipe_v(2, 4).holders == ((0,), (1,), (1,), (0,))
     assert schedule("interleaved", 2, 4).holders == ((0,), (1,), (0,), (1,))
+
+
+def test_virtual_stages_are_a_choice_of_one_schedule() -> None:
+    assert schedule("interleaved", 4, 8, 2) == schedule("interleaved", 4, 8)
+    with pytest.raises(
+        SpecError, match=r"schedule\.virtual_stages = 4, has no effect under 1f1b, must be null"
+    ):
+        schedule("1f1b", 4, 8, 4)
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,8 @@ from netsim.workloads.memory import Memory, memory_by_rank
 from netsim.workloads.moe import RoutingStatistics, routing_statistics, token_bytes, value_bytes
 from netsim.workloads.operators import block_operators, optimizer_operators
 from netsim.workloads.plan import Plan, Scaling, make_plan
-from netsim.workloads.schedules import Order, schedule
-from netsim.workloads.stages import Stage, split_layers
+from netsim.workloads.schedules import Order
+from netsim.workloads.stages import Stage, job_order, job_stages
 from netsim.workloads.tasks import (
     CONTEXT_TRANSFERS,
     EXPERT_TRANSFERS,
@@ -124,8 +124,8 @@ class Job:
 
 def lay_out(case: Case, plan: Plan) -> Job:
     """The chunks of the case's schedule and the layers of its stages."""
-    order = schedule(case.workload.schedule.name, plan.pipeline, plan.microbatches)
-    return Job(plan, order, split_layers(case.workload.model, order.stages))
+    order = job_order(case.workload, plan)
+    return Job(plan, order, job_stages(case.workload, order))
 
 
 def simulate_job(

@@ -35,8 +35,7 @@ from netsim.workloads.model import (
 )
 from netsim.workloads.moe import routing_statistics
 from netsim.workloads.plan import Plan, make_plan
-from netsim.workloads.schedules import schedule
-from netsim.workloads.stages import split_layers
+from netsim.workloads.stages import job_order, job_stages
 
 _PRECISIONS = ("bf16", "fp8")
 
@@ -178,8 +177,8 @@ def _intensity(one: Subject, plan: Plan | None, ask: Question) -> dict[str, Any]
 
 
 def _job(job: WorkloadSpec, hardware: HardwareSpec, plan: Plan) -> dict[str, Any]:
-    order = schedule(job.schedule.name, plan.pipeline, plan.microbatches)
-    stages = split_layers(job.model, order.stages)
+    order = job_order(job, plan)
+    stages = job_stages(job, order)
     routing = routing_statistics(job.model.moe, plan.expert, hardware.gpus_per_host)
     memory = memory_by_rank(job, plan, order, stages, routing.devices)
     return {

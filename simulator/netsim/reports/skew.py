@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from netsim.reports.bubble import without_variation
 from netsim.result import Columns, chunk_spans, step_time_s
 from netsim.simulate import Job, Step, simulate_job
-from netsim.workloads.schedules import schedule
+from netsim.workloads.stages import job_order
 from netsim.workloads.tasks import COMPUTE
 
 
@@ -77,7 +77,7 @@ def spread(step: Step) -> list[dict[str, float]]:
     chunks, for other pipeline ranks.
     """
     case = without_variation(step.case)
-    order = schedule(case.workload.schedule.name, step.plan.pipeline, step.plan.microbatches)
+    order = job_order(case.workload, step.plan)
     job = Job(step.plan, order, step.stages)
     alike = simulate_job(case, step.topology, job, seed=step.seed, folded=step.folded)
     names = ("compute_s", "inside_s", "bubble_s")

@@ -52,6 +52,13 @@ class ParallelismSpec(Strict):
     """Ranks that share a sequence."""
     zero: Literal[0, 1, 2, 3] = 1
     """ZeRO stage: 0 replicates all, 1 divides the optimizer, 2 gradients too, 3 parameters too."""
+    stage_layers: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Layers of each pipeline stage, first to last; left out: spread evenly, the output head counting as one."""
+
+    @field_validator("stage_layers", mode="before")
+    @classmethod
+    def _stages(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
 
 
 class ScheduleSpec(Strict):
@@ -59,6 +66,8 @@ class ScheduleSpec(Strict):
 
     name: str
     """Pipeline schedule: 1f1b, interleaved, zb1p, dualpipe or dualpipe_v."""
+    virtual_stages: Annotated[int, Field(ge=2, le=64)] | None = None
+    """Stages of a pipeline rank under interleaved; left out: 2. No other schedule has a choice."""
 
 
 class BatchSpec(Strict):

@@ -5,7 +5,8 @@ are spread so that every stage holds the same number of *units*, a decoder layer
 head another (at DeepSeek-V3's sizes a head takes about the time of a layer: 7.6 against 5.5 TFLOP forward
 for 4,096 tokens, at BF16 against FP8 efficiency); the embedding and the projection into a
 multi-token-prediction module are free. For DeepSeek-V3 that is 61 + 1 + (1 + 1) = 64 units, four on each of
-16 stages, so the last stage holds one layer, the head, and the multi-token-prediction module with its head.
+16 stages, so the last stage holds one layer, the head, and the multi-token-prediction module with its head. A job may
+say how many layers each stage holds instead; then the ends go with the first and the last stage.
 
 Source: the technical report (arXiv 2412.19437, sections 2.2 and 3.2) says that the embedding and the head with
 its multi-token-prediction module share a pipeline rank under DualPipe; the split itself is not published.
@@ -13,10 +14,14 @@ its multi-token-prediction module share a pipeline rank under DualPipe; the spli
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Literal
 
 from netsim.errors import SpecError
-from netsim.specs import ModelSpec
+from netsim.specs import ModelSpec, WorkloadSpec
+from netsim.workloads.plan import Plan
+from netsim.workloads.schedules import Order, schedule
 
 LayerKind = Literal["embedding", "dense", "moe", "head", "mtp_in"]
 Stage = tuple[LayerKind, ...]
@@ -30,6 +35,42 @@ def model_layers(model: ModelSpec) -> Stage:
     prediction: Stage = ("mtp_in", "moe" if model.moe_layers else "dense", "head")
     body = dense * model.dense_layers + moe * model.moe_layers
     return ("embedding", *body, "head", *prediction * model.mtp_depth)
+
+
+def job_order(job: WorkloadSpec, plan: Plan) -> Order:
+    """The schedule of a job.
+
+    Raises SpecError for one that is unknown or cannot run these counts.
+    """
+    return schedule(job.schedule.name, plan.pipeline, plan.microbatches, job.schedule.virtual_stages)
+
+
+def job_stages(job: WorkloadSpec, order: Order) -> tuple[Stage, ...]:
+    """The layers of each stage of a job, as it says or evenly.
+
+    Raises SpecError when the layers cannot be divided so.
+    """
+    given = job.parallelism.stage_layers
+    if given is None:
+        return split_layers(job.model, order.stages)
+    return given_layers(job.model, order.stages, given)
+
+
+def given_layers(model: ModelSpec, stages: int, layers: Sequence[int]) -> tuple[Stage, ...]:
+    """Stages of as many layers as `layers` says, with what comes before the first and after the last at the ends.
+
+    Raises SpecError when these are not as many stages, or not as many layers.
+    """
+    if len(layers) != stages or sum(layers) != model.layers:
+        found = f"{len(layers)} stages of {sum(layers)} layers"
+        rule = f"parallelism.stage_layers: {found}, must be {stages} stages of {model.layers} layers"
+        raise SpecError(model.name, "", None, rule)
+    if 0 in layers[1:-1]:
+        rule = "must hold a layer, only the first and the last may do without"
+        raise SpecError(model.name, f"parallelism.stage_layers[{layers.index(0, 1)}]", 0, rule)
+    every = model_layers(model)
+    cuts = [0, *(1 + done for done in accumulate(layers[:-1])), len(every)]
+    return tuple(every[begin:end] for begin, end in pairwise(cuts))
 
 
 def split_layers(model: ModelSpec, stages: int) -> tuple[Stage, ...]:

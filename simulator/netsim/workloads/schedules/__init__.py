@@ -18,13 +18,20 @@ SCHEDULES: dict[str, Callable[[int, int], Order]] = {
 }
 
 
-def schedule(name: str, ranks: int, microbatches: int) -> Order:
+def schedule(name: str, ranks: int, microbatches: int, virtual_stages: int | None = None) -> Order:
     """The chunks of every rank under a named schedule.
+
+    virtual_stages : stages of a rank, which is a choice under `interleaved` only
 
     Raises SpecError for an unknown name, and where a schedule cannot run these counts.
     """
     if name not in SCHEDULES:
         raise SpecError("schedule", "schedule.name", name, did_you_mean(name, SCHEDULES))
+    if virtual_stages is not None:
+        if name != "interleaved":
+            rule = f"has no effect under {name}, must be null"
+            raise SpecError("schedule", "schedule.virtual_stages", virtual_stages, rule)
+        return interleaved(ranks, microbatches, virtual_stages)
     return SCHEDULES[name](ranks, microbatches)
 
 

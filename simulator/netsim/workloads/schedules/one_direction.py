@@ -22,7 +22,7 @@ from netsim.workloads.schedules.order import (
     weight,
 )
 
-#: stages of a rank under the interleaved schedule
+#: stages of a rank under the interleaved schedule, where the job does not say
 VIRTUAL_STAGES = 2
 
 
@@ -43,19 +43,18 @@ def _one_f_one_b(rank: int, ranks: int, microbatches: int) -> tuple[Chunk, ...]:
     return tuple(chunks + [full_backward(Unit(rank, m)) for m in range(microbatches - warmup, microbatches)])
 
 
-def interleaved(ranks: int, microbatches: int) -> Order:
-    """Interleaved 1F1B with `VIRTUAL_STAGES` stages a rank; stage s is on rank s modulo `ranks`.
+def interleaved(ranks: int, microbatches: int, rounds: int = VIRTUAL_STAGES) -> Order:
+    """Interleaved 1F1B with `rounds` stages a rank; stage s is on rank s modulo `ranks`.
 
     Raises SpecError unless the micro-batches are a multiple of the ranks.
     """
     if microbatches % ranks:
         rule = f"interleaved 1F1B needs a multiple of the {ranks} pipeline ranks"
         raise SpecError("schedule", "micro-batches a pipeline", microbatches, rule)
-    return Order(tuple(_interleaved(rank, ranks, microbatches) for rank in range(ranks)))
+    return Order(tuple(_interleaved(rank, ranks, microbatches, rounds) for rank in range(ranks)))
 
 
-def _interleaved(rank: int, ranks: int, microbatches: int) -> tuple[Chunk, ...]:
-    rounds = VIRTUAL_STAGES
+def _interleaved(rank: int, ranks: int, microbatches: int, rounds: int) -> tuple[Chunk, ...]:
     total = microbatches * rounds
 
     def unit(step: int, backward: bool) -> Unit:
