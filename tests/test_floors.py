@@ -24,6 +24,7 @@ FLOORS = [
         "simulate",
         "tenants",
         "bench",
+        "inference",
     ],
     ["reports", "goodput", "studies", "measure", "calibration"],
     ["api"],

@@ -22,6 +22,7 @@ FOLDERS = {
     "reliability": "topologies/reliability",
     "jobs": "workloads/jobs",
     "published": "reports/published",
+    "inference": "workloads/inference",
 }
 
 

@@ -55,10 +55,12 @@ def drain_transfers(
     routing: Routing,
     seed: int = 0,
     kernel_bytes_per_s: float = np.inf,
+    loopback: bool = False,
 ) -> Drained:
     """Run one set of flows on an idle fabric.
 
     kernel_bytes_per_s : what a sender's communication kernel moves at most over its NIC.
+    loopback: flows inside a host cross NICs as well (see `netsim.routing.paths`), and count as sent on the fabric.
 
     Raises NetsimError when there is nothing to run, or more flows than fit into memory.
     """
@@ -66,11 +68,13 @@ def drain_transfers(
         raise NetsimError("a collective of one rank moves nothing")
     if len(transfers) > MAX_FLOWS:
         raise NetsimError(f"{len(transfers):,} flows, at most {MAX_FLOWS:,}: make the groups smaller")
-    routed = paths(topology, routing, transfers.source, transfers.target, seed, np.arange(len(transfers)))
+    source, target = transfers.source, transfers.target
+    routed = paths(topology, routing, source, target, seed, np.arange(len(transfers)), loopback=loopback)
     size = transfers.share * UNIT_BYTES
     table = _table(routed, size, transfers.kernel_share * kernel_bytes_per_s)
     finish, link = _run(routed, table)
-    remote = transfers.source // topology.gpus_per_host != transfers.target // topology.gpus_per_host
+    per_host = topology.gpus_per_host
+    remote = source != target if loopback else source // per_host != target // per_host
     seconds = float(finish.max())
     load = 0.0
     if link >= 0:
@@ -86,7 +90,7 @@ def drain_transfers(
         local_latency_s=float(routed.latency_s[~remote].max(initial=0.0)),
         remote_latency_s=float(routed.latency_s[remote].max(initial=0.0)),
         sent=np.asarray(
-            np.bincount(transfers.source[remote], transfers.share[remote], minlength=topology.gpus),
+            np.bincount(source[remote], transfers.share[remote], minlength=topology.gpus),
             np.float64,
         ),
     )

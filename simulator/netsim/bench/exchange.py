@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from netsim.bench.drain import Drained, drain_transfers
 from netsim.bench.sweep import Setup, groups_of
-from netsim.collectives.experts import EXCHANGES, routed_exchange
+from netsim.collectives.experts import EXCHANGES, LOOPBACK, routed_exchange
 from netsim.collectives.plan import Group, Plan, together
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.workload import MoeSpec
@@ -118,7 +118,9 @@ def exchange(setup: Setup, kind: Kind, ranks: int, tokens: Tokens, mode: str = "
     else:
         traffic = _sampled(setup, kind, groups, tokens, mode)
     rate = (tokens.kernel_bytes_per_s or {}).get(kind, np.inf)
-    drained = drain_transfers(setup.topology, traffic.plan.transfers, setup.routing, setup.seed, rate)
+    drained = drain_transfers(
+        setup.topology, traffic.plan.transfers, setup.routing, setup.seed, rate, mode in LOOPBACK
+    )
     return _row(setup, kind, tokens, mode, traffic, drained)
 
 
@@ -172,7 +174,7 @@ def _row(
         p50_us=float(np.percentile(per_rank, 50)) * 1e6,
         p99_us=float(np.percentile(per_rank, 99)) * 1e6,
         wire_GBps=float(drained.sent.mean()) * unit / seconds / 1e9,
-        nvlink_GBps=_inside(plan, setup.topology) * unit / seconds / 1e9,
+        nvlink_GBps=0.0 if mode in LOOPBACK else _inside(plan, setup.topology) * unit / seconds / 1e9,
         logical_GBps=copies * tokens.tokens * tokens.payload_bytes(kind) / seconds / 1e9,
         hosts_per_token=routing.hosts,
         devices_per_token=routing.devices,

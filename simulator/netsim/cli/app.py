@@ -14,6 +14,7 @@ from netsim.cli.calibrate import calibrate
 from netsim.cli.collective import collective
 from netsim.cli.compare import compare
 from netsim.cli.goodput import goodput
+from netsim.cli.infer import infer
 from netsim.cli.measure import measure
 from netsim.cli.run import run
 from netsim.cli.schema import schema
@@ -25,7 +26,21 @@ from netsim.cli.workload import workload
 from netsim.errors import NetsimError
 
 #: in the order in which --help lists them; what a command needs it imports when it runs
-COMMANDS = (run, compare, sweep, goodput, share, collective, topology, workload, validate, calibrate, measure, schema)
+COMMANDS = (
+    run,
+    infer,
+    compare,
+    sweep,
+    goodput,
+    share,
+    collective,
+    topology,
+    workload,
+    validate,
+    calibrate,
+    measure,
+    schema,
+)
 
 app = typer.Typer(
     name="netsim",

@@ -9,17 +9,21 @@ import typer
 
 
 def schema(
-    spec: Annotated[str, typer.Argument(help="topology, workload, hardware, profile or prices.")] = "",
+    spec: Annotated[
+        str, typer.Argument(help="topology, workload, hardware, profile, prices or inference.")
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print a JSON Schema of the spec.")] = False,
 ) -> None:
     """List the keys of a spec, for TOML files and --set: what each takes, its default and what it means."""
     from netsim.errors import NetsimError, did_you_mean
     from netsim.specs.case import SECTIONS
+    from netsim.specs.inference import InferenceSpec
     from netsim.specs.keys import keys
 
-    if spec and spec not in SECTIONS:
-        raise NetsimError(f"no spec {spec!r}: {did_you_mean(spec, SECTIONS)}")
-    chosen = {spec: SECTIONS[spec]} if spec else SECTIONS
+    known = SECTIONS | {"inference": InferenceSpec}
+    if spec and spec not in known:
+        raise NetsimError(f"no spec {spec!r}: {did_you_mean(spec, known)}")
+    chosen = {spec: known[spec]} if spec else known
     if json:
         print(jsonlib.dumps({name: model.model_json_schema() for name, model in chosen.items()}, indent=1))
         return

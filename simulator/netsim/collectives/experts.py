@@ -4,7 +4,8 @@ normal       a token crosses the NIC once for each other host that it visits, to
              is spread there over NVLink; pipelined, so the slower of NIC and NVLink decides
 low_latency  a token crosses the network once for each of its experts, straight to the expert's GPU; over NVLink to
              GPUs of the own host. `low_latency_rdma`, the first release, used the NIC for those as well: a copy to
-             the own host turns round at the first switch, and loads the NIC like one to another host
+             the own host turns round at a switch, and loads the NIC like one to another host
+all_remote   as low_latency, with no copy on the own host: what the paper's bound on decoding counts
 
 Combine runs the other way with the same flows. Left out: the reduction in combine, and the kernels' SMs.
 
@@ -21,7 +22,6 @@ from numpy.typing import NDArray
 
 from netsim.collectives.plan import Group, Plan
 from netsim.collectives.transfers import Transfers, expert_exchange, join, nothing
-from netsim.errors import NetsimError
 from netsim.workloads.expert_load import Routed
 from netsim.workloads.moe import RoutingStatistics
 
@@ -41,17 +41,15 @@ def low_latency(group: Group, routing: RoutingStatistics, top_k: int) -> Plan:
 
 
 def low_latency_rdma(group: Group, routing: RoutingStatistics, top_k: int) -> Plan:
-    """The same with the NIC for the own host as well.
+    """The same with the NIC for the own host as well: its flows are to be routed with `loopback`."""
+    return low_latency(group, routing, top_k)
 
-    Raises NetsimError for a group of one host, whose loopback traffic is not modelled.
-    """
-    if group.hosts == 1:
-        raise NetsimError("low_latency_rdma: NIC loopback within one host is not modelled, use low_latency")
-    # what would turn round at the switch is added to what goes on: the NICs carry the same
-    each = top_k / group.ranks * (group.ranks - 1) / group.remote_peers
-    matrix = np.full((group.ranks, group.ranks), each)
+
+def all_remote(group: Group, routing: RoutingStatistics, top_k: int) -> Plan:
+    """Every copy leaves the host (in a group of one host, the GPU): the limit of many hosts, for bounds."""
     host = np.arange(group.ranks) // group.width
-    return _straight(group, np.where(host[:, None] == host[None, :], 0.0, matrix))
+    away = host[:, None] != host[None, :] if group.hosts > 1 else ~np.eye(group.ranks, dtype=bool)
+    return _straight(group, np.where(away, top_k / max(1, int(away[0].sum())), 0.0))
 
 
 #: name -> balanced exchange; a new one is tested by being listed
@@ -59,7 +57,10 @@ EXCHANGES: dict[str, Exchange] = {
     "normal": normal,
     "low_latency": low_latency,
     "low_latency_rdma": low_latency_rdma,
+    "all_remote": all_remote,
 }
+#: exchanges whose flows inside a host cross NICs
+LOOPBACK = frozenset({"low_latency_rdma"})
 
 
 def routed_exchange(group: Group, routed: Routed, mode: str, reverse: bool) -> Plan:

@@ -2,7 +2,7 @@
 
 A function takes the rows of a file and returns their simulated values in order, in the rows' units; None for a row that
 cannot be run where netsim is installed. Adding an experiment is one function, one entry of `EXPERIMENTS` and one TOML
-in reports/published. The compute side is in `netsim.reports.experiments_compute`.
+in reports/published. The compute side is in `experiments_compute`, serving in `experiments_inference`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from netsim import units
 from netsim.bench import Row, Setup, sweep
 from netsim.bench.exchange import Kind, Tokens, exchange
 from netsim.errors import NetsimError
-from netsim.reports import collisions, experiments_compute
+from netsim.reports import collisions, experiments_compute, experiments_inference
 from netsim.reports.cost import network_cost
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.prices import PriceBook
@@ -146,11 +146,13 @@ EXPERIMENTS: dict[str, Experiment] = {
     "all_to_all_ratio": all_to_all_ratio,
     "expert_exchange": expert_exchange,
     "held_out_operators": experiments_compute.held_out_operators,
-    "inference_bound": experiments_compute.inference_bound,
+    "inference_bound": experiments_inference.inference_bound,
     "latency": latency,
     "model_size": experiments_compute.model_size,
     "parts": parts,
+    "production": experiments_inference.production,
     "routing_collisions": routing_collisions,
+    "speculative_speedup": experiments_inference.speculative_speedup,
     "trace_pair": experiments_compute.trace_pair,
     "training_step": experiments_compute.training_step,
 }

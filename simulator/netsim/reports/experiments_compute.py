@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from netsim import units
 from netsim.catalog import root
 from netsim.errors import NetsimError
 from netsim.specs import HardwareSpec, ModelSpec, WorkloadSpec, load
@@ -48,23 +47,6 @@ def _size(model: ModelSpec, quantity: str) -> float:
         case "mtp":
             return sizes.mtp_parameters(model) / 1e9
     raise NetsimError(f"model_size: no quantity {quantity!r}")
-
-
-def inference_bound(where: Sequence[Where]) -> list[float | None]:
-    """The paper's bound on decoding from dispatch and combine alone: us, ms a token, tokens a second.
-
-    An FP8 dispatch and a BF16 combine of `tokens` tokens to every chosen and shared expert, at line rate, twice a layer
-    (two micro-batches that hide each other's compute).
-    """
-    model = load(WorkloadSpec, "workload", "deepseek-v3").model
-    copies = model.experts.top_k + model.experts.shared
-    found: list[float | None] = []
-    for w in where:
-        seconds = (1 + 2) * w["tokens"] * copies * w["hidden"] / units.parse(w["rate"], "bytes/s")
-        token_s = 2 * seconds * model.layers
-        quantities = {"exchange_us": seconds * 1e6, "token_ms": token_s * 1e3, "tokens_per_s": 1 / token_s}
-        found.append(float(quantities[w["quantity"]]))
-    return found
 
 
 def training_step(where: Sequence[Where]) -> list[float | None]:

@@ -66,6 +66,7 @@ def paths(
     queue_pairs: int | None = None,
     trunks: bool = True,
     capacity: Floats | None = None,
+    loopback: bool = False,
 ) -> PathTable:
     """Route flows from `src_gpu` to `dst_gpu`, (n_flows,) each.
 
@@ -76,6 +77,8 @@ def paths(
     trunks : when sprayed, one trunk stands for equal cables (see `netsim.routing.table`); else list them
     capacity : (n_links,) bytes/s in place of the topology's, to degrade links; a trunk with an unequal cable
         is expanded
+    loopback : flows inside a host leave through a NIC too and turn round at the first switch that both NICs
+        reach, as RDMA to a GPU of the own host does; those of a GPU to itself stay
 
     Raises NetsimError for a GPU that is not there, a routing that the fabric does not know, a link without
     capacity (nothing is routed around it), and queue pairs where they have no effect.
@@ -91,12 +94,16 @@ def paths(
     router = router_for(topology, routing)
     if routing == "ecmp":
         key = np.zeros(1, dtype=np.int64) if flow_key is None else np.asarray(flow_key, dtype=np.int64)
-        return _hashed(topology, router, source, target, actual, (seed, key), parts)
+        return _hashed(topology, router, source, target, actual, (seed, key), parts, loopback)
     words = (np.zeros(1, dtype=np.int64),)
     if routing == "static":
-        return as_table(topology, _legs(topology, source, target, router, words), source.size, actual)
+        return as_table(
+            topology, _legs(topology, source, target, router, words, loopback), source.size, actual
+        )
     found = ROUTERS[type(topology.structure)].trunks(topology)
-    table = as_table(topology, _legs(topology, source, target, router, words), source.size, actual, found)
+    table = as_table(
+        topology, _legs(topology, source, target, router, words, loopback), source.size, actual, found
+    )
     if not found.size.size:
         return table
     unequal = over_trunks(np.minimum, actual, found) != over_trunks(np.maximum, actual, found)
@@ -124,13 +131,14 @@ def _hashed(
     actual: Floats,
     words: tuple[int, Ints],
     parts: int,
+    loopback: bool,
 ) -> PathTable:
     seed, key = words
     part = np.tile(np.arange(parts), source.size)
     key = np.repeat(np.broadcast_to(key, source.size), parts)
     source, target = np.repeat(source, parts), np.repeat(target, parts)
     flow = (np.array([seed]), source, target, key, part)
-    table = as_table(topology, _legs(topology, source, target, router, flow), source.size, actual)
+    table = as_table(topology, _legs(topology, source, target, router, flow, loopback), source.size, actual)
     return merge(table, parts) if parts > 1 else table
 
 
@@ -142,11 +150,16 @@ def _gpus(topology: Topology, gpus: ArrayLike) -> Ints:
 
 
 def _legs(
-    topology: Topology, source: Ints, target: Ints, router: Router, words: tuple[Ints, ...]
+    topology: Topology,
+    source: Ints,
+    target: Ints,
+    router: Router,
+    words: tuple[Ints, ...],
+    loopback: bool,
 ) -> list[Leg]:
     """The steps of all flows, in path order."""
     per_host, per_nic = topology.gpus_per_host, topology.gpus_per_nic
-    local = source // per_host == target // per_host
+    local = source == target if loopback else source // per_host == target // per_host
     rows = np.flatnonzero(~local)
     sender, receiver = source[rows], target[rows]
     forwarded = np.zeros(rows.size, dtype=bool)
