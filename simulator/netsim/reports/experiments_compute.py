@@ -51,22 +51,23 @@ def _size(model: ModelSpec, quantity: str) -> float:
 
 def training_step(where: Sequence[Where]) -> list[float | None]:
     """The step of table 4, its phases, and the ratio of the fabrics."""
-    found = {name: _step(name) for name in ("mpft", "mrft")}
     return [
-        found["mrft"]["step"] / found["mpft"]["step"]
+        _step("mrft")["step"] / _step("mpft")["step"]
         if w["quantity"] == "ratio"
-        else found[w["fabric"]][w["quantity"]]
+        else _step(w["fabric"], w.get("ranks") == "as traced")[w["quantity"]]
         for w in where
     ]
 
 
-@lru_cache(maxsize=2)
-def _step(fabric: str) -> dict[str, float]:
+@lru_cache(maxsize=4)
+def _step(fabric: str, as_traced: bool = False) -> dict[str, float]:
     from netsim.reports.contract import contract
+    from netsim.reports.trace_pair import TRACE_VARIATION
     from netsim.simulate import simulate
     from netsim.specs.case import make_case
 
-    step = contract(simulate(make_case(fabric), 2048))["step"]
+    case = make_case(fabric, overrides=TRACE_VARIATION if as_traced else None)
+    step = contract(simulate(case, 2048))["step"]
     return {
         **step["phases_s"],
         "step": step["time_s"],
@@ -79,17 +80,19 @@ def _step(fabric: str) -> dict[str, float]:
 
 
 def trace_pair(where: Sequence[Where]) -> list[float | None]:
-    """Milliseconds of the pair, replayed from its blocks or simulated; percent of its transport that is hidden.
+    """Milliseconds of the pair, replayed or simulated; percent of its transport that is hidden; waits for other ranks.
 
     The replay is left out where the trace's blocks are not installed.
     """
-    from netsim.reports.trace_pair import read_trace, replay, simulate_pair
+    from netsim.reports.trace_pair import TRACE_VARIATION, notify_waits_s, read_trace, replay, simulate_pair
     from netsim.specs.case import make_case
 
     pair = simulate_pair(make_case())
     found: dict[str, float | None] = {"simulated": pair.seconds * 1e3, "hidden": pair.hidden_fraction * 100}
     here = (root() / "reports/studies/h800_trace/blocks.csv").is_file()
     found["replayed"] = replay(read_trace()) * 1e3 if here else None
+    if any(w["quantity"] == "notify_waits" for w in where):
+        found["notify_waits"] = notify_waits_s(make_case(overrides=TRACE_VARIATION), range(8)) * 1e3
     return [found[w["quantity"]] for w in where]
 
 

@@ -78,6 +78,7 @@ def validate(spec: PublishedSpec) -> list[Check]:
 
 
 def _check(spec: PublishedSpec, row: PublishedRow, simulated: float) -> Check:
+    simulated = float(simulated)  # a number of numpy is none to JSON
     error = 100.0 * (simulated / row.value - 1.0) if row.value else simulated
     tolerance = spec.tolerance_pct if row.tolerance_pct is None else row.tolerance_pct
     ok: bool | None = None
