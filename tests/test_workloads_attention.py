@@ -161,7 +161,9 @@ def test_bf16_products_do_the_same_operations_without_any_cast(v3: ModelSpec, ki
     assert sum(op.flops for op in bf16) == pytest.approx(sum(op.flops for op in fp8))
     kinds = {op.kind for op in bf16}
     assert not kinds & {"gemm_fp8", "wgrad_fp8", "grouped_gemm_fp8", "grouped_wgrad_fp8"}
-    assert not kinds & {"quant", "cast_transpose", "weight_transpose", "gather_transpose"}
+    quants = {op.name for op in bf16 if op.kind == "quant"}
+    assert quants <= {"cast_e5m6_attn_out", "attn_out_e5m6_decode"}
+    assert not kinds & {"cast_transpose", "weight_transpose", "gather_transpose"}
     # what is left keeps its order
     order = [op.name for op in fp8]
     assert [name for name in order if name in {op.name for op in bf16}] == [op.name for op in bf16]
@@ -204,6 +206,25 @@ def test_fp8_dispatch_is_half_the_bytes_and_the_scales() -> None:
     # 7,168 values of 1 B and 56 scales of 4 B, against 2 B each; the rest of the message stays
     fp8, bf16 = (token_bytes("dispatch", 7168, 8, precision) for precision in ("fp8", "bf16"))
     assert bf16 - fp8 == 7168 - 4 * 56
+
+
+@pytest.mark.parametrize(("precision", "bits", "together"), [("logfmt8", 8, 8), ("logfmt10", 10, 8)])
+def test_logarithmic_formats_carry_a_least_value_and_a_step(precision: str, bits: int, together: int) -> None:
+    # 16 bytes of metadata and 4 for each of 8 weights stay
+    expected = 7168 * bits / 8 + 56 * together + 16 + 32
+    assert token_bytes("combine", 7168, 8, precision) == expected
+    spec = make_case(overrides={"communication.combine": precision}).workload.communication
+    assert spec.combine == precision
+
+
+@pytest.mark.parametrize("products", ["fp8", "bf16"])
+def test_attention_kept_in_16_bits_needs_no_cast(v3: ModelSpec, products: str) -> None:
+    for phase, name in (("F", "cast_e5m6_attn_out"), ("B", "attn_out_e5m6_decode")):
+        twelve, sixteen = (
+            {op.name for op in all_ops(v3, "moe", phase, products=products, attention_bits=bits)}
+            for bits in (12, 16)
+        )
+        assert twelve - sixteen == {name}
 
 
 def test_a_group_limit_bounds_hosts_and_so_wire_bytes(v3: ModelSpec) -> None:

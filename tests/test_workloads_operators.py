@@ -112,6 +112,9 @@ def test_mtp_projects_two_hidden_states_to_one(v3: ModelSpec) -> None:
 def test_the_optimizer_moves_22_bytes_a_parameter_and_reads_gradients_once_more() -> None:
     # FP32 gradient 4, FP32 master 4 + 4, two BF16 moments 4 + 4, BF16 weight 2 = 22
     norm, update = optimizer_operators(1e9)
+    # FP32 moments: 4 + 2 x (4 + 4 + 4) + 2 = 30; BF16 gradients: 2 less each time they are read
+    assert optimizer_operators(1e9, moments="fp32")[1].bytes == 30e9
+    assert [op.bytes for op in optimizer_operators(1e9, gradient="bf16")] == [2e9, 20e9]
     assert (norm.bytes, update.bytes) == (4e9, 22e9)
 
 

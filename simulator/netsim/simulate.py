@@ -264,9 +264,20 @@ class Timing:
 
     def _block(self, work: Work) -> BlockTime:
         if work.name == "optimizer":
-            return self.model.block_time(optimizer_operators(self._own_parameters(work.stage)), False)
+            return self._update(self._own_parameters(work.stage))
         moe = self.case.workload.model.moe
         return self._layer(work, self.plan.own_tokens * moe.top_k if moe else 0)  # balanced routing
+
+    def _update(self, parameters: float) -> BlockTime:
+        moved, kept = self.case.workload.communication, self.case.workload.storage
+        operators = optimizer_operators(
+            parameters,
+            gradient=moved.gradient,
+            master=kept.master,
+            moments=kept.moments,
+            parameter=moved.parameter,
+        )
+        return self.model.block_time(operators, False)
 
     def mlp_s(self, work: Work, rows: int) -> float:
         """Time of a block of compute when the rank's experts receive `rows` rows."""
@@ -279,6 +290,7 @@ class Timing:
             model, work.name, work.block, work.phase, plan.microbatch_tokens, plan.sequence_length,
             rows, moe.experts // plan.expert if moe else 0,
             products=job.compute.products, recompute=job.storage.recompute,
+            attention_bits=job.storage.attention_bits,
             tensor=plan.tensor, context=plan.context,
         )  # fmt: skip
         return self.model.block_time(operators, work.overlapped)

@@ -26,7 +26,7 @@ from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.workload import MoeSpec
 from netsim.topologies import Topology
 from netsim.workloads.expert_load import contiguous, packed, parse_load, route_tokens
-from netsim.workloads.moe import Gate, RoutingStatistics, routing_statistics, token_bytes, value_bytes
+from netsim.workloads.moe import Gate, RoutingStatistics, payload_bytes, routing_statistics, token_bytes
 
 Kind = Literal["dispatch", "combine"]
 KINDS: tuple[Kind, ...] = ("dispatch", "combine")
@@ -59,8 +59,7 @@ class Tokens:
 
     def payload_bytes(self, kind: Kind) -> float:
         """Bytes of a token as DeepEP counts them."""
-        precision = self._precision(kind)
-        return self.hidden * value_bytes(precision) + (self.hidden / 128 * 4 if precision == "fp8" else 0.0)
+        return payload_bytes(self.hidden, self._precision(kind))
 
     def _precision(self, kind: Kind) -> str:
         return self.dispatch if kind == "dispatch" else self.combine

@@ -152,8 +152,8 @@ def _intensity(one: Subject, plan: Plan | None, ask: Question) -> dict[str, Any]
     job, model = one.job, one.model
     shares = Shares()
     if job and plan:
-        how, kept = job.compute.products, job.storage.recompute
-        shares = Shares(plan.tensor, plan.context, plan.expert, how, kept)
+        how, bits = job.compute.products, job.storage.attention_bits
+        shares = Shares(plan.tensor, plan.context, plan.expert, how, bits)
     length = ask.sequence_length
     sequence = sequence_work(model, length, length, shares)
     decode = decode_work(model, ask.batch, ask.context, shares.products)

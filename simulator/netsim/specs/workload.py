@@ -27,10 +27,13 @@ __all__ = [
     "Recomputed",
     "ScheduleSpec",
     "StorageSpec",
+    "TokenPrecision",
     "WorkloadSpec",
 ]
 
 Products = Literal["fp8", "bf16"]
+#: of tokens on the wire: LogFMT holds logarithms of 128 values in 8 or 10 bits each, between their least and greatest
+TokenPrecision = Literal["fp8", "bf16", "fp32", "logfmt8", "logfmt10"]
 Recomputed = Literal["norm", "mla_up"]
 Precision = Literal["fp8", "bf16", "fp32"]
 
@@ -92,9 +95,9 @@ class CommunicationSpec(Strict):
 
     sms: Annotated[int, Field(ge=0)]
     """SMs given to communication kernels; documentation: the profile says what compute runs on (gemm_sms)."""
-    dispatch: Precision
+    dispatch: TokenPrecision
     """Precision of tokens on the way to the experts."""
-    combine: Precision
+    combine: TokenPrecision
     """Precision of tokens on the way back."""
     pipeline: Precision
     """Precision of activations between stages."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netsim.specs.workload import ModelSpec, Precision, Products, Recomputed
+from netsim.specs.workload import ModelSpec, Precision, Products
 from netsim.workloads.attention import attention_matrices, cache_values
 from netsim.workloads.model import layer_matrices
 from netsim.workloads.moe import value_bytes
@@ -55,7 +55,7 @@ class Shares:
     context: int = 1
     expert: int = 1
     products: Products = "bf16"
-    recompute: tuple[Recomputed, ...] = ("norm", "mla_up")
+    attention_bits: int = 16
 
 
 def sequence_work(model: ModelSpec, tokens: int, length: int, shares: Shares) -> dict[str, Work]:
@@ -68,7 +68,8 @@ def sequence_work(model: ModelSpec, tokens: int, length: int, shares: Shares) ->
         operators = block_operators(
             model, kind, block, "F", tokens, length,
             own * moe.top_k if moe else 0, max(1, moe.experts // shares.expert) if moe else 0,
-            tensor=shares.tensor, context=shares.context, products=shares.products, recompute=shares.recompute,
+            tensor=shares.tensor, context=shares.context, products=shares.products,
+            attention_bits=shares.attention_bits,
         )  # fmt: skip
         name = "attention" if block == "attn" else {"dense": "dense FFN", "moe": "experts"}.get(kind, kind)
         # the gate is all that tells the attention blocks of both kinds apart

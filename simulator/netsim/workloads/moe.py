@@ -10,13 +10,15 @@ A token crosses the NIC once for each *other* host that it visits, to the GPU of
 spread there over NVLink; the own host's devices are reached over NVLink directly. Copies to the arriving GPU itself
 pass through the same forwarding buffers and count as NVLink bytes, as in DeepEP's convention.
 
-Bytes of a token: a dispatch carries FP8 values with one 4-byte scale per 128 of them (or BF16), 16 bytes of
-source metadata, and expert indices and weights (4 + 4 bytes per chosen expert); a cached dispatch leaves out the
-indices and weights; a combine carries BF16, the metadata and the weights.
+Bytes of a token: a dispatch carries FP8 values with one 4-byte scale per 128 of them (or BF16, or LogFMT values of 8 or
+10 bits with a least value and a step per 128 of them, 4 bytes each; their encoding is not timed), 16 bytes of source
+metadata, and expert indices and weights (4 + 4 bytes per chosen expert); a cached dispatch leaves out the indices and
+weights; a combine carries BF16, the metadata and the weights.
 
 Left out here: skewed expert load, and the imbalance between ranks within one micro-batch (`expert_load`).
 
-Sources: arXiv 2412.19437 section 2.1.2; github.com/deepseek-ai/DeepEP (message layout, tests/test_internode.py).
+Sources: arXiv 2412.19437 section 2.1.2; LogFMT: arXiv 2505.09343, section 3.2; github.com/deepseek-ai/DeepEP (message
+layout, tests/test_internode.py).
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ Gate = Literal["model", "deepep"]
 SAMPLED_TOKENS = 8192
 DEEPEP_HOST_LIMIT = 4
 _VALUE_BYTES = {"fp8": 1, "bf16": 2, "fp32": 4}
-_SCALE_BLOCK, _SCALE_BYTES = 128, 4
+#: bits of a value, and bytes that 128 of them have together
+_WIRE = {"fp8": (8, 4), "bf16": (16, 0), "fp32": (32, 0), "logfmt8": (8, 8), "logfmt10": (10, 8)}
+_SCALE_BLOCK = 128
 _SOURCE_BYTES = 16
 
 
@@ -124,10 +128,18 @@ def token_bytes(transfer: str, hidden: int, top_k: int, precision: str) -> float
     >>> token_bytes("dispatch", 7168, 8, "fp8"), token_bytes("combine", 7168, 8, "bf16")
     (7472.0, 14384.0)
     """
-    values = hidden * _VALUE_BYTES[precision]
-    scales = hidden / _SCALE_BLOCK * _SCALE_BYTES if precision == "fp8" else 0
     extra = {"dispatch": 8 * top_k, "cached_dispatch": 0, "combine": 4 * top_k, "combine_backward": 4 * top_k}
-    return float(values + scales + _SOURCE_BYTES + extra[transfer])
+    return payload_bytes(hidden, precision) + _SOURCE_BYTES + extra[transfer]
+
+
+def payload_bytes(hidden: int, precision: str) -> float:
+    """Bytes of a token's values and of their scales.
+
+    >>> payload_bytes(7168, "bf16"), payload_bytes(7168, "fp8"), payload_bytes(7168, "logfmt10")
+    (14336.0, 7392.0, 9408.0)
+    """
+    bits, together = _WIRE[precision]
+    return hidden * bits / 8 + hidden / _SCALE_BLOCK * together
 
 
 def value_bytes(precision: str) -> int:

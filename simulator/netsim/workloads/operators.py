@@ -13,7 +13,7 @@ Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 2.1, 2.2 and 3.
 from __future__ import annotations
 
 from netsim.errors import NetsimError, did_you_mean
-from netsim.specs.workload import ModelSpec, Products, Recomputed
+from netsim.specs.workload import ModelSpec, Precision, Products, Recomputed
 from netsim.workloads.attention import attention_block
 from netsim.workloads.division import check_division
 from netsim.workloads.ffn import dense_block, moe_block
@@ -27,7 +27,8 @@ from netsim.workloads.kernels import (
     memory,
     norm,
 )
-from netsim.workloads.precision import in_bf16
+from netsim.workloads.moe import value_bytes
+from netsim.workloads.precision import STASH_CASTS, in_bf16
 
 __all__ = ["KINDS", "PHASES", "Load", "Operator", "block_operators", "blocks_of", "optimizer_operators"]
 
@@ -68,11 +69,13 @@ def block_operators(
     context: int = 1,
     products: Products = "fp8",
     recompute: tuple[Recomputed, ...] = ("norm", "mla_up"),
+    attention_bits: int = 12,
 ) -> tuple[Operator, ...]:
     """The operators of one block in launch order; empty where a block has nothing to do in a phase.
 
     tokens : of the micro-batch, on which `tensor` x `context` ranks work together
     expert_rows : rows that the rank's `local_experts` receive together (its own tokens x top_k when balanced)
+    attention_bits : of the attention output kept for the backward; below 16 it is cast and cast back
 
     Raises NetsimError for an unknown kind, block or phase, or tokens that are no whole sequences, SpecError for a
     model that cannot be divided so.
@@ -95,6 +98,8 @@ def block_operators(
     made = _made(model, kind, block, phase, load)
     if "norm" not in recompute:
         made = tuple(op for op in made if op.name not in _NORMS_AGAIN)
+    if attention_bits >= 16:
+        made = tuple(op for op in made if op.name not in STASH_CASTS)
     return made if products == "fp8" else in_bf16(made)
 
 
@@ -158,18 +163,27 @@ def _mtp_in(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
     return (gemm_bf16("mtp_proj_wgrad", h, 2 * h, t, out_bytes=2 * FP32_BYTES),)
 
 
-def optimizer_operators(parameters: float) -> tuple[Operator, ...]:
+def optimizer_operators(
+    parameters: float,
+    *,
+    gradient: Precision = "fp32",
+    master: Precision = "fp32",
+    moments: Precision = "bf16",
+    parameter: Precision = "bf16",
+) -> tuple[Operator, ...]:
     """The AdamW update of `parameters` on one rank: gradient norm for clipping, then one fused pass.
 
-    A parameter moves 22 bytes: FP32 gradient read, FP32 master weight and BF16 moments read and written, BF16
-    weight written. Source: DeepSeek-V3 technical report, section 3.3.3 (low-precision storage).
+    Gradient read, master weight and both moments read and written, the weight that is gathered written: 22 bytes a
+    parameter with BF16 moments. Source: DeepSeek-V3 technical report, section 3.3.3 (low-precision storage).
 
     >>> [op.bytes for op in optimizer_operators(1e6)]
     [4000000.0, 22000000.0]
     """
-    update_bytes = FP32_BYTES + 2 * (FP32_BYTES + 2 * BF16_BYTES) + BF16_BYTES
+    read = value_bytes(gradient)
+    state = value_bytes(master) + 2 * value_bytes(moments)
+    update_bytes = read + 2 * state + value_bytes(parameter)
     count = round(parameters)
     return (
-        Operator("grad_norm", "elementwise", 0.0, FP32_BYTES * parameters, (count, 1)),
+        Operator("grad_norm", "elementwise", 0.0, read * parameters, (count, 1)),
         Operator("adamw_update", "optimizer", 0.0, update_bytes * parameters, (count, 1)),
     )

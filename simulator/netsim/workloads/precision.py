@@ -5,7 +5,8 @@
     a grouped product                      one BF16 product for each expert over its share of the rows
     SwiGLU, copies of rows                 2 bytes a value where FP8 was 1
 
-Operations stay what they were. Left out: a cast that an FP8 dispatch would need beside BF16 products.
+The cast of the attention output to the format it is kept in has nothing to do with products and stays. Operations stay
+what they were. Left out: a cast that an FP8 dispatch would need beside BF16 products.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from dataclasses import replace
 
 from netsim.workloads.kernels import BF16_BYTES, FP32_BYTES, Operator, gemm_bf16, memory
 
+#: of the attention output to the format it is kept in, and back
+STASH_CASTS = ("cast_e5m6_attn_out", "attn_out_e5m6_decode")
 _ADDED = 2 * FP32_BYTES
 #: gate and up read, their product written
 _SWIGLU_BYTES = 3 * BF16_BYTES
@@ -27,6 +30,9 @@ def in_bf16(operators: Iterable[Operator]) -> tuple[Operator, ...]:
 
 
 def _one(op: Operator) -> Iterator[Operator]:
+    if op.name in STASH_CASTS:
+        yield op
+        return
     if "scale_transpose" in op.name or op.name.startswith("scale_contiguous"):
         return
     rows, columns = op.shape[:2]
