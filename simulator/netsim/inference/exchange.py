@@ -26,9 +26,9 @@ from netsim.errors import NetsimError
 from netsim.specs.hardware import HardwareSpec
 from netsim.specs.inference import Kernel
 from netsim.specs.protocol import ProtocolSpec
-from netsim.specs.workload import ModelSpec, Precision
+from netsim.specs.workload import ModelSpec, TokenPrecision
 from netsim.topologies import Topology
-from netsim.workloads.moe import RoutingStatistics, routing_statistics, token_bytes, value_bytes
+from netsim.workloads.moe import RoutingStatistics, routing_statistics, token_bytes, wire_value_bytes
 
 KINDS = ("dispatch", "combine")
 
@@ -93,7 +93,7 @@ def unit_exchanges(
     model: ModelSpec,
     expert: int,
     kernel: Kernel,
-    precisions: tuple[Precision, Precision],
+    precisions: tuple[TokenPrecision, TokenPrecision],
     *,
     copies: int,
     seed: int = 0,
@@ -150,9 +150,11 @@ def _routing(model: ModelSpec, expert: int, per_host: int, kernel: Kernel, seed:
     return routing_statistics(model.experts, expert, per_host, seed)
 
 
-def _bytes(kind: str, kernel: Kernel, model: ModelSpec, precision: Precision, assume: Assumptions) -> float:
+def _bytes(
+    kind: str, kernel: Kernel, model: ModelSpec, precision: TokenPrecision, assume: Assumptions
+) -> float:
     if not assume.overheads:
-        return float(model.hidden * value_bytes(precision))
+        return model.hidden * wire_value_bytes(precision)
     if kernel == "normal":
         return token_bytes(kind, model.hidden, model.experts.top_k, precision)
     name = "cached_dispatch" if kind == "dispatch" else kind

@@ -38,7 +38,7 @@ from netsim.specs import HardwareSpec, TopologySpec, load
 from netsim.specs.inference import InferenceSpec, Overlap
 from netsim.specs.profile import ProfileSpec
 from netsim.specs.protocol import ProtocolSpec
-from netsim.specs.workload import ModelSpec, Precision, WorkloadSpec
+from netsim.specs.workload import ModelSpec, TokenPrecision, WorkloadSpec
 from netsim.topologies import Topology, build
 from netsim.workloads import decode as decoding
 from netsim.workloads.kernels import BF16_BYTES, Operator
@@ -345,7 +345,7 @@ def _copies(model: ModelSpec, shared_too: bool = False) -> int:
     return model.moe.top_k + (model.moe.shared if shared_too else 0)
 
 
-def _precisions(d: Deployment) -> tuple[Precision, Precision]:
+def _precisions(d: Deployment) -> tuple[TokenPrecision, TokenPrecision]:
     return d.workload.communication.dispatch, d.workload.communication.combine
 
 

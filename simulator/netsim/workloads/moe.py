@@ -142,6 +142,11 @@ def payload_bytes(hidden: int, precision: str) -> float:
     return hidden * bits / 8 + hidden / _SCALE_BLOCK * together
 
 
+def wire_value_bytes(precision: str) -> float:
+    """Bytes of one value of a token on the wire, without its share of a scale."""
+    return _WIRE[precision][0] / 8
+
+
 def value_bytes(precision: str) -> int:
     """Bytes of one element."""
     return _VALUE_BYTES[precision]
