@@ -130,8 +130,8 @@ def does_not_start(job: Job, pipe: Connection) -> None:
     pipe.send(Reply(refused="no such device"))
 
 
-def group(target: object, timeout_s: float = 30.0) -> Group:
-    return Group(2, "gloo", 0, timeout_s, target)  # type: ignore[arg-type]
+def group(target: object) -> Group:
+    return Group(2, "gloo", 0, 120.0, target)  # type: ignore[arg-type]
 
 
 def test_the_slowest_rank_of_each_repetition_counts_and_a_session_goes_on_where_it_ended(
@@ -170,8 +170,8 @@ def test_a_wrong_result_gives_no_row(tmp_path: Path) -> None:
         (dies, 30.0, "rank 1 ended with status 7 at all_reduce:2:64:none; rows done are kept"),
         (
             says_nothing,
-            3.0,
-            "no answer from rank 0, 1 at all_reduce:2:64:none within 3 s; rows done are kept",
+            1.0,
+            "no answer from rank 0, 1 at all_reduce:2:64:none within 1 s; rows done are kept",
         ),
         (does_not_start, 30.0, "gloo did not start among 2 processes: no such device"),
     ],
@@ -180,8 +180,9 @@ def test_a_rank_that_fails_ends_the_session_in_one_line(target: object, timeout_
     begun: list[Group] = []
 
     def session() -> None:
-        with group(target, timeout_s) as members:
+        with group(target) as members:
             begun.append(members)
+            members.timeout_s = timeout_s  # that of the start is longer: a busy machine is no silent one
             members.measure(Case("all_reduce", 2, 64))
 
     with pytest.raises(NetsimError) as found:
