@@ -44,11 +44,13 @@ def check_folder(folder: Path, mark: str, force: bool) -> None:
 
 
 def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = False) -> list[Path]:
-    """Write result.json, spec.toml, the tables, a timeline for Perfetto and a picture; returns the files.
+    """Write result.json, spec.toml, the tables, a timeline for Perfetto, a picture and a page; returns the files.
 
     Raises NetsimError when a file cannot be written.
     """
     from netsim.reports.gantt import gantt, save
+    from netsim.reports.page import render
+    from netsim.reports.run_page import run_document
     from netsim.reports.timeline import timeline
     from netsim.tables import collectives_table, links_table, tasks_table
 
@@ -63,6 +65,8 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
         written += write_frame(folder, name, table, csv)
     written.append(write_whole(folder / "timeline.perfetto-trace", lambda p: p.write_bytes(timeline(step))))
     written.append(write_whole(folder / "gantt.svg", lambda p: save(gantt(step), p, "svg")))
+    page = render(run_document(step, result))
+    written.append(write_whole(folder / "report.html", lambda p: p.write_text(page, "utf-8")))
     return written
 
 

@@ -95,13 +95,13 @@ def _recommended(record: Row) -> list[Part]:
 
 
 def _facts(row: Row) -> Facts:
-    without_mask = f"causal, {row['mfu_noncausal']:.1%} without the mask"
-    hidden = f"{row['hidden_comm_fraction']:.1%} hidden"
+    without_mask = f"causal, {row['mfu_noncausal'] * 100:.1f} % without the mask"
+    hidden = f"{row['hidden_comm_fraction'] * 100:.1f} % hidden"
     return Facts(
         [
             Fact("step", f"{row['step_time_s']:.3f} s", f"on {row['topology']}"),
             Fact("throughput", f"{row['tokens_per_day'] / 1e9:.1f} B", "tokens a day"),
-            Fact("model FLOPs utilisation", f"{row['mfu_causal']:.1%}", without_mask),
+            Fact("model FLOPs utilisation", f"{row['mfu_causal'] * 100:.1f} %", without_mask),
             Fact("exposed communication", f"{row['exposed_comm_s']:.2f} s", hidden),
             Fact("network", f"{row['network_usd'] / 1e6:.2f} M$", f"{row['usd_per_gpu'] / 1e3:.2f} k$ a GPU"),
             Fact("power of the network", f"{row['power_kw']:,.0f} kW", f"{row['switches']:,} switches"),
