@@ -37,3 +37,13 @@ def test_with_even_stages_and_a_free_network_1f1b_has_its_formula() -> None:
     assert bubble_by_cause(case, make_plan(case.workload, 256))["schedule"] == pytest.approx(
         BUBBLES["1f1b"](4, times) - 3 * last, rel=1e-3
     )
+
+
+def test_causes_add_up_with_tensor_and_context_parallelism_too() -> None:
+    case = make_case(overrides={
+        "parallelism.pipeline": 4, "batch.microbatches": 8, "parallelism.tensor": 4, "parallelism.context": 2,
+        "parallelism.expert": 16,
+    })  # fmt: skip
+    causes = bubble_by_cause(case, make_plan(case.workload, 128))
+    assert sum(causes.values()) == pytest.approx(phases(simulate(case, 128)).mean_s["bubble"], rel=1e-9)
+    assert causes["exposed_exchanges"] > 0

@@ -13,7 +13,8 @@ from netsim.executor import Program, Transfer, execute
 from netsim.network.flows import FlowTable
 from netsim.network.fluid import FluidNetwork
 from netsim.reports.contract import contract
-from netsim.result import phases, spine_bytes, step_time_s
+from netsim.reports.timeline import timeline
+from netsim.result import collective_statistics, phases, spine_bytes, step_time_s
 from netsim.routing import paths
 from netsim.simulate import simulate
 from netsim.specs.case import Case, make_case
@@ -247,3 +248,55 @@ def test_most_expert_traffic_stays_below_the_spine(published: dict[str, Any]) ->
     placed = published["placement"]
     assert (placed["policy"], placed["hosts_per_stage_group"]) == ("contiguous", 8)
     assert 0 < placed["spine_share"] < 0.1
+
+
+@pytest.mark.parametrize("zero", [1, 3])
+def test_one_stage_accumulates_many_microbatches(zero: int) -> None:
+    more = {"parallelism.pipeline": 1, "schedule.name": "1f1b", "parallelism.zero": zero}
+    few, many = (simulate(make_case(overrides=more | {"batch.microbatches": count}), 64) for count in (2, 6))
+    idle = phases(many).mean_s["bubble"]
+    # under stage 3 a chunk's first layers, among them embedding or head, are gathered behind next to nothing
+    assert idle == pytest.approx(0, abs=1e-9) if zero == 1 else 0 < idle < 0.05 * step_time_s(many)
+    # the end of the step is paid once, so four micro-batches more cost four more
+    each = (phases(many).mean_s["1F"] + phases(many).mean_s["1B"] + idle) / 6
+    assert step_time_s(many) - step_time_s(few) == pytest.approx(4 * each, rel=0.02)
+    reduced = [c.count for c in collective_statistics(many) if c.kind == "reduce_scatter"]
+    # once at the end, or for each of 66 layers (61, head, embedding, MTP's projection, layer and head) a micro-batch
+    assert reduced == [1 if zero == 1 else 66 * 6]
+
+
+def test_zero_moves_the_bytes_of_its_stage() -> None:
+    def sent(zero: int) -> dict[str, float]:
+        case = make_case(overrides={
+            "parallelism.pipeline": 2, "batch.microbatches": 4, "schedule.name": "1f1b", "parallelism.zero": zero,
+        })  # fmt: skip
+        step = simulate(case, 256)
+        return {c.kind: c.count * c.wire_bytes_per_gpu for c in collective_statistics(step)}
+
+    none, one, two, three = (sent(zero) for zero in range(4))
+    # an all-reduce is a reduce-scatter and a gather of gradients, FP32; parameters are gathered in BF16
+    assert none["all_reduce"] == pytest.approx(2 * one["reduce_scatter"])
+    assert one["all_gather"] == pytest.approx(one["reduce_scatter"] / 2)
+    # once for each of four micro-batches; heads share their parameters, but each gradient is reduced
+    assert two["reduce_scatter"] == pytest.approx(4 * one["reduce_scatter"], rel=0.02)
+    assert two["reduce_scatter"] > 4 * one["reduce_scatter"]
+    assert three["reduce_scatter"] == pytest.approx(two["reduce_scatter"])
+    assert three["parameter_gather"] == pytest.approx(
+        two["reduce_scatter"], rel=0.05
+    )  # twice, at half the bytes
+    assert "all_gather" not in three
+
+
+def test_a_run_with_every_exchange_has_its_timeline_and_tables() -> None:
+    step = simulate(small(**DIVIDED, **{"parallelism.zero": 3}), 128)
+    kinds = set(tasks_table(step)["name"])
+    assert {
+        "tensor_gather",
+        "tensor_scatter",
+        "context_gather",
+        "context_scatter",
+        "parameter_gather",
+    } <= kinds
+    assert set(tasks_table(step)["queue"]) == {"compute", "communication", "gradient", "parameter"}
+    assert sum(phases(step).mean_s.values()) == pytest.approx(step_time_s(step), rel=1e-12)
+    assert len(timeline(step)) > 10_000

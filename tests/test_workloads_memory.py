@@ -64,3 +64,36 @@ def test_each_choice_changes_its_own_part() -> None:
     kept = worst(storage__recompute=["norm"])
     # queries, keys and values of 128 heads in BF16, for 17 micro-batches of 4 layers
     assert kept.activations - base.activations == pytest.approx(17 * 4 * 2 * 4096 * 128 * (192 + 192 + 128))
+
+
+def test_each_zero_stage_divides_one_part_more() -> None:
+    parts = [memory(parallelism__zero=stage)[5] for stage in range(4)]
+    # a middle rank: two stages of four MoE layers, 233.0 M dense and 176.2 M of experts each, FP8, FP32, FP32 + 2 BF16
+    dense, expert = 233.0e6, 4 * 44.04e6
+    layer = dense + expert
+    share = dense / 256 + expert / 4  # dense over 2 x 128 ranks, experts over their 2 x 2 copies
+    assert [p.optimizer for p in parts] == pytest.approx([8 * layer * 8] + 3 * [8 * share * 8], rel=0.001)
+    gradients = [8 * layer * 4] * 2 + [(8 * share + layer) * 4] * 2
+    assert [p.gradients for p in parts] == pytest.approx(gradients, rel=0.001)
+    assert [p.parameters for p in parts] == pytest.approx(
+        3 * [8 * layer] + [8 * share + 2 * layer], rel=0.001
+    )
+    assert len({p.activations for p in parts}) == 1
+
+
+def test_tensor_and_context_ranks_share_what_is_kept() -> None:
+    one = memory(schedule__name="1f1b")[5]
+    four = memory(schedule__name="1f1b", parallelism__tensor=4)[5]
+    eight = memory(schedule__name="1f1b", parallelism__tensor=4, parallelism__context=2)[5]
+    assert (four.activations, eight.activations) == pytest.approx((one.activations / 4, one.activations / 8))
+    # of a MoE layer MLA's up- and output projections are divided, its down-projections, gate and experts are not
+    divided = 8 * (128 * 1536 * 192 + 512 * 128 * 256 + 128 * 128 * 7168)
+    assert one.parameters - four.parameters == pytest.approx(divided / 2 * 3 / 4)
+    assert eight.parameters == four.parameters
+
+
+def test_the_parts_of_all_ranks_are_the_whole_under_stage_1() -> None:
+    # optimizer states of all ranks of a pipeline rank add up to those of its parameters, however they are divided
+    for more in ({}, {"parallelism__tensor": 8}, {"parallelism__tensor": 2, "parallelism__context": 2}):
+        ranks = memory(schedule__name="1f1b", **more)
+        assert ranks[5].optimizer * 128 == pytest.approx(4 * (233.0e6 + 256 * 44.04e6) * 8, rel=0.001)

@@ -155,4 +155,5 @@ EXPERIMENTS: dict[str, Experiment] = {
     "speculative_speedup": experiments_inference.speculative_speedup,
     "trace_pair": experiments_compute.trace_pair,
     "training_step": experiments_compute.training_step,
+    "training_throughput": experiments_compute.training_throughput,
 }

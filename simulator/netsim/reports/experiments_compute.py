@@ -79,6 +79,34 @@ def _step(fabric: str, as_traced: bool = False) -> dict[str, float]:
     }
 
 
+def training_throughput(where: Sequence[Where]) -> list[float | None]:
+    """TFLOPS a GPU of Llama 3.1 405B, causal, or their ratio to the plan of the row above it in the table."""
+    smaller = {16: (16384, 1, 8192), 1: (8192, 1, 8192)}
+    found: list[float | None] = []
+    for w in where:
+        value = _throughput(int(w["gpus"]), int(w["context"]), int(w["length"]))
+        if w.get("quantity") == "ratio":
+            value /= _throughput(*smaller[int(w["context"])])
+        found.append(value)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _throughput(gpus: int, context: int, length: int) -> float:
+    from netsim.reports.contract import contract
+    from netsim.simulate import simulate
+    from netsim.specs.case import make_case
+
+    tokens = 2048 * 8192
+    overrides = {
+        "parallelism.context": context,
+        "batch.sequence_length": length,
+        "batch.sequences": tokens // length,
+    }
+    case = make_case("ft3", "llama-3.1-405b", overrides=overrides)
+    return float(contract(simulate(case, gpus, scaling="strong"))["step"]["tflops_per_gpu_causal"])
+
+
 def trace_pair(where: Sequence[Where]) -> list[float | None]:
     """Milliseconds of the pair, replayed or simulated; percent of its transport that is hidden; waits for other ranks.
 
