@@ -31,6 +31,8 @@ from netsim.topologies import Topology
 from netsim.workloads.moe import RoutingStatistics, routing_statistics, token_bytes, wire_value_bytes
 
 KINDS = ("dispatch", "combine")
+#: bottleneck of an exchange of one rank, which moves nothing
+NONE = "none"
 
 
 class Assumptions(NamedTuple):
@@ -109,7 +111,7 @@ def unit_exchanges(
     Raises NetsimError for a width that does not divide the GPUs, or that the kernel cannot serve.
     """
     if expert == 1 or not copies:
-        nothing = Exchange("", 0.0, 0.0, 0.0, 0.0, "none")
+        nothing = Exchange("", 0.0, 0.0, 0.0, 0.0, NONE)
         return Exchanges(*(replace(nothing, kind=kind) for kind in KINDS))
     groups = [Group.of(g, topology.gpus_per_host) for g in groups_of(topology.gpus, expert)]
     routing = _routing(model, expert, topology.gpus_per_host, kernel, seed)

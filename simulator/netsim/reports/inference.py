@@ -17,6 +17,7 @@ import numpy as np
 import netsim
 from netsim.errors import NetsimError
 from netsim.inference import IDEAL, Deployment, Iteration, decode, prefill
+from netsim.inference.exchange import NONE
 from netsim.inference.phases import decode_memory
 from netsim.inference.service import (
     Service,
@@ -113,7 +114,7 @@ def _iteration(i: Iteration) -> dict[str, Any]:
 
 
 def exchanges(i: Iteration) -> list[dict[str, Any]]:
-    """Dispatch and combine of the first micro-batch."""
+    """Dispatch and combine of the first micro-batch, where tokens are exchanged at all."""
     tokens = i.microbatch_tokens[0]
     return [
         {
@@ -126,6 +127,7 @@ def exchanges(i: Iteration) -> list[dict[str, Any]]:
             "bottleneck": x.bottleneck,
         }
         for x in i.exchanges
+        if x.bottleneck != NONE
     ]
 
 
@@ -136,6 +138,8 @@ def parts(i: Iteration) -> list[dict[str, Any]]:
         for name, tally in i.tallies.items()
     ]
     for kind, exchange in zip(TRANSFERS, i.exchanges, strict=True):
+        if exchange.bottleneck == NONE:
+            continue
         seconds = sum(span.end_s - span.start_s for span in i.timeline.spans if span.stage == kind)
         rows.append(
             {"part": kind, "ms": seconds * 1e3, "share": seconds / i.seconds, "bound": exchange.bottleneck}
