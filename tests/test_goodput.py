@@ -188,6 +188,8 @@ def test_the_command_answers_in_json_and_writes_its_picture(
         (["--reliability", "lama3"], "no reliability preset 'lama3': did you mean 'llama3'?"),
         (["--set", "reliability.gpu.mtfb=3 day"], "unknown key: did you mean 'mtbf'?"),
         (["--set", "reliability.gpu.mtbf=0 s"], "greater than 0"),
+        (["--set", "prices.switch.power=1 W"], "has no effect on goodput"),
+        (["--set", "batch.sequences=128"], "has no effect under weak scaling"),
         (["--force"], "--force: is about a run directory"),
         (
             ["--checkpoint-time", "0 s"],

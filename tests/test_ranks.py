@@ -8,15 +8,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from netsim.collectives import expert_exchange
 from netsim.errors import NetsimError
 from netsim.executor import Program, Transfer, execute
+from netsim.network.flows import FlowTable
+from netsim.network.fluid import drain
+from netsim.program import TransferCost
+from netsim.ranks import idle_times
 from netsim.reports.bubble import bubble_by_cause
 from netsim.reports.contract import contract
 from netsim.reports.skew import spread
 from netsim.result import phases, step_time_s
+from netsim.routing import paths
 from netsim.simulate import Step, simulate
 from netsim.specs.case import make_case
+from netsim.topologies import build
+from netsim.workloads.moe import routing_statistics
 from netsim.workloads.plan import make_plan
+from netsim.workloads.tasks import Work
 from netsim.workloads.variation import expected_slowest
 
 SMALL = {"parallelism.pipeline": 2, "batch.microbatches": 4}
@@ -80,6 +89,36 @@ def test_compute_runs_on_while_an_exchange_waits() -> None:
     times = np.array([[1.0, 3.0], [2.0, 2.0], [0.0, 0.0]])
     done = execute(program([0, 0, 1], [[], [], [0]]), ranks=Given(times, {2: 0.5}))
     assert done.end_s.tolist() == [3.0, 5.0, 4.5]  # half a second of tail
+
+
+@pytest.mark.parametrize("sends_loaded", [False, True])
+def test_the_tail_is_that_of_uneven_flows_alone_on_the_fabric(sends_loaded: bool) -> None:
+    # 8 hosts, one of which receives (or sends back) 1.4 times the mean; no kernel limit, so the NICs of that host bind
+    case = make_case("mpft")
+    built = build(case.topology, case.hardware, 64)
+    routing = routing_statistics(case.workload.model.moe, 64, 8)
+    load = np.array([1.4, *[(8 - 1.4) / 7] * 7])
+    flows = expert_exchange(np.arange(64), 8, routing)
+    wire = flows.source // 8 != flows.target // 8
+    share = flows.share * np.where(wire, load[flows.target // 8], 1.0)
+    ends = (flows.target, flows.source) if sends_loaded else (flows.source, flows.target)
+    routed = paths(built, "adaptive", *ends, 0)
+    unit, work = 4096 * 7472.0, Work("combine" if sends_loaded else "dispatch")
+
+    def drained(shares: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+        table = FlowTable(
+            link_ptr=routed.ptr, link_ids=routed.link_ids, link_share=routed.share,
+            batch_ptr=np.array([0, len(flows)]), size_bytes=unit * shares, rate_cap=np.full(len(flows), np.inf),
+            weight=np.ones(len(flows)),
+        )  # fmt: skip
+        return float(drain(routed.capacity, table).max())
+
+    idle = idle_times(work, TransferCost(unit, np.inf, 0.0), routing, case.hardware)
+    assert max(idle.nic_s, idle.scale_up_s) == pytest.approx(drained(flows.share), rel=1e-9)
+    assert idle.tail_s(1.4, 1.0) == pytest.approx(drained(share) - drained(flows.share), rel=1e-9)
+    # a kernel slower than the NICs hides what is received unevenly, not what is sent
+    slow = idle_times(work, TransferCost(unit, 25e9, 0.0), routing, case.hardware)
+    assert slow.tail_s(1.4, 1.0) == pytest.approx(0.4 * slow.kernel_s if sends_loaded else 0.0)
 
 
 @pytest.mark.parametrize("sigma", [0.01, 0.1, 0.5])

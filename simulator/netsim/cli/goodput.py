@@ -75,6 +75,7 @@ def goodput(
     if force and output is None:
         raise NetsimError("--force: is about a run directory; add -o DIR")
     table, rest = _table(reliability, sets)
+    _refuse_idle(rest, scaling)
     case = case_from(topology, workload, profile, routing, schedule, rest)
     policy = Policy(
         interval_s=None
@@ -107,6 +108,18 @@ def _table(name: str, sets: list[str] | None) -> tuple[ReliabilitySpec, list[str
     rest = [item for item in sets or [] if not item.startswith("reliability.")]
     overrides = {key.removeprefix("reliability."): value for key, value in parse_overrides(mine).items()}
     return load(ReliabilitySpec, "reliability", name, overrides), rest
+
+
+def _refuse_idle(sets: list[str], scaling: str) -> None:
+    """Keys that no answer here depends on."""
+    from netsim.errors import NetsimError
+    from netsim.specs.case import parse_overrides, sort_overrides
+    from netsim.workloads.plan import refuse_idle
+
+    overrides = parse_overrides(sets)
+    refuse_idle(overrides, scaling)
+    for key in sort_overrides(overrides)["prices"]:
+        raise NetsimError(f"--set prices.{key}: has no effect on goodput")
 
 
 def _time(option: str, text: str, zero: bool = False) -> float:
