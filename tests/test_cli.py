@@ -1,13 +1,16 @@
 """The command line as a user meets it: exit statuses, one clear line for a mistake, data on stdout."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from netsim.cli.app import run_app
+from netsim.errors import NetsimError
 
 SMALL = ["--gpus", "64", "--schedule", "1f1b", "--set", "workload.parallelism.pipeline=1"]
 SMALL += ["--set", "batch.microbatches=2"]
@@ -41,6 +44,15 @@ def netsim(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProc
         (["run", "--set", "switch.radix=64", "--set", "topology.switch.radix=128"], "given twice"),
         (["run", "--topology", "x" * 300], "no topology preset"),
         (["run", "--tpology", "mpft"], "No such option"),
+        (
+            ["run", "--routing", "magic"],
+            "mpft.toml with --routing magic: routing = 'magic', input",
+        ),
+        (["run", "--hardware", "h801"], "did you mean 'h800'?"),
+        (["run", "--prices", "publishd"], "did you mean 'published'?"),
+        (["run", "--spec", "missing.toml"], "missing.toml: cannot be read: No such file or directory"),
+        (["run", "-o", ""], "must name a folder"),
+        (["collective", "all_to_all", "--hardware", "h801"], "did you mean 'h800'?"),
         (["runn"], "No such command"),
         (["topology", "mpft", "--gpus", "7"], "7"),
         (["schema", "topologie"], "did you mean 'topology'?"),
@@ -85,11 +97,130 @@ def test_run_directory_holds_everything_and_is_not_overwritten(tmp_path: Path) -
     assert len(tasks) == len(pd.read_csv(out / "tasks.csv"))
     assert {"start_ms", "end_ms", "wire_GBps"} <= set(tasks.columns)
     assert (pd.read_parquet(out / "links.parquet")["mean_load"] <= 1 + 1e-9).all()
-    assert (out / "spec.toml").read_text().startswith("[topology]")
+    assert (out / "spec.toml").read_text().startswith("[run]\ngpus = 64\n")
     again = netsim("run", *SMALL, "-o", str(out))
     assert again.returncode == 2
     assert "already holds a result.json" in again.stderr
     assert netsim("run", *SMALL, "-q", "-o", str(out), "--force").returncode == 0
+
+
+def test_a_run_is_repeated_from_its_spec(tmp_path: Path) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    options = [
+        "--scaling",
+        "strong",
+        "--set",
+        "batch.sequences=128",
+        "--set",
+        "nic.line_rate=200 Gb/s",
+        "--seed",
+        "5",
+    ]
+    assert netsim("run", *SMALL[:-2], *options, "-q", "-o", str(first)).returncode == 0
+    spec = str(first / "spec.toml")
+    done = netsim("run", "--spec", spec, "-q", "-o", str(again))
+    assert done.returncode == 0, done.stderr
+    one, two = (json.loads((folder / "result.json").read_text()) for folder in (first, again))
+    assert (one["topology"]["gpus"], one["workload"]["scaling"], one["provenance"]["seed"]) == (
+        64,
+        "strong",
+        5,
+    )
+    assert one.pop("run") != two.pop("run")
+    assert one == two
+    assert (first / "spec.toml").read_text() == (again / "spec.toml").read_text()
+    changed = netsim("run", "--spec", spec, "--seed", "6", "--set", "nic.line_rate=400 Gb/s", "--json")
+    assert json.loads(changed.stdout)["provenance"]["seed"] == 6
+    assert json.loads(changed.stdout)["step"]["time_s"] < one["step"]["time_s"]
+    twice = netsim("run", "--spec", spec, "--topology", "mpft")
+    assert (twice.returncode, twice.stderr) == (2, f"netsim: --topology: also given by --spec {spec}\n")
+
+
+def test_force_leaves_nothing_of_the_run_before(tmp_path: Path) -> None:
+    stale = [tmp_path / name for name in ("result.json", "tasks.csv", ".tasks.parquet.part")]
+    for path in stale:
+        path.write_text("old")
+    (tmp_path / "notes.txt").write_text("mine")
+    assert netsim("run", *SMALL, "-q", "-o", str(tmp_path), "--force").returncode == 0
+    assert [path.exists() for path in stale] == [True, False, False]
+    assert json.loads(stale[0].read_text())["schema"] == 1
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_with_a_result_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from netsim.reports import gantt, rundir
+    from netsim.reports.contract import contract
+    from netsim.simulate import simulate
+    from netsim.specs.case import make_case
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    job = {"parallelism.pipeline": 1, "schedule.name": "1f1b", "batch.microbatches": 1}
+    step = simulate(make_case(overrides=job), 64)
+    rundir.write_run(tmp_path, step, contract(step))
+    monkeypatch.setattr(gantt, "save", full)
+    with pytest.raises(NetsimError, match=r"gantt\.svg: cannot be written: No space left on device"):
+        rundir.write_run(tmp_path, step, contract(step))
+    assert not (tmp_path / "result.json").exists()
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_explain_splits_the_bubble() -> None:
+    done = netsim(
+        "run",
+        "--gpus",
+        "128",
+        "--set",
+        "parallelism.pipeline=2",
+        "--set",
+        "batch.microbatches=4",
+        "--explain",
+    )
+    bubble = next(line for line in done.stdout.splitlines() if line.startswith(" mean")).split()[5]
+    text = done.stdout.partition("Bubble by cause (s): ")[2].partition("\n\n")[0]
+    causes = {
+        cause.rpartition(" ")[0]: float(cause.rpartition(" ")[2])
+        for cause in " ".join(text.split()).split(", ")
+    }
+    assert set(causes) == {"pipeline sends", "exposed exchanges", "uneven stages", "schedule"}
+    assert sum(causes.values()) == pytest.approx(float(bubble), abs=0.03)  # five roundings
+
+
+def test_strict_names_what_was_never_measured() -> None:
+    # four stages fit into 200 GB; a rank then updates more parameters than were measured
+    job = ["--gpus", "256", "--set", "parallelism.pipeline=4", "--set", "batch.microbatches=8"]
+    job += ["--set", "gpu.hbm=200 GB"]
+    done = netsim("run", *job, "--strict", "-q")
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert done.stderr.startswith("netsim: --strict: ")
+    assert "% of the compute time is extrapolated: profile h800: operator adamw_update [" in done.stderr
+    assert done.stderr.endswith(": outside what was measured of class optimizer\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("after_s", [0.1, 4.0])
+def test_an_interrupt_is_one_line(after_s: float) -> None:
+    start = [
+        sys.executable,
+        "-c",
+        "from netsim.cli import main; main()",
+        "run",
+        "--gpus",
+        "16384",
+        "--no-fold",
+    ]
+    running = subprocess.Popen(start, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(after_s)
+    running.send_signal(signal.SIGINT)
+    out, said = running.communicate(timeout=100)
+    assert running.returncode in (
+        (130,) if after_s > 1 else (130, -signal.SIGINT)
+    )  # before Python's own handler
+    assert out == ""
+    if running.returncode == 130:
+        assert said == "netsim: interrupted\n"
 
 
 def test_same_seed_same_bits(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ def test_parts_add_up_to_the_bubble() -> None:
     assert sum(causes.values()) == pytest.approx(phases(simulate(case, 256)).mean_s["bubble"], rel=1e-9)
     assert list(causes) == ["pipeline_sends", "exposed_exchanges", "uneven_stages", "schedule"]
     assert causes["schedule"] > 0
+    plain = bubble_by_cause(case, make_plan(case.workload, 256), folded=False)
+    assert causes == pytest.approx(plain, abs=1e-9)
 
 
 def test_with_even_stages_and_a_free_network_1f1b_has_its_formula() -> None:

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
+import tomli_w
 from pydantic import BaseModel
 
 from netsim import catalog
 from netsim.errors import NetsimError
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, all_keys, load
-from netsim.specs.case import SECTIONS, make_case, parse_overrides, sort_overrides
+from netsim.specs.case import SECTIONS, Question, make_case, parse_overrides, read_question, sort_overrides
 from netsim.specs.keys import keys
 
 KINDS = {"topology": TopologySpec, "workload": WorkloadSpec, "hardware": HardwareSpec}
@@ -131,9 +132,27 @@ def test_names_and_paths(tmp_path: Path) -> None:
         catalog.find("topology", "nowhere/mine.toml")
 
 
-def test_a_resolved_spec_reads_back_as_itself(tmp_path: Path) -> None:
-    import tomli_w
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("[workload]", "[worklod]", "[worklod]: unknown table: did you mean 'workload'?"),
+        ("gpus = 64", "gpu = 64", "[run]: gpu = 64, unknown key: did you mean 'gpus'?"),
+        ("[run]", "[ran]", "[run] is missing: --spec takes the spec.toml of a run"),
+    ],
+)
+def test_what_a_run_asked_is_read_whole(tmp_path: Path, old: str, new: str, line: str) -> None:
+    path = tmp_path / "spec.toml"
+    text = tomli_w.dumps({"run": {"gpus": 64, "scaling": "weak", "seed": 3}} | make_case().as_tables())
+    path.write_text(text)
+    assert read_question(path) == Question(gpus=64, scaling="weak", seed=3)
+    assert make_case(*[str(path)] * 2, hardware=str(path), profile=str(path), prices=str(path)) == make_case()
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(NetsimError) as caught:
+        read_question(path)
+    assert line in str(caught.value)
 
+
+def test_a_resolved_spec_reads_back_as_itself(tmp_path: Path) -> None:
     case = make_case(overrides={"latency.switch_hop": "0.31 us"})
     path = tmp_path / "again.toml"
     path.write_text(tomli_w.dumps(case.as_tables()["topology"]))

@@ -41,7 +41,7 @@ from netsim.workloads.exchanges import context_bytes, tensor_bytes
 from netsim.workloads.holding import StageParameters, layer_holding, own_share, stage_holding
 from netsim.workloads.memory import Memory, memory_by_rank
 from netsim.workloads.moe import RoutingStatistics, routing_statistics, token_bytes, value_bytes
-from netsim.workloads.operators import block_operators, optimizer_operators
+from netsim.workloads.operators import Operator, block_operators, optimizer_operators
 from netsim.workloads.plan import Plan, Scaling, make_plan
 from netsim.workloads.schedules import Order
 from netsim.workloads.stages import Stage, job_order, job_stages
@@ -263,37 +263,42 @@ class Timing:
         return self.blocks[work].seconds
 
     def _block(self, work: Work) -> BlockTime:
-        if work.name == "optimizer":
-            return self._update(self._own_parameters(work.stage))
-        moe = self.case.workload.model.moe
-        return self._layer(work, self.plan.own_tokens * moe.top_k if moe else 0)  # balanced routing
-
-    def _update(self, parameters: float) -> BlockTime:
-        moved, kept = self.case.workload.communication, self.case.workload.storage
-        operators = optimizer_operators(
-            parameters,
-            gradient=moved.gradient,
-            master=kept.master,
-            moments=kept.moments,
-            parameter=moved.parameter,
-        )
-        return self.model.block_time(operators, False)
+        return self.model.block_time(self._operators(work), work.overlapped)
 
     def mlp_s(self, work: Work, rows: int) -> float:
         """Time of a block of compute when the rank's experts receive `rows` rows."""
-        return self._layer(work, rows).seconds
+        return self.model.block_time(self._layer(work, rows), work.overlapped).seconds
 
-    def _layer(self, work: Work, rows: int) -> BlockTime:
+    def require_known(self) -> None:
+        """Refuse a step with operators that the profile has neither measured nor a model for.
+
+        Raises DomainError (exit status 3) that names the first.
+        """
+        self.model.require_known([op for work in self.blocks for op in self._operators(work)])
+
+    def _operators(self, work: Work) -> Sequence[Operator]:
+        if work.name == "optimizer":
+            moved, kept = self.case.workload.communication, self.case.workload.storage
+            return optimizer_operators(
+                self._own_parameters(work.stage),
+                gradient=moved.gradient,
+                master=kept.master,
+                moments=kept.moments,
+                parameter=moved.parameter,
+            )
+        moe = self.case.workload.model.moe
+        return self._layer(work, self.plan.own_tokens * moe.top_k if moe else 0)  # balanced routing
+
+    def _layer(self, work: Work, rows: int) -> Sequence[Operator]:
         job, plan = self.case.workload, self.plan
         model, moe = job.model, job.model.moe
-        operators = block_operators(
+        return block_operators(
             model, work.name, work.block, work.phase, plan.microbatch_tokens, plan.sequence_length,
             rows, moe.experts // plan.expert if moe else 0,
             products=job.compute.products, recompute=job.storage.recompute,
             attention_bits=job.storage.attention_bits,
             tensor=plan.tensor, context=plan.context,
         )  # fmt: skip
-        return self.model.block_time(operators, work.overlapped)
 
     def _own_parameters(self, stage: int) -> float:
         """The parameters of a stage that a rank updates: its share, unless ZeRO leaves the optimizer whole."""

@@ -7,6 +7,11 @@ import sys
 
 def main() -> None:
     """Entry point of the `netsim` command."""
-    from netsim.cli.app import run_app
+    try:
+        from netsim.cli.app import run_app
 
-    sys.exit(run_app(sys.argv[1:]))
+        status = run_app(sys.argv[1:])
+    except KeyboardInterrupt:  # while modules are still being read
+        print("netsim: interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status)

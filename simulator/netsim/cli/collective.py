@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netsim.cli.options import Force, Gpus, Json, Output, Quiet, Routing, Seed, Sets, TopologyName
+from netsim.cli.options import Force, Gpus, HostName, Json, Output, Quiet, Routing, Seed, Sets, TopologyName
 
 _SHOWN = ("kind", "algorithm", "protocol", "ranks", "size_bytes", "time_us", "algbw_GBps", "busbw_GBps",
           "wire_GBps", "logical_GBps", "bottleneck", "utilisation")  # fmt: skip
@@ -85,6 +85,7 @@ def collective(
     redundant: Packed = None,
     beside_compute: Beside = False,
     workload: Workload = None,
+    hardware: HostName = "h800",
     routing: Routing = None,
     seed: Seed = 0,
     sets: Sets = None,
@@ -107,7 +108,9 @@ def collective(
     experts = kind in EXPERT_KINDS
     library = protocol or ("deepep" if experts else "nccl")
     overrides = parse_overrides(sets or [])
-    setup = make_setup(topology, gpus, library, routing=routing, seed=seed, overrides=overrides)
+    setup = make_setup(
+        topology, gpus, library, hardware=hardware, routing=routing, seed=seed, overrides=overrides
+    )
     rows = collective_rows(
         setup, kind, sizes=sizes, algorithm=algorithm, group_size=group_size, ep=ep, tokens=tokens, gate=gate,
         load=load, redundant=redundant, beside_compute=beside_compute, workload=workload,

@@ -59,9 +59,31 @@ Sets = Annotated[
         "--set", metavar="KEY=VALUE", help="Override a spec key, e.g. switch.radix=128. Repeatable."
     ),
 ]
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise typer.BadParameter("must name a folder; . is this one")
+    return Path(text)
+
+
 Output = Annotated[
     Path | None,
-    typer.Option("-o", "--output", help="Write result.json, spec.toml and tables into this folder."),
+    typer.Option(
+        "-o",
+        "--output",
+        parser=_folder,
+        metavar="DIR",
+        help="Write result.json, spec.toml and tables into this folder.",
+    ),
+]
+HostName = Annotated[str, typer.Option("--hardware", help="Host: a preset (h800, nvl72) or a TOML file.")]
+Hardware = Annotated[
+    str | None,
+    typer.Option("--hardware", help="Host: a preset (h800, nvl72) or a TOML file. [default: the job's]"),
+]
+Prices = Annotated[
+    str, typer.Option("--prices", help="Price book: a preset (published, street_2026) or a TOML file.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite a result that is already there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -77,11 +99,13 @@ def case_from(
     sets: list[str] | None,
     placement: str | None = None,
     gpu_hour_usd: float | None = None,
+    hardware: str | None = None,
+    prices: str = "published",
 ) -> Case:
     """The specs that the options name; an option and a --set of the same key are a mistake."""
     from netsim.specs.case import make_case, parse_overrides
 
     return make_case(
-        topology, workload, profile=profile, routing=routing, schedule=schedule,
+        topology, workload, hardware=hardware, profile=profile, prices=prices, routing=routing, schedule=schedule,
         placement=placement, gpu_hour_usd=gpu_hour_usd, overrides=parse_overrides(sets or []),
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,9 +13,11 @@ from netsim.cli.options import (
     Force,
     GpuHour,
     Gpus,
+    Hardware,
     Json,
     Output,
     Placement,
+    Prices,
     Profile,
     Quiet,
     Routing,
@@ -27,12 +30,26 @@ from netsim.cli.options import (
     case_from,
 )
 
+Spec = Annotated[
+    Path | None,
+    typer.Option(
+        "--spec",
+        help="The spec.toml of a run: the same question again, but for what --set and options change.",
+    ),
+]
+#: options that name what a spec.toml holds whole
+_NAMES = ("topology", "workload", "hardware", "profile", "prices")
+
 
 def run(
+    context: typer.Context,
     topology: TopologyName = "mpft",
     gpus: Gpus = 2048,
     workload: WorkloadName = "deepseek-v3",
+    spec: Spec = None,
+    hardware: Hardware = None,
     profile: Profile = None,
+    prices: Prices = "published",
     routing: Routing = None,
     schedule: Schedule = None,
     scaling: Scaling = "weak",
@@ -65,8 +82,22 @@ def run(
     for option, given in (("--csv", csv), ("--force", force)):
         if given and output is None:
             raise NetsimError(f"{option}: is about a run directory; add -o DIR")
+    if spec is not None:
+        from netsim.specs.case import read_question
+
+        typed = _given(context)
+        for name in _NAMES:
+            if name in typed:
+                raise NetsimError(f"--{name}: also given by --spec {spec}")
+        was = read_question(spec)
+        gpus = gpus if "gpus" in typed else was.gpus
+        scaling = scaling if "scaling" in typed else was.scaling
+        seed = seed if "seed" in typed else was.seed
+        topology = workload = hardware = profile = prices = str(spec)
     refuse_idle(parse_overrides(sets or []), scaling)
-    case = case_from(topology, workload, profile, routing, schedule, sets, placement, gpu_hour_usd)
+    case = case_from(
+        topology, workload, profile, routing, schedule, sets, placement, gpu_hour_usd, hardware, prices
+    )
     if output is not None:
         rundir.prepare(output, force)
     began = time.perf_counter()
@@ -74,7 +105,7 @@ def run(
     if explain:
         from netsim.reports.bubble import bubble_by_cause
 
-        result["step"]["bubble_by_cause_s"] = bubble_by_cause(case, step.plan, seed)
+        result["step"]["bubble_by_cause_s"] = bubble_by_cause(case, step.plan, seed, fold)
         if step.ranks is not None:
             from netsim.reports.skew import spread
 
@@ -82,7 +113,7 @@ def run(
     for warning in result["warnings"]:
         print(f"netsim: warning: {warning}", file=sys.stderr)
     if strict:
-        _refuse_doubts(result)
+        _refuse_doubts(step, result)
     result["run"] = {"wall_s": time.perf_counter() - began}
     if output is not None:
         files = rundir.write_run(output, step, result, csv)
@@ -96,15 +127,26 @@ def run(
         print_summary(result)
 
 
-def _refuse_doubts(result: dict[str, Any]) -> None:
+def _given(context: typer.Context) -> set[str]:
+    """The options that stand on the command line."""
+    return {
+        name
+        for name in context.params
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    }
+
+
+def _refuse_doubts(step: Any, result: dict[str, Any]) -> None:
     """Under --strict: no plan that does not fit, and no compute time beyond what was measured or modelled."""
     from netsim.errors import DomainError, NetsimError
 
     if result["warnings"]:
         raise NetsimError(f"--strict: {result['warnings'][0]}")
-    beyond = result["provenance"]["compute_origin"]["extrapolated"]
-    if beyond:
-        raise DomainError(f"--strict: {beyond:.1%} of the compute time lies outside the profile's domain")
+    try:
+        step.timing.require_known()
+    except DomainError as error:
+        beyond = result["provenance"]["compute_origin"]["extrapolated"]
+        raise DomainError(f"--strict: {beyond:.1%} of the compute time is extrapolated: {error}") from None
 
 
 def _simulate(

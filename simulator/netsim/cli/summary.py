@@ -149,16 +149,3 @@ def _print_provenance(console: Console, provenance: dict[str, Any]) -> None:
             f"Shared: {ran['stage_groups']} stage groups ran as {ran['executed']}, {ran['flows']:,} flows as "
             f"{ran['flow_classes']:,} (--no-fold runs each)"
         )
-
-
-def print_record(record: dict[str, Any]) -> None:
-    """Nested tables of plain values, a section a table."""
-    console = Console(highlight=False)
-    for title, values in record.items():
-        table = Table(
-            title=title, title_justify="left", title_style="bold", show_header=False, box=box.SIMPLE
-        )
-        for name, value in values.items():
-            if not isinstance(value, dict | list):
-                table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value}")
-        console.print(table)

@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netsim.cli.options import Gpus, Json, Sets
+from netsim.cli.options import Gpus, HostName, Json, Prices, Sets
 
 if TYPE_CHECKING:
     from netsim.specs import HardwareSpec, TopologySpec
     from netsim.specs.prices import PriceBook
     from netsim.topologies import Topology
 
-Hardware = Annotated[str, typer.Option("--hardware", help="Host: a preset (h800, nvl72) or a TOML file.")]
-Prices = Annotated[
-    str, typer.Option("--prices", help="Price book: a preset (published, street_2026) or a TOML file.")
-]
 Years = Annotated[float, typer.Option("--years", min=0.0, help="Years of ownership.")]
 RunDays = Annotated[
     float, typer.Option("--run-days", min=0.0, help="Days of a training run, for its energy.")
@@ -39,7 +35,7 @@ def topology(
     name: Annotated[str, typer.Argument(help="A preset, a TOML or CSV file; or `list`, or `compare`.")],
     others: Annotated[str | None, typer.Argument(help="With compare: fabrics, a,b,c. [default: all]")] = None,
     gpus: Gpus = 2048,
-    hardware: Hardware = "h800",
+    hardware: HostName = "h800",
     prices: Prices = "published",
     years: Years = 4.0,
     run_days: RunDays = 54.0,

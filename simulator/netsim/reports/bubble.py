@@ -30,14 +30,14 @@ def without_variation(case: Case) -> Case:
     return replace(case, workload=case.workload.model_copy(update={"variation": VariationSpec()}))
 
 
-def bubble_by_cause(case: Case, plan: Plan, seed: int = 0) -> dict[str, float]:
+def bubble_by_cause(case: Case, plan: Plan, seed: int = 0, folded: bool = True) -> dict[str, float]:
     """Seconds of the mean rank's bubble by cause; they add up to the bubble."""
     topology = build(case.topology, case.hardware, plan.gpus)
     job = lay_out(case, plan)
     even = replace(job, stages=(job.stages[len(job.stages) // 2],) * len(job.stages))
 
     def bubble(which: Job, of: Case, **more: Any) -> float:
-        return phases(simulate_job(of, topology, which, seed=seed, **more)).mean_s["bubble"]
+        return phases(simulate_job(of, topology, which, seed=seed, folded=folded, **more)).mean_s["bubble"]
 
     alike = without_variation(case)
     network = frozenset((*SENDS, *EXCHANGES, "parameter_gather"))

@@ -54,6 +54,7 @@ def _workload(step: Step) -> dict[str, Any]:
         "zero_stage": plan.zero,
         "data_parallel": plan.data,
         "schedule": step.case.workload.schedule.name,
+        "scaling": plan.scaling,
         "microbatches_per_pipeline": plan.microbatches,
         "microbatch_tokens": plan.microbatch_tokens,
         "sequence_length": batch.sequence_length,

@@ -13,10 +13,11 @@ import tomli_w
 from netsim.errors import NetsimError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from netsim.simulate import Step
 
-if TYPE_CHECKING:
-    import pandas as pd
+TABLES = ("tasks", "collectives", "links")
 
 
 def prepare(folder: Path, force: bool = False) -> None:
@@ -54,12 +55,9 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
     from netsim.reports.timeline import timeline
     from netsim.tables import collectives_table, links_table, tasks_table
 
-    written = [
-        write_whole(folder / "result.json", lambda p: p.write_text(to_json(result), "utf-8")),
-        write_whole(
-            folder / "spec.toml", lambda p: p.write_text(tomli_w.dumps(step.case.as_tables()), "utf-8")
-        ),
-    ]
+    _clear(folder)
+    asked = {"run": {"gpus": step.plan.gpus, "scaling": step.plan.scaling, "seed": step.seed}}
+    written = write_files(folder, {"spec.toml": tomli_w.dumps(asked | step.case.as_tables())})
     tables = {"tasks": tasks_table(step), "collectives": collectives_table(step), "links": links_table(step)}
     for name, table in tables.items():
         written += write_frame(folder, name, table, csv)
@@ -67,7 +65,18 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
     written.append(write_whole(folder / "gantt.svg", lambda p: save(gantt(step), p, "svg")))
     page = render(run_document(step, result))
     written.append(write_whole(folder / "report.html", lambda p: p.write_text(page, "utf-8")))
-    return written
+    # last: a folder with a result is whole
+    return [*write_files(folder, {"result.json": to_json(result)}), *written]
+
+
+def _clear(folder: Path) -> None:
+    """Take away what a run before left, the result first, and its CSVs, which this one may not write again."""
+    stale = [folder / "result.json", *(folder / f"{name}.csv" for name in TABLES), *folder.glob(".*.part")]
+    try:
+        for path in stale:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise NetsimError(f"{path}: cannot be removed: {error.strerror}") from None
 
 
 def write_frame(folder: Path, name: str, frame: pd.DataFrame, csv: bool) -> list[Path]:
@@ -108,4 +117,6 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
         partial.replace(path)
     except OSError as error:
         raise NetsimError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        partial.unlink(missing_ok=True)
     return path

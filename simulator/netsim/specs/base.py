@@ -140,8 +140,18 @@ def _tables(annotation: Any) -> list[type[BaseModel]]:
     return [choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)]
 
 
-def load(model: type[S], kind: str, name: str, overrides: Mapping[str, Any] | None = None) -> S:
-    """A preset or a file, with `--set` overrides applied, as a checked spec."""
+def load(
+    model: type[S],
+    kind: str,
+    name: str,
+    overrides: Mapping[str, Any] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> S:
+    """A preset or a file, with `--set` overrides applied, as a checked spec.
+
+    A file may also be the `spec.toml` of a run, which holds every spec under its kind. `options` : overrides that were
+    given by an option of their own, for complaints.
+    """
     if kind == "workload" and name.endswith(".json"):
         rule = f"a model, not a job: name a job and give it the model, such as --set workload.model={name}"
         raise NetsimError(f"{name}: {rule}")
@@ -152,12 +162,15 @@ def load(model: type[S], kind: str, name: str, overrides: Mapping[str, Any] | No
         edges = {"name": path.stem, "custom.edges": str(path)}
         path, overrides = catalog.find(kind, "custom"), edges | dict(overrides or {})
     data = read_toml(path)
+    if "name" not in data and isinstance(data.get(kind), dict):
+        data, place = data[kind], f"{place}: [{kind}]"
     for key, value in _model_first(kind, data, overrides or {}).items():
         put(data, key, value)
     if kind == "workload":
         data = with_config(data, path.parent)
     if overrides:
-        place += " with --set " + ", ".join(overrides)
+        given = [f"--set {key}" for key in overrides if key not in (options or {})]
+        place += " with " + ", ".join([*given, *(options or {}).values()])
     return validate(model, data, place)
 
 

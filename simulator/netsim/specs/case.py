@@ -10,12 +10,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from netsim.errors import NetsimError, did_you_mean
-from netsim.specs.base import all_keys, has_key, load
+from netsim import catalog
+from netsim.errors import NetsimError, SpecError, did_you_mean
+from netsim.specs.base import Strict, all_keys, has_key, load, read_toml, validate
 from netsim.specs.hardware import HardwareSpec
 from netsim.specs.prices import PriceBook
 from netsim.specs.profile import ProfileSpec
@@ -88,14 +90,42 @@ def make_case(
     given = with_option(overrides or {}, "topology.routing", routing)
     given = with_option(given, "workload.schedule.name", schedule)
     by_section = sort_overrides(_with_price(_with_placement(given, placement), gpu_hour_usd))
+    option = {"routing": f"--routing {routing}"} if routing is not None else {}
     job = load(WorkloadSpec, "workload", workload, by_section["workload"])
     return Case(
-        topology=load(TopologySpec, "topology", topology, by_section["topology"]),
+        topology=load(TopologySpec, "topology", topology, by_section["topology"], option),
         workload=job,
         hardware=load(HardwareSpec, "hardware", hardware or job.hardware, by_section["hardware"]),
         profile=load(ProfileSpec, "profile", profile or job.profile, by_section["profile"]),
         prices=load(PriceBook, "prices", prices, by_section["prices"]),
     )
+
+
+class Question(Strict):
+    """What a run asks beside its specs, as its `spec.toml` keeps it."""
+
+    gpus: int
+    """GPUs in the cluster."""
+    scaling: str
+    """Whether micro-batches a pipeline stay (weak) or the batch of the workload (strong)."""
+    seed: int
+    """Seed of everything random."""
+
+
+def read_question(path: Path) -> Question:
+    """What the run asked whose `spec.toml` this is; `make_case` takes the path for each of its specs.
+
+    Raises NetsimError for a file that is not whole.
+    """
+    data, place = read_toml(path), catalog.display(path)
+    known = ("run", *SECTIONS)
+    wrong = [name for name in data if name not in known] if "run" in data else []
+    if wrong:
+        raise SpecError(place, "", None, f"[{wrong[0]}]: unknown table: {did_you_mean(wrong[0], known)}")
+    for name in known:
+        if not isinstance(data.get(name), dict):
+            raise SpecError(place, "", None, f"[{name}] is missing: --spec takes the spec.toml of a run")
+    return validate(Question, data["run"], f"{place}: [run]")
 
 
 def with_option(overrides: Mapping[str, Any], key: str, value: str | None) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Plan:
     tensor: int = 1
     context: int = 1
     zero: int = 1
+    scaling: Scaling = "weak"
 
     @property
     def group(self) -> int:
@@ -101,6 +102,7 @@ def make_plan(workload: WorkloadSpec, gpus: int, scaling: Scaling = "weak") -> P
         tensor=spec.tensor,
         context=spec.context,
         zero=spec.zero,
+        scaling=scaling,
     )
 
 
