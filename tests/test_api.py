@@ -58,6 +58,15 @@ def test_collective_is_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_infer_is_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {"decode.expert": 64, "decode.batch": 32, "requests.count": 100}
+    asked = netsim.infer(gpus=64, rate=10.0, overrides=keys)
+    sets = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+    assert asked.record == printed(capsys, "infer", "--gpus", "64", "--rate", "10", *sets)
+    assert set(asked.parts["phase"]) == {"prefill", "decode"}
+    assert [i.phase for i in asked.iterations] == ["decode", "prefill"]
+
+
 def test_frames_carry_units_and_agree_with_the_record(small: netsim.Run) -> None:
     step = small.record["step"]
     # a rank's phases fill the step
@@ -100,6 +109,10 @@ def test_results_are_frozen(small: netsim.Run) -> None:
         (lambda: netsim.topology(overrides={"batch.microbatches": 8}), "has no effect on a fabric"),
         (lambda: netsim.collective("all_to_al"), "did you mean 'all_to_all'"),
         (lambda: netsim.collective("all_to_all", tokens=4), "has no effect on all_to_all"),
+        (lambda: netsim.infer("deepseek-v4"), "did you mean 'deepseek-v3'"),
+        (lambda: netsim.infer(phase="decoding"), "did you mean 'decode'"),
+        (lambda: netsim.infer(phase="decode", rate=3.0), "--rate: has no effect on decode"),
+        (lambda: netsim.infer(gpus=64), "divide the 64 GPUs"),
     ],
 )
 def test_a_mistake_is_the_line_of_the_command(call: Any, line: str) -> None:

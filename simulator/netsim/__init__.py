@@ -1,7 +1,7 @@
 """netsim: which network, how much of it, and what does it cost in step time?
 
-From Python: `netsim.run(...)`, `netsim.compare(...)`, `netsim.topology(...)` and `netsim.collective(...)`; see
-`netsim.api`, which is loaded when one of them is first asked for.
+From Python: `netsim.run(...)`, `netsim.compare(...)`, `netsim.infer(...)`, `netsim.topology(...)` and
+`netsim.collective(...)`; see `netsim.api`, which is loaded when one of them is first asked for.
 """
 
 from __future__ import annotations
@@ -9,17 +9,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from netsim.api import Collective, Comparison, Fabric, Run, collective, compare, run, topology
+    from netsim.api import (
+        Collective,
+        Comparison,
+        Fabric,
+        Inference,
+        Run,
+        collective,
+        compare,
+        infer,
+        run,
+        topology,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
     "Collective",
     "Comparison",
     "Fabric",
+    "Inference",
     "Run",
     "__version__",
     "collective",
     "compare",
+    "infer",
     "run",
     "topology",
 ]

@@ -22,6 +22,7 @@ from netsim.errors import NetsimError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from netsim.inference import Iteration
     from netsim.simulate import Step
     from netsim.topologies import Topology
 
@@ -365,6 +366,65 @@ def compare(
         scaling=scaling, overrides=_plain(overrides), seed=_count("seed", seed), sizes=sizes or SIZES, bind=bind,
     )  # fmt: skip
     return Comparison(ask(question, _count("jobs", jobs), progress))
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """A served model: `record` as `netsim infer --json` prints it, and `iterations` with every detail."""
+
+    record: dict[str, Any]
+    iterations: tuple[Iteration, ...]
+
+    @cached_property
+    def parts(self) -> pd.DataFrame:
+        """A row a phase and part of its iteration: milliseconds, share of the iteration, what bounds it."""
+        import pandas as pd
+
+        rows = [
+            {"phase": phase, **row}
+            for phase in ("prefill", "decode")
+            for row in self.record.get(phase, {}).get("parts", ())
+        ]
+        return pd.DataFrame(rows)
+
+
+def infer(
+    model: Name = "deepseek-v3",
+    topology: Name = "mpft",
+    gpus: int | None = None,
+    *,
+    phase: str = "both",
+    prefill_gpus: int | None = None,
+    rate: float | None = None,
+    deployment: Name | None = None,
+    hardware: Name | None = None,
+    profile: Name | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    ideal: bool = False,
+) -> Inference:
+    """Serve a model, as `netsim infer` does; overrides (`decode.batch`, `speculative.acceptance`, ...) set the rest.
+
+    gpus : of the phase (with both: of decode), one unit by default; rate : requests a second, with both phases; ideal :
+    the bound, without compute, latency and headers and at line rate
+
+    Raises NetsimError for a name, key or value that is wrong or has no effect.
+    """
+    from netsim.inference import EVERYTHING, IDEAL, make_deployment
+    from netsim.reports import inference as report
+
+    made = make_deployment(
+        str(topology), str(model), preset=_text(deployment), hardware=_text(hardware), profile=_text(profile),
+        overrides=_plain(overrides), seed=_count("seed", seed), assume=IDEAL if ideal else EVERYTHING,
+    )  # fmt: skip
+    record, found, _ = report.infer(
+        made,
+        phase,
+        None if gpus is None else _count("gpus", gpus),
+        None if prefill_gpus is None else _count("prefill_gpus", prefill_gpus),
+        rate,
+    )
+    return Inference(record, tuple(found))
 
 
 def _names(names: Sequence[Name] | Name) -> tuple[str, ...]:

@@ -135,8 +135,7 @@ def infer(
         raise NetsimError("--mtp-acceptance: has no effect without drafted tokens")
     if batch == "max":
         found = report.at_largest_batch(found)
-    unit = found.spec.prefill.expert if phase == "prefill" else found.spec.decode.expert
-    result, iterations, service = report.infer(found, phase, gpus or unit, prefill_gpus, rate)
+    result, iterations, service = report.infer(found, phase, gpus, prefill_gpus, rate)
     for warning in result["warnings"]:
         print(f"netsim: warning: {warning}", file=sys.stderr)
     if strict and result["warnings"]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import netsim
-from netsim.errors import NetsimError
+from netsim.errors import NetsimError, did_you_mean
 from netsim.inference import IDEAL, Deployment, Iteration, decode, prefill
 from netsim.inference.exchange import NONE
 from netsim.inference.phases import decode_memory
@@ -37,14 +37,24 @@ PHASES = ("prefill", "decode", "both")
 def infer(
     deployment: Deployment,
     phase: str,
-    gpus: int,
+    gpus: int | None = None,
     prefill_gpus: int | None = None,
     rate_per_s: float | None = None,
 ) -> tuple[dict[str, Any], list[Iteration], Service | None]:
     """Simulate the phases asked for; with a rate, the requests too.
 
-    Raises NetsimError (SpecError) as `decode`, `prefill` and `simulate_requests` do.
+    gpus : of the phase (with both: of decode), one unit by default; prefill_gpus : with both, else to match decode
+
+    Raises NetsimError for an unknown phase and what has no effect on it, and (SpecError) as `decode`, `prefill` and
+    `simulate_requests` do.
     """
+    if phase not in PHASES:
+        raise NetsimError(f"--phase {phase}: {did_you_mean(phase, PHASES)}")
+    for option, value in (("--prefill-gpus", prefill_gpus), ("--rate", rate_per_s)):
+        if value is not None and phase != "both":
+            raise NetsimError(f"{option}: has no effect on {phase}")
+    if gpus is None:
+        gpus = (deployment.spec.prefill if phase == "prefill" else deployment.spec.decode).expert
     found: list[Iteration] = []
     service = None
     if phase in ("decode", "both"):
