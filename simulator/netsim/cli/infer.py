@@ -141,7 +141,9 @@ def infer(
     if strict and result["warnings"]:
         raise NetsimError(f"--strict: {result['warnings'][0]}")
     if output is not None:
-        files = report.write(output, found, result, iterations, service)
+        from netsim.reports.inference_files import write
+
+        files = write(output, found, result, iterations, service)
         if not quiet:
             print(f"wrote {', '.join(f.name for f in files)} to {output}", file=sys.stderr)
     if json:

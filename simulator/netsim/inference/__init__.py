@@ -1,8 +1,10 @@
 """Serving a model: iterations of prefill and decode on a fabric, and the requests that they answer."""
 
+from netsim.inference.decode_step import decode, decode_memory
 from netsim.inference.deployment import make_deployment
 from netsim.inference.exchange import EVERYTHING, IDEAL, Assumptions
-from netsim.inference.phases import Deployment, Iteration, decode, prefill
+from netsim.inference.iteration import Deployment, Iteration
+from netsim.inference.prefill_step import prefill
 
 __all__ = [
     "EVERYTHING",
@@ -11,6 +13,7 @@ __all__ = [
     "Deployment",
     "Iteration",
     "decode",
+    "decode_memory",
     "make_deployment",
     "prefill",
 ]

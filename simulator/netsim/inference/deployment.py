@@ -11,7 +11,7 @@ from typing import Any
 
 from netsim.errors import NetsimError, did_you_mean
 from netsim.inference.exchange import EVERYTHING, Assumptions
-from netsim.inference.phases import Deployment
+from netsim.inference.iteration import Deployment
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.base import all_keys, has_key
 from netsim.specs.case import sort_overrides

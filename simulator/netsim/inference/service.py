@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from netsim.errors import NetsimError
-from netsim.inference.phases import Deployment, Iteration, decode
+from netsim.inference.decode_step import decode
+from netsim.inference.iteration import Deployment, Iteration
 from netsim.inference.requests import Served, draw, serve
 from netsim.inference.speculative import tokens_per_step
 from netsim.workloads.serving import cache_bytes_per_token

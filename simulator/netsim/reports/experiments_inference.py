@@ -19,10 +19,10 @@ from netsim.inference import (
     Deployment,
     Iteration,
     decode,
+    decode_memory,
     make_deployment,
     prefill,
 )
-from netsim.inference.phases import decode_memory
 from netsim.inference.service import at_batch, without_drafts
 
 Where = Mapping[str, Any]

@@ -1,0 +1,73 @@
+"""The files of `netsim infer -o`: the record, every value in use, when each stage ran, and the requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from netsim.errors import NetsimError
+from netsim.inference import Deployment, Iteration
+from netsim.inference.service import Service
+from netsim.inference.timeline import COMMUNICATION, COMPUTE
+
+
+def write(
+    folder: Path, d: Deployment, result: dict[str, Any], found: list[Iteration], service: Service | None
+) -> list[Path]:
+    """Write result.json, spec.toml, spans.csv (when each stage of each layer ran) and requests.csv; returns the files.
+
+    Raises NetsimError when a file cannot be written.
+    """
+    import pandas as pd
+    import tomli_w
+
+    texts = {
+        "result.json": json.dumps(result, indent=1, allow_nan=False) + "\n",
+        "spec.toml": tomli_w.dumps(tables(d)),
+        "spans.csv": pd.DataFrame(_spans(found)).to_csv(index=False),
+    }
+    if service is not None:
+        served, asked = service.served, service.served.requests
+        columns = {
+            "arrival_s": asked.arrival_s, "prompt": asked.prompt, "output": asked.output,
+            "prefill_start_s": served.prefill_start_s, "first_token_s": served.first_token_s,
+            "last_token_s": served.last_token_s,
+        }  # fmt: skip
+        texts["requests.csv"] = pd.DataFrame(columns).to_csv(index=False)
+    for name, text in texts.items():
+        try:
+            (folder / name).write_text(text, "utf-8")
+        except OSError as error:
+            raise NetsimError(f"{folder / name}: cannot be written: {error.strerror}") from None
+    return [folder / name for name in texts]
+
+
+def _spans(found: list[Iteration]) -> list[dict[str, Any]]:
+    queues = {COMPUTE: "compute", COMMUNICATION: "communication"}
+    return [
+        {
+            "phase": i.phase,
+            "microbatch": s.microbatch,
+            "layer": s.layer,
+            "stage": s.stage,
+            "queue": queues[s.queue],
+            "start_us": s.start_s * 1e6,
+            "end_us": s.end_s * 1e6,
+        }
+        for i in found
+        for s in i.timeline.spans
+    ]
+
+
+def tables(deployment: Deployment) -> Mapping[str, Any]:
+    """Every value in use, as nested tables."""
+    specs = {
+        "topology": deployment.topology,
+        "workload": deployment.workload,
+        "hardware": deployment.hardware,
+        "inference": deployment.spec,
+        "protocol": deployment.library,
+    }
+    return {name: spec.model_dump(mode="json", exclude_none=True) for name, spec in specs.items()}
