@@ -5,7 +5,8 @@ task (compute or expert exchange), or the end of the chunk before if that is lat
 apart. `opt` is the tail of the step after the last chunk of the slowest rank; `bubble` is what is left of the step
 on a rank. The table gives means over ranks and the ranges beside them.
 
-Exposed communication is the time inside chunks in which a rank computes nothing; the hidden fraction is the share of
+Exposed communication is the time inside chunks in which a rank computes nothing. The gradient exchange has a stream of
+its own: what of it no chunk hides is in `opt`, not here. The hidden fraction is the share of
 the duration of expert exchanges and sends during which their rank computes.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.simulate import Step
+from netsim.topologies.graph import RESOURCES
 from netsim.workloads.tasks import (
     COMMUNICATION,
     COMPUTE,
@@ -29,8 +31,6 @@ from netsim.workloads.tasks import (
     TENSOR_TRANSFERS,
 )
 
-RESOURCES = {"scale_up_tx": "nvlink", "scale_up_rx": "nvlink", "pcie_tx": "pcie", "pcie_rx": "pcie",
-             "port_tx": "nic", "port_rx": "nic"}  # fmt: skip
 PHASES = ("1F", "1B", "1W", "1F1B", "bubble", "opt")
 
 

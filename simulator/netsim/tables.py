@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from netsim.result import RESOURCES, Columns, step_time_s, transfer_columns
+from netsim.result import Columns, step_time_s, transfer_columns
 from netsim.simulate import Step
+from netsim.topologies.graph import RESOURCES
 from netsim.workloads.tasks import QUEUES
 
 

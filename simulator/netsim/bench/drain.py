@@ -22,10 +22,8 @@ from netsim.network.folding import fold
 from netsim.routing import PathTable, paths
 from netsim.specs import Routing
 from netsim.topologies import Topology
+from netsim.topologies.graph import RESOURCES
 
-#: what a link is part of, for people; all else is the fabric
-RESOURCES = {"scale_up_tx": "nvlink", "scale_up_rx": "nvlink", "pcie_tx": "pcie", "pcie_rx": "pcie",
-             "port_tx": "nic", "port_rx": "nic"}  # fmt: skip
 UNIT_BYTES = 1e9
 
 

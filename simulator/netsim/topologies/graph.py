@@ -44,6 +44,10 @@ class LinkKind(IntEnum):
 #: name of each link kind, `LINK_KINDS[LinkKind.UP] == "up"`
 LINK_KINDS = tuple(kind.name.lower() for kind in LinkKind)
 
+#: what a kind of link is part of, for people; all else is the fabric
+RESOURCES = {"scale_up_tx": "nvlink", "scale_up_rx": "nvlink", "pcie_tx": "pcie", "pcie_rx": "pcie",
+             "port_tx": "nic", "port_rx": "nic"}  # fmt: skip
+
 
 class NodeKind(IntEnum):
     """What a node is; the order is the order of the node ids."""
