@@ -102,6 +102,12 @@ def test_ideal_is_the_bound(capsys: pytest.CaptureFixture[str]) -> None:
     assert result["iteration_ms"] == pytest.approx(58 * 128 * 8 * 7 / 8 * 3 * 7168 / 50e9 * 1e3)
 
 
+def test_strict_refuses_times_beyond_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app([*SMALL, "--phase", "decode", "--batch", "64", "--strict"]) == 3
+    assert "of the compute time of decode is extrapolated" in capsys.readouterr().err
+    assert run_app([*SMALL, "--phase", "decode", "--batch", "64", "--strict", "--ideal", "-q"]) == 0
+
+
 def test_files_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "out"
     assert run_app([*SMALL, "--rate", "20", "-o", str(folder)]) == 0

@@ -16,8 +16,8 @@ from netsim.reports.validation_report import page, write_report
 from netsim.specs.published import PublishedSpec
 
 EVIDENCE = Path(__file__).parents[2] / "shared" / "evidence"
-NETWORK = ["deepep_h800", "h800_trace", "isca25_fig5", "isca25_fig6", "isca25_fig7", "isca25_fig8",
-           "isca25_inference", "isca25_table1", "isca25_table2", "isca25_table3", "isca25_table5",
+NETWORK = ["deepep_h800", "deepseek_online", "h800_trace", "isca25_fig5", "isca25_fig6", "isca25_fig7", "isca25_fig8",
+           "isca25_inference", "isca25_mtp", "isca25_table1", "isca25_table2", "isca25_table3", "isca25_table5",
            "model_parameters", "simai_all_to_all"]  # fmt: skip
 
 
@@ -54,6 +54,39 @@ def test_expert_exchange_holds_the_tolerances_asked_for(found: dict) -> None:  #
     for check in found["isca25_fig7"][1]:
         assert check.tolerance_pct == (15.0 if check.id.endswith("16") else 8.0)
         assert check.kind == "predicted"
+
+
+def test_low_latency_kernels_hold_the_tolerance_asked_for(found: dict) -> None:  # type: ignore[type-arg]
+    table = [check for check in found["deepep_h800"][1] if "low_latency_rdma" in check.id]
+    assert len(table) == 12  # dispatch and combine on 8 to 256 GPUs
+    for check in table:
+        assert (check.tolerance_pct, check.kind) == (15.0, "predicted")
+    assert sum(check.kind == "calibrated" for check in found["deepep_h800"][1]) == 1
+
+
+def test_the_decoding_bound_is_printed_as_the_paper_prints_it(found: dict) -> None:  # type: ignore[type-arg]
+    value = {
+        check.id.removeprefix("isca25_inference."): check.simulated for check in found["isca25_inference"][1]
+    }
+    assert value["ib.exchange"] == pytest.approx(120.96, rel=1e-9)
+    assert round(value["ib.token"], 2) == 14.76
+    assert int(value["ib.speed"]) == 67
+    assert value["nvl72.exchange"] == pytest.approx(6.72, rel=1e-9)
+    assert round(value["nvl72.token"], 2) == 0.82
+    assert round(value["nvl72.speed"], -2) == 1200
+    # what the bound leaves out makes a step longer: latency and headers, then compute
+    assert value["ib.token"] < value["ib.network.token"] < value["ib.all.token"]
+
+
+def test_speculation_gains_the_published_factor_within_the_published_range(found: dict) -> None:  # type: ignore[type-arg]
+    value = {check.id.removeprefix("isca25_mtp."): check.simulated for check in found["isca25_mtp"][1]}
+    assert value["tokens.80"] < 1.8 < value["tokens.90"]
+
+
+def test_production_lies_below_the_ceiling(found: dict) -> None:  # type: ignore[type-arg]
+    for check in found["deepseek_online"][1]:
+        assert check.published < check.simulated < 2 * check.published
+        assert check.ok is None
 
 
 def test_collisions_lose_in_the_published_direction(found: dict) -> None:  # type: ignore[type-arg]

@@ -64,7 +64,9 @@ Ideal = Annotated[
     bool,
     typer.Option("--ideal", help="The bound: compute free, no latency or headers, links at line rate."),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Fail when something does not fit into memory.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Fail when something does not fit, or an operator is extrapolated.")
+]
 
 
 def infer(
@@ -138,8 +140,8 @@ def infer(
     result, iterations, service = report.infer(found, phase, gpus, prefill_gpus, rate)
     for warning in result["warnings"]:
         print(f"netsim: warning: {warning}", file=sys.stderr)
-    if strict and result["warnings"]:
-        raise NetsimError(f"--strict: {result['warnings'][0]}")
+    if strict:
+        _refuse_doubts(result)
     if output is not None:
         from netsim.reports.inference_files import write
 
@@ -152,6 +154,19 @@ def infer(
         from netsim.cli.infer_summary import print_inference
 
         print_inference(result)
+
+
+def _refuse_doubts(result: dict[str, Any]) -> None:
+    """Under --strict: nothing that does not fit, and no compute time beyond what was measured or modelled."""
+    from netsim.errors import DomainError, NetsimError
+
+    if result["warnings"]:
+        raise NetsimError(f"--strict: {result['warnings'][0]}")
+    for phase, origin in result["provenance"]["compute_origin"].items():
+        if origin.get("extrapolated"):
+            raise DomainError(
+                f"--strict: {origin['extrapolated']:.1%} of the compute time of {phase} is extrapolated"
+            )
 
 
 def _whole(text: str | None) -> int | None:
