@@ -17,11 +17,11 @@ class GpuSpec(Strict):
     """One GPU: compute peaks (dense), memory, and the clock at which the peaks hold."""
 
     name: str
-    """The GPU as its vendor calls it; where it differs from the profile's device, compute counts as extrapolated."""
+    """The GPU as its vendor calls it; nothing is computed from it."""
     sms: Count
     """Streaming multiprocessors."""
     boost_clock: Hertz
-    """SM clock at which the peaks hold."""
+    """SM clock at which the peaks hold; documentation, the peaks are what counts."""
     bf16_peak: FlopRate
     """Dense BF16 peak."""
     fp8_peak: FlopRate
@@ -38,7 +38,7 @@ class ScaleUpSpec(Strict):
     """The scale-up domain of a host: rate per GPU and direction, nominal and as achieved by kernels."""
 
     rate: Rate
-    """Nominal rate of a GPU, each direction; documentation."""
+    """Nominal rate of a GPU, each direction; bounds of inference use it, a training step does not."""
     achieved_rate: Rate
     """Rate that kernels reach: what transfers get."""
     latency: Seconds
@@ -49,7 +49,7 @@ class PcieSpec(Strict):
     """GPU to NIC, per direction."""
 
     rate: Rate
-    """Nominal rate between GPU and NIC, each direction; documentation."""
+    """Nominal rate between GPU and NIC, each direction; bounds of inference use it, a step does not."""
     achieved_rate: Rate
     """Rate that transfers reach: what they get."""
 

@@ -81,11 +81,11 @@ class RunningSpec(Strict):
     """What keeping a network running costs."""
 
     usd_per_kwh: Annotated[float, Field(gt=0.0, le=10.0)] = 0.10
-    """Price of a kilowatt hour, in dollars."""
+    """Price of a kilowatt hour, in dollars; years of ownership (netsim topology), not a run."""
     pue: Annotated[float, Field(ge=1.0, le=3.0)] = 1.3
-    """Watts drawn for each watt used."""
+    """Watts drawn for each watt used; as usd_per_kwh."""
     upkeep_per_year: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
-    """Support a year, as a share of the purchase."""
+    """Support a year, as a share of the purchase; as usd_per_kwh."""
     source: str = (
         "assumption: 0.10 $/kWh, 1.3 watts drawn for each watt used, 5 % of capex a year for support"
     )
@@ -119,7 +119,7 @@ class PriceBook(Preset):
     switch_link: CablePartSpec
     """A cable between switches with its ends."""
     group_link: CablePartSpec
-    """The same inside a Dragonfly group."""
+    """The same inside a Dragonfly group; other families have none."""
     endpoint_link: CablePartSpec
     """A cable between NIC and switch with its ends."""
     nic: PartSpec

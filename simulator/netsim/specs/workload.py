@@ -94,7 +94,7 @@ class CommunicationSpec(Strict):
     """What travels, in which precision, and how many SMs move it."""
 
     sms: Annotated[int, Field(ge=0)]
-    """SMs given to communication kernels; documentation: the profile says what compute runs on (gemm_sms)."""
+    """SMs given to communication kernels; matrix products run on the others."""
     dispatch: TokenPrecision
     """Precision of tokens on the way to the experts."""
     combine: TokenPrecision
