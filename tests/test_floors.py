@@ -21,6 +21,7 @@ FLOORS = [
         "executor",
         "result",
         "tables",
+        "timing",
         "simulate",
         "tenants",
         "bench",

@@ -13,8 +13,9 @@ import pytest
 
 from netsim import catalog
 from netsim.result import collective_statistics, phases
-from netsim.simulate import norm_s, simulate
+from netsim.simulate import simulate
 from netsim.specs.case import make_case
+from netsim.timing import norm_s
 from netsim.topologies import build
 from netsim.units import parse
 

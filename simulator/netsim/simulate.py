@@ -14,16 +14,14 @@ loading.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netsim.collectives.step import GroupShape, step_batches
-from netsim.compute import BlockTime, ComputeModel
-from netsim.errors import NetsimError, SpecError, StalledError
+from netsim.errors import NetsimError, StalledError
 from netsim.executor import Execution, Program, execute
 from netsim.faults.history import Strike, group_speeds, make_history, reaction_s, resolve, speed_colours
 from netsim.faults.stall import why_stalled
@@ -31,31 +29,20 @@ from netsim.faults.states import path_changes
 from netsim.faults.touch import touches
 from netsim.network.fluid import FluidNetwork
 from netsim.placement import place
-from netsim.program import Instances, TransferCost, make_program
+from netsim.program import Instances, make_program
 from netsim.ranks import Ranks, make_ranks, rank_colours
 from netsim.specs.case import Case
 from netsim.specs.faults import FaultSpec
+from netsim.timing import Timing, make_timing
 from netsim.topologies import Topology, build
 from netsim.traffic import Traffic, make_traffic
-from netsim.workloads.exchanges import context_bytes, tensor_bytes
-from netsim.workloads.holding import StageParameters, layer_holding, own_share, stage_holding
+from netsim.workloads.holding import StageParameters, layer_holding, stage_holding
 from netsim.workloads.memory import Memory, memory_by_rank
-from netsim.workloads.moe import RoutingStatistics, routing_statistics, token_bytes, value_bytes
-from netsim.workloads.operators import Operator, block_operators, optimizer_operators
+from netsim.workloads.moe import RoutingStatistics, routing_statistics
 from netsim.workloads.plan import Plan, Scaling, make_plan
 from netsim.workloads.schedules import Order
 from netsim.workloads.stages import Stage, job_order, job_stages
-from netsim.workloads.tasks import (
-    CONTEXT_TRANSFERS,
-    EXPERT_TRANSFERS,
-    REDUCTIONS,
-    SENDS,
-    TENSOR_TRANSFERS,
-    Division,
-    TaskGraph,
-    Work,
-    build_tasks,
-)
+from netsim.workloads.tasks import Division, TaskGraph, build_tasks
 from netsim.workloads.variation import Variation, draw_variation
 
 
@@ -175,8 +162,7 @@ def simulate_job(
     traffic = make_traffic(topology, batches, placement.shape, mode, seed, folded, capacity, colours, history)
 
     memory = memory_by_rank(workload, plan, job.order, job.stages, routing.devices)
-    model = ComputeModel(case.profile, hardware, communication_sms=communication_sms(case))
-    timing = Timing(case, plan, model, held, graph.holders, norm_s(topology), free)
+    timing = make_timing(case, topology, plan, held, graph.holders, free)
     program, instances = make_program(graph, traffic, timing.compute_s, timing.transfer_cost)
     fluid = FluidNetwork(traffic.capacity, traffic.table)
     report = (lambda done: progress(done, len(program))) if progress else None
@@ -202,20 +188,6 @@ def _variation(case: Case, job: Job, seed: int) -> Variation | None:
     return draw_variation(spec, name, job.plan, case.workload.model.moe, layers, seed)
 
 
-def communication_sms(case: Case) -> int:
-    """SMs of communication kernels, which matrix products leave alone.
-
-    Raises SpecError for fewer than dispatch and combine were measured with: how much slower they are is not known.
-    """
-    sms, profile = case.workload.communication.sms, case.profile
-    if case.workload.model.moe and profile.transfers and sms < profile.transfer_sms:
-        rule = (
-            f"profile {profile.name} measured dispatch and combine with {profile.transfer_sms} SMs, not fewer"
-        )
-        raise SpecError(case.workload.name, "communication.sms", sms, rule)
-    return sms
-
-
 def sharded_layers(case: Case, job: Job) -> list[tuple[int, str, StageParameters]]:
     """The kinds of layers of each stage, with what a rank holds of one, if ZeRO moves them a layer at a time."""
     if job.plan.zero < 2:
@@ -230,102 +202,3 @@ def degraded_capacity(topology: Topology, degraded: Mapping[int, float]) -> NDAr
     for link, left in degraded.items():
         capacity[link] *= left
     return capacity
-
-
-def norm_s(topology: Topology) -> float:
-    """Time of the gradient norm: a scalar up and down a binary tree over the hosts, and one over the GPUs of a host.
-
-    Each level costs the idle latency of its path, between hosts that of the farthest two NICs of a plane.
-    """
-    latency = topology.spec.latency
-    between = latency.endpoint + topology.switch_hops[-1] * latency.switch_hop
-    levels, inside = (math.ceil(math.log2(n)) for n in (topology.hosts, topology.gpus_per_host))
-    return 2 * (levels * between + inside * topology.hardware.scale_up.latency)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of compute and costs of transfers, by what a task does; remembers where each second came from."""
-
-    case: Case
-    plan: Plan
-    model: ComputeModel
-    held: list[StageParameters]
-    holders: tuple[tuple[int, ...], ...]
-    norm_s: float
-    free: frozenset[str]
-    blocks: dict[Work, BlockTime] = field(default_factory=dict)
-
-    def compute_s(self, work: Work) -> float:
-        """Time of a block of compute."""
-        if work not in self.blocks:
-            self.blocks[work] = self._block(work)
-        return self.blocks[work].seconds
-
-    def _block(self, work: Work) -> BlockTime:
-        return self.model.block_time(self._operators(work), work.overlapped)
-
-    def mlp_s(self, work: Work, rows: int) -> float:
-        """Time of a block of compute when the rank's experts receive `rows` rows."""
-        return self.model.block_time(self._layer(work, rows), work.overlapped).seconds
-
-    def require_known(self) -> None:
-        """Refuse a step with operators that the profile has neither measured nor a model for.
-
-        Raises DomainError (exit status 3) that names the first.
-        """
-        self.model.require_known([op for work in self.blocks for op in self._operators(work)])
-
-    def _operators(self, work: Work) -> Sequence[Operator]:
-        if work.name == "optimizer":
-            moved, kept = self.case.workload.communication, self.case.workload.storage
-            return optimizer_operators(
-                self._own_parameters(work.stage),
-                gradient=moved.gradient,
-                master=kept.master,
-                moments=kept.moments,
-                parameter=moved.parameter,
-            )
-        moe = self.case.workload.model.moe
-        return self._layer(work, self.plan.own_tokens * moe.top_k if moe else 0)  # balanced routing
-
-    def _layer(self, work: Work, rows: int) -> Sequence[Operator]:
-        job, plan = self.case.workload, self.plan
-        model, moe = job.model, job.model.moe
-        return block_operators(
-            model, work.name, work.block, work.phase, plan.microbatch_tokens, plan.sequence_length,
-            rows, moe.experts // plan.expert if moe else 0,
-            products=job.compute.products, recompute=job.storage.recompute,
-            attention_bits=job.storage.attention_bits,
-            tensor=plan.tensor, context=plan.context,
-        )  # fmt: skip
-
-    def _own_parameters(self, stage: int) -> float:
-        """The parameters of a stage that a rank updates: its share, unless ZeRO leaves the optimizer whole."""
-        held = self.held[stage]
-        return own_share(held, self.plan, len(self.holders[stage])) if self.plan.zero else held.total
-
-    def transfer_cost(self, work: Work) -> TransferCost:
-        """Bytes of the unit, rate of the sender's communication kernel, and set-up of a transfer."""
-        spec, model = self.case.workload.communication, self.case.workload.model
-        tokens = self.plan.own_tokens
-        if work.name in self.free:
-            return TransferCost(0.0, np.inf, 0.0)
-        if work.name in EXPERT_TRANSFERS:
-            precision = spec.dispatch if "dispatch" in work.name else spec.combine
-            size = tokens * token_bytes(work.name, model.hidden, model.experts.top_k, precision)
-            rate = self.model.transfer_rate(work.name, work.overlapped) / spec.slowdown
-            return TransferCost(size, rate, self.model.transfer_setup_s(work.name, work.overlapped))
-        if work.name in SENDS:
-            return TransferCost(tokens * model.hidden * value_bytes(spec.pipeline), np.inf, 0.0)
-        if work.name in TENSOR_TRANSFERS:
-            return TransferCost(
-                tensor_bytes(model, self.plan, work.name, work.block, work.phase), np.inf, 0.0
-            )
-        if work.name in CONTEXT_TRANSFERS:
-            return TransferCost(context_bytes(model, self.plan), np.inf, 0.0)
-        if work.name == "grad_norm":
-            return TransferCost(0.0, np.inf, self.norm_s)
-        if work.name in REDUCTIONS:  # an all-reduce is a reduce-scatter and an all-gather
-            return TransferCost((1 + (work.name == "all_reduce")) * value_bytes(spec.gradient), np.inf, 0.0)
-        return TransferCost(float(value_bytes(spec.parameter)), np.inf, 0.0)

@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.collectives.step import Batch, GroupShape, step_batches
-from netsim.compute import ComputeModel
 from netsim.errors import NetsimError, SpecError
 from netsim.executor import Execution, Program, execute
 from netsim.network.fluid import FluidNetwork
 from netsim.placement import place
 from netsim.program import Instances, make_program
-from netsim.simulate import Job, Step, Timing, norm_s, sharded_layers
+from netsim.simulate import Job, Step, sharded_layers
 from netsim.specs.case import Case
 from netsim.specs.jobs import JobSpec
 from netsim.specs.workload import VariationSpec
+from netsim.timing import Timing, make_timing
 from netsim.topologies import Topology
 from netsim.traffic import Traffic, make_traffic, wire_bytes
 from netsim.workloads.holding import stage_holding
@@ -148,8 +148,7 @@ def _lay(topology: Topology, tenant: Tenant, seed: int) -> _Laid:
         placement, per_host, routing if workload.model.moe else None, held, graph.holders, graph.routes,
         GroupShape(plan.expert, plan.tensor, plan.context), sharded_layers(case, job),
     )  # fmt: skip
-    model = ComputeModel(case.profile, case.hardware)
-    timing = Timing(case, plan, model, held, graph.holders, norm_s(topology), frozenset())
+    timing = make_timing(case, topology, plan, held, graph.holders)
     return _Laid(tenant, placement, graph, routing, batches, timing)
 
 
