@@ -128,3 +128,18 @@ def test_import_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
     with pytest.raises(AttributeError, match="no attribute 'rum'"):
         netsim.rum  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_workload_is_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    made = netsim.workload(
+        "deepseek-v3", "qwen2.5-72b", batch=np.int64(64), overrides={"parallelism.zero": 2}
+    )
+    said = printed(
+        capsys, "workload", "deepseek-v3", "qwen2.5-72b", "--batch", "64", "--set", "parallelism.zero=2"
+    )
+    assert said == json.loads(json.dumps(made.record))
+    assert made.table.loc["kv_cache.bytes_per_token.bf16"].tolist() == [70_272, 327_680]
+    with pytest.raises(NetsimError, match="name one job or model at least"):
+        netsim.workload()
+    with pytest.raises(NetsimError, match="context = 0, must be at least 1"):
+        netsim.workload("deepseek-v3", context=0)

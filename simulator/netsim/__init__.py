@@ -1,7 +1,8 @@
 """netsim: which network, how much of it, and what does it cost in step time?
 
-From Python: `netsim.run(...)`, `netsim.compare(...)`, `netsim.infer(...)`, `netsim.topology(...)` and
-`netsim.collective(...)`; see `netsim.api`, which is loaded when one of them is first asked for.
+From Python: `netsim.run(...)`, `netsim.compare(...)`, `netsim.infer(...)`, `netsim.topology(...)`,
+`netsim.workload(...)` and `netsim.collective(...)`; see `netsim.api`, which is loaded when one of them is first asked
+for.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
         Comparison,
         Fabric,
         Inference,
+        Models,
         Run,
         collective,
         compare,
         infer,
         run,
         topology,
+        workload,
     )
 
 __version__ = "0.1.0"
@@ -28,6 +31,7 @@ __all__ = [
     "Comparison",
     "Fabric",
     "Inference",
+    "Models",
     "Run",
     "__version__",
     "collective",
@@ -35,6 +39,7 @@ __all__ = [
     "infer",
     "run",
     "topology",
+    "workload",
 ]
 
 

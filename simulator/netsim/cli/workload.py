@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netsim.cli.options import Force, Json, Output, Quiet, Sets
+from netsim.cli.options import Force, Json, Quiet, Sets
 
 if TYPE_CHECKING:
     from netsim.reports.models import Question
-
-SCHEMA = 1
 
 
 def workload(
@@ -30,11 +29,13 @@ def workload(
     gpus: Annotated[
         int | None,
         typer.Option(
-            "--gpus", "-n", min=1, help="GPUs, for memory and traffic. [default: those of the job's batch]"
+            "--gpus", "-n", min=1, help="GPUs, for memory and traffic; left out: what the batch implies."
         ),
     ] = None,
     sets: Sets = None,
-    output: Output = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write result.json and models.csv into this folder.")
+    ] = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -42,22 +43,19 @@ def workload(
     """Parameters, FLOPs and KV cache a token, memory, arithmetic intensity and traffic of one or several models."""
     from netsim.errors import NetsimError
     from netsim.reports import models
+    from netsim.specs.case import parse_overrides
 
     if force and output is None:
         raise NetsimError("--force: is about a run directory; add -o DIR")
     if names == ["list"]:
         _list(json)
         return
-    overrides = _overrides(names, sets)
-    if gpus is not None and all(name.endswith(".json") for name in names):
-        raise NetsimError(f"--gpus {gpus}: has no effect on a config.json, which has no job")
     if output is not None:
         from netsim.reports.rundir import prepare
 
         prepare(output, force)
     ask = models.Question(sequence_length, context, batch, gpus)
-    subjects = [models.subject(name, overrides) for name in dict.fromkeys(names)]
-    result = {"schema": SCHEMA, "models": [models.describe(one, ask) for one in subjects]}
+    result = models.compare(names, ask, parse_overrides(sets or []))
     if output is not None:
         written = models.write(output, result)
         if not quiet:
@@ -65,20 +63,7 @@ def workload(
     if json:
         print(jsonlib.dumps(result, indent=1))
     elif not quiet:
-        _print(result["models"], ask)  # type: ignore[arg-type]
-
-
-def _overrides(names: list[str], sets: list[str] | None) -> dict[str, dict[str, Any]]:
-    from netsim.errors import NetsimError
-    from netsim.specs.case import parse_overrides, sort_overrides
-
-    given = sort_overrides(parse_overrides(sets or []))
-    for section in ("topology", "profile", "prices"):
-        for key in given[section]:
-            raise NetsimError(f"--set {section}.{key}: has no effect on a workload")
-    if sets and all(name.endswith(".json") for name in names):
-        raise NetsimError(f"--set {sets[0]}: has no effect on a config.json; edit it, or name a job")
-    return given
+        _print(result["models"], ask)
 
 
 def _list(json: bool) -> None:

@@ -12,15 +12,16 @@ A bare model (a config.json) has no job: its memory and traffic are left out, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from netsim.errors import SpecError
+from netsim.errors import NetsimError, SpecError
 from netsim.reports.rundir import to_json, write_files
 from netsim.reports.token_traffic import token_traffic
 from netsim.specs import HardwareSpec, WorkloadSpec, load, validate
+from netsim.specs.case import sort_overrides
 from netsim.specs.huggingface import find, model_tables
 from netsim.specs.workload import ModelSpec
 from netsim.workloads.attention import KINDS, cache_values, kv_cache_bytes, with_attention
@@ -37,6 +38,7 @@ from netsim.workloads.moe import routing_statistics
 from netsim.workloads.plan import Plan, make_plan
 from netsim.workloads.stages import job_order, job_stages
 
+SCHEMA = 1
 _PRECISIONS = ("bf16", "fp8")
 
 
@@ -71,6 +73,31 @@ def subject(name: str, overrides: Mapping[str, Mapping[str, Any]] | None = None)
     given = overrides or {}
     job = load(WorkloadSpec, "workload", name, given.get("workload"))
     return Subject(name, job.model, job, load(HardwareSpec, "hardware", job.hardware, given.get("hardware")))
+
+
+def compare(
+    names: Sequence[str], ask: Question, overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The records of several models and jobs; `overrides` as `--set` has them, for all jobs.
+
+    Raises NetsimError for a name, key or value that is wrong or has no effect.
+    """
+    for key, value in asdict(ask).items():
+        if value is not None and value < 1:
+            raise NetsimError(f"{key} = {value}, must be at least 1")
+    given = sort_overrides(overrides or {})
+    for section in ("topology", "profile", "prices"):
+        for key in given[section]:
+            raise NetsimError(f"--set {section}.{key}: has no effect on a workload")
+    if all(name.endswith(".json") for name in names):
+        for key in overrides or {}:
+            raise NetsimError(f"--set {key}: has no effect on a config.json; edit it, or name a job")
+        if ask.gpus is not None:
+            raise NetsimError(f"--gpus {ask.gpus}: has no effect on a config.json, which has no job")
+    return {
+        "schema": SCHEMA,
+        "models": [describe(subject(name, given), ask) for name in dict.fromkeys(names)],
+    }
 
 
 def describe(one: Subject, ask: Question) -> dict[str, Any]:
