@@ -53,6 +53,8 @@ def netsim(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProc
         (["run", "--spec", "missing.toml"], "missing.toml: cannot be read: No such file or directory"),
         (["run", "-o", ""], "must name a folder"),
         (["collective", "all_to_all", "--hardware", "h801"], "did you mean 'h800'?"),
+        (["run", "--set", "gpu.power=350 W"], "--set gpu.power: has no effect on a run"),
+        (["run", "--set", "prices.running.pue=1.1"], "--set prices.running.pue: has no effect on a run"),
         (["runn"], "No such command"),
         (["topology", "mpft", "--gpus", "7"], "7"),
         (["schema", "topologie"], "did you mean 'topology'?"),

@@ -19,7 +19,7 @@ et al. 2025, arXiv 2504.14960, for experts over tensor, context and data ranks.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from netsim.errors import NetsimError, SpecError, did_you_mean
@@ -47,7 +47,7 @@ class Plan:
     tensor: int = 1
     context: int = 1
     zero: int = 1
-    scaling: Scaling = "weak"
+    scaling: Scaling = field(default="weak", compare=False)  # the counts say all that runs
 
     @property
     def group(self) -> int:
@@ -106,8 +106,12 @@ def make_plan(workload: WorkloadSpec, gpus: int, scaling: Scaling = "weak") -> P
     )
 
 
+#: keys of a host that a training step and the bill of its network do not read
+_UNREAD = ("gpu.name", "gpu.power", "gpu.boost_clock", "scale_up.rate", "pcie.rate")
+
+
 def refuse_idle(keys: Iterable[str], scaling: str) -> None:
-    """Overrides of the batch that the scaling in use does not read.
+    """Overrides that a run does not read: of the batch under the scaling in use, of the host, of running costs.
 
     Raises NetsimError naming the first.
     """
@@ -115,6 +119,9 @@ def refuse_idle(keys: Iterable[str], scaling: str) -> None:
     for key in keys:
         if key.removeprefix("workload.") == idle:
             raise NetsimError(f"--set {idle}: has no effect under {scaling} scaling")
+        bare = key.removeprefix("hardware.")
+        if bare in _UNREAD or key.startswith("prices.running."):
+            raise NetsimError(f"--set {key}: has no effect on a run")
 
 
 def _check_experts(workload: WorkloadSpec, replica: int) -> None:
