@@ -111,7 +111,10 @@ def test_strict_refuses_times_beyond_what_was_measured(capsys: pytest.CaptureFix
 def test_files_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "out"
     assert run_app([*SMALL, "--rate", "20", "-o", str(folder)]) == 0
-    assert {f.name for f in folder.iterdir()} == {"result.json", "spec.toml", "spans.csv", "requests.csv"}
+    pictures = {"prefill.svg", "decode.svg"}
+    tables = {"result.json", "spec.toml", "spans.csv", "requests.csv"}
+    assert {f.name for f in folder.iterdir()} == tables | pictures
+    assert all((folder / name).read_text().startswith("<?xml") for name in pictures)
     said = capsys.readouterr()
     assert "TTFT (ms)" in said.out
     assert "tokens/s a GPU" in said.out

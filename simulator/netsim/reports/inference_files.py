@@ -16,18 +16,23 @@ from netsim.inference.timeline import COMMUNICATION, COMPUTE
 def write(
     folder: Path, d: Deployment, result: dict[str, Any], found: list[Iteration], service: Service | None
 ) -> list[Path]:
-    """Write result.json, spec.toml, spans.csv (when each stage of each layer ran) and requests.csv; returns the files.
+    """Write result.json, spec.toml, spans.csv (when each stage of each layer ran) and requests.csv, and a picture a
+    phase; returns the files.
 
     Raises NetsimError when a file cannot be written.
     """
     import pandas as pd
     import tomli_w
 
+    from netsim.reports.inference_figure import draw
+    from netsim.reports.plots import svg
+
     texts = {
         "result.json": json.dumps(result, indent=1, allow_nan=False) + "\n",
         "spec.toml": tomli_w.dumps(tables(d)),
         "spans.csv": pd.DataFrame(_spans(found)).to_csv(index=False),
     }
+    texts |= {f"{i.phase}.svg": svg(draw(i)) for i in found}
     if service is not None:
         served, asked = service.served, service.served.requests
         columns = {
