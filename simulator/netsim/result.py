@@ -261,11 +261,15 @@ def _bytes_on(step: Step, kinds: tuple[str, ...]) -> float:
 
 def resource_of_link(step: Step) -> list[str]:
     """What each link (class) of the simulated network is a part of, for people: nic, nvlink, pcie or fabric."""
-    link_class = step.traffic.link_class
-    used = np.flatnonzero(link_class >= 0)
-    classes, first = np.unique(link_class[used], return_index=True)
-    kinds = step.traffic.link_kind[used[first]]
-    words = ["fabric"] * len(step.traffic.capacity)
-    for number, kind in zip(classes.tolist(), kinds.tolist(), strict=True):
-        words[number] = RESOURCES.get(kind, "fabric")
+    traffic = step.traffic
+    states = [traffic.link_class]
+    if traffic.layers is not None:
+        states += list(traffic.layers.link_class[1:, : traffic.link_class.size])
+    words = ["fabric"] * len(traffic.capacity)
+    for link_class in states:
+        used = np.flatnonzero(link_class >= 0)
+        classes, first = np.unique(link_class[used], return_index=True)
+        kinds = traffic.link_kind[used[first]]
+        for number, kind in zip(classes.tolist(), kinds.tolist(), strict=True):
+            words[number] = RESOURCES.get(kind, "fabric")
     return words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from netsim.result import Columns, step_time_s, transfer_columns
 from netsim.simulate import Step
@@ -55,14 +56,34 @@ def collectives_table(step: Step) -> pd.DataFrame:
 
 
 def links_table(step: Step) -> pd.DataFrame:
-    """Every link (or class of links that carry the same) that some flow may cross: capacity, bytes, time busy."""
+    """Every link (or class of links that carry the same) that some flow may cross: capacity, bytes, time busy.
+
+    With faults, every link in each state of the fabric, numbered from 0.
+    """
+    traffic = step.traffic
+    if traffic.layers is None:
+        return _links_of(step, traffic.link_class)
+    n_links = traffic.link_class.size
+    rows = []
+    for number, (link_class, table) in enumerate(
+        zip(traffic.layers.link_class, traffic.layers.states.paths, strict=True)
+    ):
+        crossed = np.bincount(table.link_ids, minlength=n_links) > 0
+        state = _links_of(step, np.where(crossed, link_class[:n_links], -1))
+        state.insert(0, "state", number)
+        rows.append(state)
+    return pd.concat(rows, ignore_index=True)
+
+
+def _links_of(step: Step, link_class: NDArray[np.int64]) -> pd.DataFrame:
     traffic, total = step.traffic, step_time_s(step)
-    used = np.flatnonzero(traffic.link_class >= 0)
-    classes, first, count = np.unique(traffic.link_class[used], return_index=True, return_counts=True)
+    used = np.flatnonzero(link_class >= 0)
+    classes, first, count = np.unique(link_class[used], return_index=True, return_counts=True)
     kind = traffic.link_kind[used[first]]
     carried = np.asarray(step.fluid.link_bytes)[classes]
     busy = np.asarray(step.fluid.link_busy_s)[classes]
     capacity = traffic.capacity[classes]
+    could = capacity * total
     return pd.DataFrame(
         {
             "link_class": classes,
@@ -74,6 +95,6 @@ def links_table(step: Step) -> pd.DataFrame:
             "carried_bytes": carried,
             "busy_ms": busy * 1e3,
             "utilisation": busy / total,
-            "mean_load": carried / (capacity * total),
+            "mean_load": np.divide(carried, could, out=np.zeros_like(carried), where=could > 0),
         }
     )

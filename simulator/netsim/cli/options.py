@@ -59,6 +59,25 @@ Sets = Annotated[
         "--set", metavar="KEY=VALUE", help="Override a spec key, e.g. switch.radix=128. Repeatable."
     ),
 ]
+Faults = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault",
+        metavar="FAULT",
+        help='What breaks when, e.g. "plane 3 down at 40%", "nic host12.3 degraded to 50% at 1s", or a TOML of '
+        "[[faults]]. Repeatable; each is also simulated alone.",
+    ),
+]
+FaultRate = Annotated[
+    float | None,
+    typer.Option("--fault-rate", min=0.0, help="Draw faults at this many times the rates of --reliability."),
+]
+Reliability = Annotated[
+    str | None,
+    typer.Option(
+        "--reliability", help="Failure rates: a preset (llama3, hpn, rsc1) or a TOML file. [default: llama3]"
+    ),
+]
 
 
 def _folder(text: str) -> Path:

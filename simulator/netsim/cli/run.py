@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from netsim.cli.options import (
+    FaultRate,
+    Faults,
     Force,
     GpuHour,
     Gpus,
@@ -20,6 +22,7 @@ from netsim.cli.options import (
     Prices,
     Profile,
     Quiet,
+    Reliability,
     Routing,
     Scaling,
     Schedule,
@@ -57,6 +60,9 @@ def run(
     gpu_hour_usd: GpuHour = None,
     seed: Seed = 0,
     sets: Sets = None,
+    fault: Faults = None,
+    fault_rate: FaultRate = None,
+    reliability: Reliability = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail when the plan does not fit, or an operator is extrapolated."),
@@ -76,6 +82,7 @@ def run(
     """Simulate one training step and say how long it takes, what it waits for, and what the network costs."""
     from netsim.errors import NetsimError
     from netsim.reports import rundir
+    from netsim.reports.faults import FaultRequest
     from netsim.specs.case import parse_overrides
     from netsim.workloads.plan import refuse_idle
 
@@ -101,7 +108,8 @@ def run(
     if output is not None:
         rundir.prepare(output, force)
     began = time.perf_counter()
-    step, result = _simulate(case, gpus, scaling, seed, fold, quiet)
+    asked = FaultRequest.of(parse_overrides(sets or []), fault or [], fault_rate, reliability)
+    step, result = _simulate(case, gpus, scaling, seed, fold, asked, quiet)
     if explain:
         from netsim.reports.bubble import bubble_by_cause
 
@@ -150,12 +158,17 @@ def _refuse_doubts(step: Any, result: dict[str, Any]) -> None:
 
 
 def _simulate(
-    case: Any, gpus: int, scaling: Any, seed: int, fold: bool, quiet: bool
+    case: Any, gpus: int, scaling: Any, seed: int, fold: bool, asked: Any, quiet: bool
 ) -> tuple[Any, dict[str, Any]]:
     from netsim.cli.progress import progress_bar
     from netsim.reports.contract import contract
+    from netsim.reports.faults import step_with_faults
     from netsim.simulate import simulate
 
     with progress_bar("simulating", quiet) as report:
+        if asked:
+            return step_with_faults(
+                case, gpus, asked, scaling=scaling, seed=seed, folded=fold, progress=report
+            )
         step = simulate(case, gpus, scaling=scaling, seed=seed, folded=fold, progress=report)
     return step, contract(step)

@@ -37,6 +37,8 @@ def print_summary(result: dict[str, Any]) -> None:
         console.print(f"Bubble by cause (s): {causes}\n")
     if "skew" in result:
         _print_skew(console, result["skew"])
+    if "faults" in result:
+        _print_faults(console, result["faults"])
     console.print(_collectives(result["collectives"]))
     _print_network(console, result)
     _print_memory(console, result["memory"])
@@ -63,6 +65,38 @@ def _phases(step: dict[str, Any]) -> Table:
     table.add_row("mean", *(f"{seconds:.2f}" for seconds in step["phases_s"].values()))
     table.add_row("range", *(f"{low:.2f}-{high:.2f}" for low, high in step["phases_range_s"].values()))
     return table
+
+
+def _print_faults(console: Console, faults: dict[str, Any]) -> None:
+    table = _table("Faults, each alone", "", "added s", "ratio", "GB moved", "stood s")
+    rows = (
+        [*faults["each"], {"fault": "all together", **faults["together"]}]
+        if len(faults["each"]) > 1
+        else faults["each"]
+    )
+    for row in rows:
+        name = escape(row["fault"])
+        if row["stalled"]:
+            table.add_row(name, "stalls", "", "", "")
+        elif not row["touched"]:
+            table.add_row(name, "0: touches no traffic", "", "", "")
+        else:
+            table.add_row(
+                name,
+                f"{row['added_s']:.3f}",
+                f"{row['slowdown']:.3f}",
+                f"{row['rerouted_bytes'] / 1e9:,.1f}",
+                f"{row['standing_s']:.3f}",
+            )
+    console.print(table)
+    console.print(f"Without faults: {faults['step_without_s']:.3f} s a step")
+    for row in faults["detour"]:
+        more = "" if row["relative"] is None else f" (+{row['relative']:.1%})"
+        console.print(
+            f"Detour over {row['links']:,} {row['kind']} links; most on {escape(row['link'])}: "
+            f"{row['extra_bytes'] / 1e9:,.2f} GB more{more}"
+        )
+    console.print()
 
 
 def _collectives(rows: list[dict[str, Any]]) -> Table:

@@ -83,11 +83,11 @@ def link_name(topology: Topology, link: int) -> str:
         gpu = link - topology.first(kind)
         word = "nvlink" if kind <= LinkKind.SCALE_UP_RX else "pcie"
         return f"{word} host{gpu // per_host}.{gpu % per_host} {'out' if kind % 2 == 0 else 'in'}"
-    names = switch_names(topology)
     if kind <= LinkKind.PORT_RX:
         nic, port = divmod(link - topology.first(kind), topology.nic_ports)
         near = f"host{nic // nics}.{nic % nics}" + (f".{port}" if topology.nic_ports > 1 else "")
         return f"nic {near} {'out' if kind == LinkKind.PORT_TX else 'in'}"
+    names = switch_names(topology)
     source, target = (
         int(end[link]) - topology.first_switch for end in (topology.link_src, topology.link_dst)
     )
