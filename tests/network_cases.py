@@ -85,6 +85,9 @@ def naive_ends(capacity, table, events):
             if kind == "capacity":
                 capacity[which] = value
                 continue
+            if kind == "reroute":
+                table = value
+                continue
             fresh = {
                 f: table.size_bytes[f] * value
                 for f in range(table.batch_ptr[which], table.batch_ptr[which + 1])
@@ -110,5 +113,7 @@ def engine_ends(capacity, table, events):
             _, kind, which, value = todo.pop(0)
             if kind == "start":
                 net.start(now, [which], value)
+            elif kind == "reroute":
+                net.reroute(now, value)
             else:
                 net.set_capacity(now, which, value)

@@ -14,7 +14,7 @@ import numpy as np
 
 from netsim.errors import NetsimError
 from netsim.specs.faults import FaultSpec
-from netsim.specs.reliability import ReliabilitySpec
+from netsim.specs.reliability import PARTS, ReliabilitySpec
 from netsim.topologies import LinkKind, Topology
 from netsim.topologies.parts import link_name, switch_names
 
@@ -31,21 +31,24 @@ def draw_faults(
 
     Raises NetsimError when the factor makes more than `MOST` of them.
     """
+    kinds = {kind: names for kind in table.parts() if (names := part_names(topology, kind))}
+    rngs = {kind: np.random.default_rng([seed, CHILD, PARTS.index(kind)]) for kind in kinds}
+    count = {
+        kind: int(rngs[kind].poisson(len(names) * factor * step_s / table.parts()[kind].mtbf))
+        for kind, names in kinds.items()
+    }
+    if sum(count.values()) > MOST:
+        rule = f"draws {sum(count.values()):,} faults from {table.name} in a step of {step_s:.3g} s, at most {MOST}"
+        raise NetsimError(f"--fault-rate {factor:g}: {rule}: choose a smaller factor")
     found: list[tuple[float, FaultSpec]] = []
-    for number, (kind, part) in enumerate(table.parts().items()):
-        names = part_names(topology, kind)
-        rng = np.random.default_rng([seed, CHILD, number])
-        if not names:
-            continue
-        for _ in range(int(rng.poisson(len(names) * factor * step_s / part.mtbf))):
-            at, lasting = float(rng.uniform(0, step_s)), float(rng.exponential(part.repair))
+    for kind, names in kinds.items():
+        rng = rngs[kind]
+        for _ in range(count[kind]):
+            at, lasting = float(rng.uniform(0, step_s)), float(rng.exponential(table.parts()[kind].repair))
             name = names[int(rng.integers(len(names)))]
             if lasting > 0:
                 fault = FaultSpec(part=name, effect="down", at=f"{at:.6g} s", duration=f"{lasting:.6g} s")
                 found.append((at, fault))
-    if len(found) > MOST:
-        rule = f"draws {len(found):,} faults from {table.name} in a step of {step_s:.3g} s, at most {MOST}"
-        raise NetsimError(f"--fault-rate {factor:g}: {rule}: choose a smaller factor")
     return tuple(fault for _, fault in sorted(found, key=lambda pair: pair[0]))
 
 

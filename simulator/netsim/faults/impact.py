@@ -19,7 +19,6 @@ from netsim.faults.history import Strike, resolve
 from netsim.faults.states import BLOCKED, MOVED
 from netsim.faults.touch import touches
 from netsim.routing.paths import ROUTERS
-from netsim.routing.table import Trunks
 from netsim.simulate import Job, Step, lay_out, simulate_job
 from netsim.specs.case import Case
 from netsim.specs.faults import FaultSpec
@@ -142,24 +141,26 @@ def _counted(step: Step, which: int, column: str) -> float:
 
 
 def link_bytes(step: Step) -> NDArray[np.float64]:
-    """(n_links,) bytes that each link of the fabric carried, trunks spread over their cables."""
-    topology, traffic = step.topology, step.traffic
+    """(n_links,) bytes that each link of the fabric carried."""
+    traffic = step.traffic
     classes = traffic.link_class[None, :] if traffic.layers is None else traffic.layers.link_class
-    n_links = topology.n_links
-    carried = np.append(step.fluid.link_bytes, 0.0)  # -1: crossed by nobody
-    total = carried[classes[:, : traffic.link_class.size]].sum(axis=0)
+    return carried_by_links(step.topology, classes[:, : traffic.link_class.size], step.fluid.link_bytes)
+
+
+def carried_by_links(
+    topology: Topology, link_class: NDArray[np.int64], carried: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n_links,) bytes over all states; what a trunk carried is spread over its cables in equal parts.
+
+    link_class : (states, links and trunks) entry of `carried` of each, -1 for one that nobody crosses.
+    """
+    total = np.append(carried, 0.0)[link_class].sum(axis=0)
     trunks = ROUTERS[type(topology.structure)].trunks(topology)
-    if total.size > n_links:
-        _spread(total, trunks, n_links)
+    size, n_links = trunks.size, topology.n_links
+    if total.size >= n_links + size.size and size.size:  # hashed and static paths use no trunks
+        cable = np.repeat(trunks.first - np.cumsum(size) + size, size) + np.arange(size.sum())
+        np.add.at(total, cable, np.repeat(total[n_links : n_links + size.size] / size, size))
     return np.asarray(total[:n_links])
-
-
-def _spread(total: NDArray[np.float64], trunks: Trunks, n_links: int) -> None:
-    """Add what trunks carried to their cables, in equal parts."""
-    cable = np.repeat(trunks.first - np.cumsum(trunks.size) + trunks.size, trunks.size) + np.arange(
-        trunks.size.sum()
-    )
-    np.add.at(total, cable, np.repeat(total[n_links:] / trunks.size, trunks.size))
 
 
 def detour_links(found: Impact) -> list[Detour]:

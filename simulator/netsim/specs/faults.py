@@ -39,11 +39,11 @@ KINDS: dict[str, tuple[str, ...]] = {
     "host": ("down", "slow"),
     "gpu": ("down", "slow"),
 }
-_GRAMMAR = "must be written PART down|degraded to X%|slow X% [at T [for D] | from T to T], or congestion X% on PART ..."
+_GRAMMAR = "must be written PART down|degraded to X%|slow X% [at T] [for D] | from T to T, or congestion X% on PART ..."
 _TIME = r"\d[\d_.]*(?:e[-+]?\d+)?\s*(?:%|n?s|us|ms|min|h|day)"
-_AT = rf"\s+at\s+(?P<at>{_TIME})(?:\s+for\s+(?P<duration>{_TIME}))?"
+_AT = rf"(?:\s+at\s+(?P<at>{_TIME}))?(?:\s+for\s+(?P<duration>{_TIME}))?"
 _FROM = rf"\s+from\s+(?P<start>{_TIME})\s+to\s+(?P<until>{_TIME})"
-_WHEN = rf"(?:{_AT}|{_FROM})?"
+_WHEN = rf"(?:{_FROM}|{_AT})"
 _AMOUNT = r"(?P<amount>\d[\d.]*\s*%)"
 _SENTENCES = (
     re.compile(rf"^(?P<part>\S.*?)\s+(?P<effect>down){_WHEN}$"),
