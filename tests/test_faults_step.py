@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from netsim import api
 from netsim.cli.app import run_app
 from netsim.errors import NetsimError, StalledError
 from netsim.faults.draw import draw_faults
@@ -205,6 +206,8 @@ def test_the_command_prints_the_impact(capsys: Any) -> None:
     faults = json.loads(capsys.readouterr().out)["faults"]
     assert [row["fault"] for row in faults["each"]] == ["plane 3 down at 40%", "gpu host1.1 slow 10%"]
     assert all(row["added_s"] > 0 for row in faults["each"])
+    answer = api.run("mpft", 128, overrides=SMALL, faults=[plane[1], gpu[1]])
+    assert answer.record["faults"] == faults
     assert run_app([*CLI, *plane]) == 0
     words = capsys.readouterr().out
     assert "Faults, each alone" in words

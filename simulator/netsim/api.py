@@ -124,6 +124,9 @@ def run(
     placement: str | None = None,
     gpu_hour_usd: float | None = None,
     overrides: Mapping[str, Any] | None = None,
+    faults: Sequence[str] = (),
+    fault_rate: float | None = None,
+    reliability: Name | None = None,
     seed: int = 0,
     folded: bool = True,
     progress: Callable[[int, int], None] | None = None,
@@ -131,11 +134,15 @@ def run(
     """Simulate one training step, as `netsim run` does.
 
     hardware, profile : in place of what the workload names; overrides : spec keys and values, as `--set`, such as
-    {"switch.radix": 128, "nic.line_rate": "800 Gb/s"}; progress : told (done, all) tasks
+    {"switch.radix": 128, "nic.line_rate": "800 Gb/s"}; faults : lines as of `--fault`, or TOML files of `[[faults]]`;
+    fault_rate, reliability : draw more of them, at this many times the rates of a table; progress : told (done, all)
+    tasks
 
-    Raises NetsimError for a name, key or value that is wrong, and for what cannot be built.
+    Raises NetsimError for a name, key or value that is wrong, and for what cannot be built, StalledError for a step
+    that faults keep from ever ending.
     """
     from netsim.reports.contract import contract
+    from netsim.reports.faults import FaultRequest, step_with_faults
     from netsim.simulate import simulate
     from netsim.specs.case import make_case
     from netsim.workloads.plan import refuse_idle
@@ -146,14 +153,14 @@ def run(
         str(topology), str(workload), hardware=_text(hardware), profile=_text(profile), prices=str(prices),
         routing=routing, schedule=schedule, placement=placement, gpu_hour_usd=gpu_hour_usd, overrides=given,
     )  # fmt: skip
-    step = simulate(
-        case,
-        _count("gpus", gpus),
-        scaling=scaling,  # type: ignore[arg-type]  # checked by make_plan
-        seed=_count("seed", seed),
-        folded=folded,
-        progress=progress,
-    )
+    options: dict[str, Any] = {
+        "scaling": scaling, "seed": _count("seed", seed), "folded": folded, "progress": progress,
+    }  # fmt: skip
+    asked = FaultRequest.of(given, list(faults), fault_rate, _text(reliability))
+    if asked:
+        step, record = step_with_faults(case, _count("gpus", gpus), asked, **options)
+        return Run(record, step)
+    step = simulate(case, _count("gpus", gpus), **options)
     return Run(contract(step), step)
 
 
