@@ -95,6 +95,12 @@ def test_what_runs_before_a_dispatch_is_not_free() -> None:
     )
 
 
+def test_beside_compute_a_kernel_moves_what_was_measured_there(one_stage: Any) -> None:
+    for kind, kernel in KERNELS.items():
+        beside = parse(kernel["beside_compute"], "bytes/s")
+        assert one_stage.timing.model.transfer_rate(kind, True) == beside < parse(kernel["alone"], "bytes/s")
+
+
 @pytest.mark.parametrize("kind", ["send_forward", "send_backward"])
 def test_a_send_alone(two_stages: Any, kind: str) -> None:
     row = rows(two_stages)[kind]
