@@ -16,6 +16,7 @@ from netsim.cli.compare import compare
 from netsim.cli.goodput import goodput
 from netsim.cli.infer import infer
 from netsim.cli.measure import measure
+from netsim.cli.optimize import optimize
 from netsim.cli.run import run
 from netsim.cli.schema import schema
 from netsim.cli.share import share
@@ -31,6 +32,7 @@ COMMANDS = (
     infer,
     compare,
     sweep,
+    optimize,
     goodput,
     share,
     collective,

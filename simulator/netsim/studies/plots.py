@@ -51,7 +51,7 @@ def pictures(spec: StudySpec, records: Records) -> dict[str, Any]:
     elif x.numbers is None:
         found["bars"] = bars(ok, x, series, metrics)
     elif spec.sample is None:
-        others = [axis.key for axis in axes if axis is not x and axis is not series]
+        others = [axis.key for axis in axes if _is_averaged(ok, axis, [x, series] if series else [x])]
         found["lines"] = lines(ok, x, series, metrics, others)
     if len(axes) > 1 and spec.zip == []:
         found["tornado"] = tornado(ok, axes, metrics)
@@ -70,6 +70,14 @@ def _choose(spec: StudySpec, axes: Sequence[Axis]) -> tuple[Axis, Axis | None]:
         rest = [axis for axis in axes if axis is not x]
         series = next((axis for axis in rest if axis.numbers is None), rest[0] if len(rest) == 1 else None)
     return x, series if series is not x else None
+
+
+def _is_averaged(records: Records, axis: Axis, shown: Sequence[Axis]) -> bool:
+    """Whether points that a picture puts on one place differ in an axis; one zipped with a shown axis does not."""
+    if axis in shown:
+        return False
+    places = {tuple(label(r[each.key]) for each in shown) for r in records}
+    return len({tuple(label(r[each.key]) for each in (*shown, axis)) for r in records}) > len(places)
 
 
 def _is_grid(records: Records, axes: Sequence[Axis]) -> bool:
