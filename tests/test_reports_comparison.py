@@ -138,13 +138,17 @@ def test_words_tell_hidden_from_slower(compared: netsim.Comparison) -> None:
     base = changed(compared, 256)["tables"]["comparison"][0]
     seconds = base["step_time_s"]
     same = changed(compared, 256, step_time_s=seconds * 1.0002)
-    for exposed, words in ((0.05, "The network is hidden here; topology cannot matter."),
-                           (0.3, "Topology cannot matter here, although the network shows")):  # fmt: skip
-        for row in same["tables"]["comparison"]:
-            row["exposed_comm_s"] = exposed * seconds
+    for gain, words in ((5.0, "The network is hidden here; topology cannot matter."),
+                        (30.0, "Topology cannot matter here, although the network shows")):  # fmt: skip
+        for row in same["tables"]["binding"]:
+            row["gain_pct"] = gain
         first = why(same)[0]
         assert first["subject"] == "hidden"
         assert first["text"].startswith(words)
+    same["tables"]["binding"] = []  # --no-bind: what is exposed decides
+    for row in same["tables"]["breakdown"]:
+        row.update(exposed_comm_s=0.05 * seconds, tail_s=0.2 * seconds)
+    assert why(same)[0]["text"].startswith("Topology cannot matter here, although the network shows")
     slower = why(changed(compared, 256, step_time_s=base["step_time_s"] * 1.1))
     assert slower[0]["subject"] == "step"
     assert "(+10.00 %) against mpft" in slower[0]["text"]

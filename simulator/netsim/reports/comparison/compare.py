@@ -72,7 +72,7 @@ def compare(
         "findings": [],
         "tables": tables,
         "notes": list(
-            dict.fromkeys(f"{found['key']['topology']}: {note}" for found in good for note in found["notes"])
+            dict.fromkeys(_note(question, found, note) for found in good for note in found["notes"])
         ),
         "provenance": {
             "version": netsim.__version__,
@@ -88,6 +88,14 @@ def compare(
     record["recommendations"] = recommendations(record)
     record["findings"] = why(record)
     return record
+
+
+def _note(question: Question, found: dict[str, Any], note: str) -> str:
+    """A warning about a point, with as much of its name as tells it from the others."""
+    key, words = found["key"], [found["key"]["topology"]]
+    words += [key["workload"]] if len(question.workloads) > 1 else []
+    words += [f"{key['gpus']:,} GPUs"] if len(question.gpus) > 1 else []
+    return f"{', '.join(words)}: {note}"
 
 
 def refusal(question: Question, point: Point) -> str | None:

@@ -312,7 +312,7 @@ def _bill(record: Row) -> list[Part]:
     sources = [Column("part", "part", lambda part: part.replace("_", " "), left=True),
                Column("source", "source", left=True)]  # fmt: skip
     return [
-        Table("bill-of-materials", "Every part that is counted", columns, rows),
+        Table("bill-of-materials", "Every part that is counted", columns, rows, folded=len(rows) > 24),
         Table("prices", "Where the prices come from", sources, list(said.values()), folded=True),
     ]
 

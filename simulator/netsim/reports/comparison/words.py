@@ -1,8 +1,9 @@
 """The comparison in sentences, each made of its numbers: what changed, why, what binds, what to take and when not.
 
-A difference below a thousandth of the step counts as none; a network is called hidden that exposes less than a tenth of
-the step. The recommended fabric is the cheapest of those whose step is within half a percent of the quickest; where
-several cost the same, the one that draws less, then grows further, then has the lower worst latency.
+A difference below a thousandth of the step counts as none; a network is called hidden where one without cost would save
+less than a tenth of the step. The recommended fabric is the cheapest of those whose step is within half a percent of
+the quickest; where several cost the same, the one that draws less, then grows further, then has the lower
+worst latency.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from netsim.reports.comparison.point import near_zero
 Row = dict[str, Any]
 #: fabrics whose steps are so close to the quickest count as equally quick, and prices as equal
 QUICK, EQUAL = 0.005, 0.001
-#: a network that exposes less of the step than this is called hidden
+#: a network that is answerable for less of the step than this is called hidden
 HIDDEN = 0.1
 _PARTS = {
     "compute_s": "compute",
@@ -167,24 +168,36 @@ def _steps(record: Row, scenario: tuple[str, int], rows: list[Row]) -> list[tupl
 
 def _hidden(record: Row, scenario: tuple[str, int], rows: list[Row]) -> str:
     seconds, exposed = [r["step_time_s"] for r in rows], [r["exposed_comm_s"] for r in rows]
-    head = "The network is hidden here; topology cannot matter."
-    if max(exposed) > HIDDEN * min(seconds):
-        head = "Topology cannot matter here, although the network shows: what every fabric shares sets what is exposed."
+    tail = [row["tail_s"] for row in rows_of(record, "breakdown", scenario)]
+    if _shows(record, scenario, rows) <= HIDDEN:
+        head = "The network is hidden here; topology cannot matter."
+    else:
+        head = (
+            "Topology cannot matter here, although the network shows: what every fabric shares sets how much."
+        )
     text = (
-        f"{head} The step is {min(seconds):.3f} s on "
-        f"{'both' if len(rows) == 2 else f'all {len(rows)}'} fabrics, to {(max(seconds) - min(seconds)) * 1e3:.2f} ms. "
-        f"What communication is exposed, {_span(exposed, 2)} s of it, is exposed alike on each"
+        f"{head} The step is {min(seconds):.3f} s on {'both' if len(rows) == 2 else f'all {len(rows)}'} fabrics, to "
+        f"{(max(seconds) - min(seconds)) * 1e3:.2f} ms. Communication is exposed alike on each, {_span(exposed, 2)} s "
+        f"within chunks and at most {_span(tail, 2)} s of gradients behind them"
     )
     bound = rows_of(record, "collectives", scenario, rows[0]["topology"])
     if bound:
         busiest = max(bound, key=lambda row: row["count"] * row["mean_ms"])
         text += (
-            f": {_kind(busiest['kind'])}, which takes most of it, is bound by {_bound(busiest['bottleneck'])}"
+            f"; {_kind(busiest['kind'])}, which takes most time, is bound by {_bound(busiest['bottleneck'])}"
         )
     gains = [row["gain_pct"] for row in rows_of(record, "binding", scenario) if row["resource"] == "fabric"]
     if gains:
         text += f"; 10 % more capacity between switches gains {max(gains):.2f} %"
     return text + "."
+
+
+def _shows(record: Row, scenario: tuple[str, int], rows: list[Row]) -> float:
+    """The part of the step that is the network's: what one without cost gains; what is exposed if that is not known."""
+    free = [r["gain_pct"] / 100 for r in rows_of(record, "binding", scenario) if r["resource"] == "network"]
+    parts = rows_of(record, "breakdown", scenario)
+    seen = [(p["exposed_comm_s"] + p["tail_s"]) / r["step_time_s"] for p, r in zip(parts, rows, strict=True)]
+    return float(max(free or seen))
 
 
 def _step(record: Row, scenario: tuple[str, int], base: Row, row: Row) -> str:
