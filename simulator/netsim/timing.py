@@ -131,10 +131,28 @@ def make_timing(
 ) -> Timing:
     """The timing of a job. held, holders : per stage; free : transfers that move nothing and take no time.
 
-    Raises SpecError for SMs of communication that nothing is known about.
+    Raises SpecError for SMs of communication or an SM clock that nothing is known about.
     """
-    model = ComputeModel(case.profile, case.hardware, communication_sms=communication_sms(case))
+    model = ComputeModel(case.profile, case.hardware, sustained_clock_hz(case), communication_sms(case))
     return Timing(case, plan, model, list(held), holders, norm_s(topology), free)
+
+
+def sustained_clock_hz(case: Case) -> float | None:
+    """SM clock that the GPUs hold while they train, where the job says.
+
+    Raises SpecError for one above what the GPU can do, or with a profile that does not know at which clock it holds.
+    """
+    clock, limit = case.workload.compute.clock, case.hardware.gpu.boost_clock
+    if clock is None:
+        return None
+    rule = ""
+    if clock > limit:
+        rule = f"must not exceed the boost clock of {case.hardware.gpu.name}, {limit / 1e9:g} GHz"
+    elif case.profile.peak_clock is None:
+        rule = f"profile {case.profile.name} does not say at which clock it was measured; h100 and h200 do"
+    if rule:
+        raise SpecError(case.workload.name, "compute.clock", f"{clock / 1e9:g} GHz", rule)
+    return clock
 
 
 def communication_sms(case: Case) -> int:

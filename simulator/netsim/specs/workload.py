@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from netsim.specs.base import Preset, Strict
 from netsim.specs.model import AttentionSpec, Count, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
-from netsim.units import Bytes
+from netsim.units import Bytes, Hertz
 
 __all__ = [
     "AttentionSpec",
@@ -114,6 +114,8 @@ class ComputeSpec(Strict):
 
     products: Products = "fp8"
     """Precision of the matrix products of layers; embedding, head, gate and attention core stay in BF16."""
+    clock: Hertz | None = None
+    """SM clock that the GPUs hold while they train; default: the one that each kernel class was measured at."""
 
 
 class StorageSpec(Strict):
