@@ -1,6 +1,7 @@
 """Faults in a training step: nothing where nothing is touched, folded as unfolded, and what each costs."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from netsim.result import step_time_s
 from netsim.simulate import Step, simulate
 from netsim.specs import load
 from netsim.specs.case import Case, make_case
-from netsim.specs.faults import parse_fault
+from netsim.specs.faults import parse_fault, read_faults
 from netsim.specs.reliability import ReliabilitySpec
 from netsim.tables import links_table
 from netsim.topologies import LinkKind
@@ -200,7 +201,7 @@ def test_a_mistake_is_one_line(capsys: Any, arguments: list[str], status: int, l
     assert line in said.err
 
 
-def test_the_command_prints_the_impact(capsys: Any) -> None:
+def test_the_command_prints_the_impact(capsys: Any, tmp_path: Path) -> None:
     plane, gpu = ["--fault", "plane 3 down at 40%"], ["--fault", "gpu host1.1 slow 10%"]
     assert run_app([*CLI, *plane, *gpu, "--json"]) == 0
     faults = json.loads(capsys.readouterr().out)["faults"]
@@ -208,6 +209,8 @@ def test_the_command_prints_the_impact(capsys: Any) -> None:
     assert all(row["added_s"] > 0 for row in faults["each"])
     answer = api.run("mpft", 128, overrides=SMALL, faults=[plane[1], gpu[1]])
     assert answer.record["faults"] == faults
+    answer.save(tmp_path / "out")
+    assert list(map(str, read_faults([str(tmp_path / "out" / "faults.toml")]))) == [plane[1], gpu[1]]
     assert run_app([*CLI, *plane]) == 0
     words = capsys.readouterr().out
     assert "Faults, each alone" in words

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import sys
-import time
 from pathlib import Path
 
 from netsim.errors import StalledError
@@ -68,10 +67,9 @@ def rows_of(fabric: str) -> list[dict[str, object]]:
     topology, job = build(case.topology, case.hardware, GPUS), lay_out(case, make_plan(case.workload, GPUS))
     whole = simulate_job(case, topology, job)
     whole_s = float(whole.execution.end_s.max())
-    rows: list[dict[str, object]] = [row(fabric, "none", "start", whole_s, Effect((), False, whole), 0.0)]
+    rows: list[dict[str, object]] = [row(fabric, "none", "start", whole_s, Effect((), False, whole))]
     for what, parts in PARTS[fabric].items():
         for when, words in WHEN.items():
-            began = time.perf_counter()
             strikes = resolve(topology, [parse_fault(f"{part} down{words}") for part in parts], whole_s)
             step: Step | None = whole
             stalled, touched = "", touches(whole, strikes)
@@ -80,14 +78,12 @@ def rows_of(fabric: str) -> list[dict[str, object]]:
             except StalledError as error:
                 step, stalled = None, str(error)
             effect = Effect(strikes, touched, step, stalled)
-            rows.append(row(fabric, what, when, whole_s, effect, time.perf_counter() - began))
+            rows.append(row(fabric, what, when, whole_s, effect))
             print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
-def row(
-    fabric: str, what: str, when: str, whole_s: float, effect: Effect, wall_s: float
-) -> dict[str, object]:
+def row(fabric: str, what: str, when: str, whole_s: float, effect: Effect) -> dict[str, object]:
     """What a fault costs; empty cells where the step stalls."""
     stalls = effect.step is None
     return {
@@ -100,7 +96,6 @@ def row(
         "rerouted_GB": "" if stalls else f"{effect.rerouted_bytes / 1e9:.0f}",
         "standing_ms": "" if stalls else f"{effect.standing_s * 1e3:.2f}",
         "stage_groups_run": "" if effect.step is None else len(effect.step.traffic.multiplicity),
-        "wall_s": f"{wall_s:.0f}",
         "stalled": effect.stalled,
     }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from netsim.simulate import Step
+from netsim.specs.faults import parse_fault
 
 TABLES = ("tasks", "collectives", "links")
 
@@ -58,6 +59,9 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
     _clear(folder)
     asked = {"run": {"gpus": step.plan.gpus, "scaling": step.plan.scaling, "seed": step.seed}}
     written = write_files(folder, {"spec.toml": tomli_w.dumps(asked | step.case.as_tables())})
+    if "faults" in result:  # as `--fault` reads them
+        faults = [parse_fault(row["fault"]).as_table() for row in result["faults"]["each"]]
+        written += write_files(folder, {"faults.toml": tomli_w.dumps({"faults": faults})})
     tables = {"tasks": tasks_table(step), "collectives": collectives_table(step), "links": links_table(step)}
     for name, table in tables.items():
         written += write_frame(folder, name, table, csv)
@@ -71,7 +75,12 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
 
 def _clear(folder: Path) -> None:
     """Take away what a run before left, the result first, and its CSVs, which this one may not write again."""
-    stale = [folder / "result.json", *(folder / f"{name}.csv" for name in TABLES), *folder.glob(".*.part")]
+    stale = [
+        folder / "result.json",
+        folder / "faults.toml",
+        *(folder / f"{name}.csv" for name in TABLES),
+        *folder.glob(".*.part"),
+    ]
     try:
         for path in stale:
             path.unlink(missing_ok=True)

@@ -140,6 +140,11 @@ class FaultSpec(Strict):
             raise NetsimError(f"fault {self}: ends at {end:g} s, must end after its start at {start:g} s")
         return start, end
 
+    def as_table(self) -> dict[str, str]:
+        """The `[[faults]]` table that says the same."""
+        table = {key: value for key, value in self.model_dump(exclude_none=True).items() if key != "amount"}
+        return table if self.amount is None else table | {"amount": f"{self.amount * 100:.15g}%"}
+
     def __str__(self) -> str:
         percent = "" if self.amount is None else f"{self.amount * 100:.6g}%"
         words = {
