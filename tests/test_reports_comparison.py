@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import netsim
+from netsim import catalog
 from netsim.cli.app import run_app
 from netsim.errors import NetsimError
 from netsim.reports.binding import binding
@@ -220,6 +221,13 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_app([*command, *ARGUMENTS]) == 0
     said = capsys.readouterr()
     assert said.out.startswith(record["recommendations"][0]["sentence"][:40])
+
+
+def test_two_files_of_one_name(tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text((catalog.folder("topology") / "mpft.toml").read_text())
+    with pytest.raises(NetsimError, match=r"mpft and .*other\.toml have the same name = 'mpft'"):
+        netsim.compare(["mpft", other], gpus=128, **JOB)
 
 
 @pytest.mark.parametrize(

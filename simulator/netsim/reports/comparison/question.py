@@ -55,7 +55,19 @@ class Question:
             twice = [each for n, each in enumerate(given) if each in given[:n]]
             if twice:
                 raise NetsimError(f"{option} {twice[0]}: given twice")
-        return [Point(t, w, g) for w in self.workloads for g in self.gpus for t in self.topologies]
+        found = [Point(t, w, g) for w in self.workloads for g in self.gpus for t in self.topologies]
+        self._check_names(found)
+        return found
+
+    def _check_names(self, points: list[Point]) -> None:
+        """Rows go by the names inside the files, so two files must not have the same."""
+        for option, part in (("--topologies", "topology"), ("--workloads", "workload")):
+            seen: dict[str, str] = {}
+            for asked, case in {getattr(point, part): self.case(point) for point in points}.items():
+                name = getattr(case, part).name
+                if name in seen:
+                    raise NetsimError(f"{option}: {seen[name]} and {asked} have the same name = {name!r}")
+                seen[name] = asked
 
     def case(self, point: Point) -> Case:
         """The specs of a point.
