@@ -17,9 +17,10 @@ from netsim.cli.app import run_app
 from netsim.errors import NetsimError
 from netsim.reports.binding import binding
 from netsim.reports.comparison import Question
+from netsim.reports.comparison.advice import recommendations
 from netsim.reports.comparison.compare import merge, parts_of
 from netsim.reports.comparison.point import measure
-from netsim.reports.comparison.words import recommendations, why
+from netsim.reports.comparison.words import why
 
 #: small, and with more than one leaf a plane at 256 GPUs
 JOB: dict[str, Any] = {

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import netsim
 from netsim.errors import NetsimError
 from netsim.reports.binding import RESOURCES
+from netsim.reports.comparison.advice import recommendations
 from netsim.reports.comparison.point import measure
 from netsim.reports.comparison.question import Point, Question
-from netsim.reports.comparison.words import recommendations, why
+from netsim.reports.comparison.words import why
 from netsim.topologies import build, max_gpus
 from netsim.workloads.plan import make_plan
 

@@ -7,7 +7,7 @@ from typing import Any
 from netsim.reports.binding import RESOURCES
 from netsim.reports.collective import size_label
 from netsim.reports.comparison import figures
-from netsim.reports.comparison.words import rows_of, scenarios
+from netsim.reports.comparison.phrases import rows_of, scenarios
 from netsim.reports.page import (
     Beside,
     Column,
