@@ -34,16 +34,21 @@ def findings(outcome: Outcome) -> list[str]:
     axes = axes_of(ok, keys)
     if len(axes) > 1 and not outcome.spec.zip:
         told += [_strongest(ok, axes, metric, name) for metric, name in _MOVED]
-    best = cheapest_near_fastest(ok)
-    settings = ", ".join(f"{key} {label(best[key])}" for key in keys if key in best)
-    told.append(
-        f"Cheapest within {NEAR:.0%} of the fastest step: {settings}: {best['step_time_s']:.3f} s, "
-        f"{best['network_usd'] / 1e6:.2f} M$, {best['power_kw']:.0f} kW"
-    )
+    if "gpus" not in keys:  # of clusters of several sizes the smallest is always the cheapest
+        told.append(_cheapest(ok, keys))
     misfits = sum(not record["fits_memory"] for record in ok)
     if misfits:
         told.append(f"{misfits} of {len(ok)} points do not fit into GPU memory (column fits_memory)")
     return told
+
+
+def _cheapest(records: list[dict[str, Any]], keys: list[str]) -> str:
+    best = cheapest_near_fastest(records)
+    settings = ", ".join(f"{key} {label(best[key])}" for key in keys if key in best)
+    return (
+        f"Cheapest within {NEAR:.0%} of the fastest step: {settings}: {best['step_time_s']:.3f} s, "
+        f"{best['network_usd'] / 1e6:.2f} M$, {best['power_kw']:.0f} kW"
+    )
 
 
 def varied_keys(outcome: Outcome) -> list[str]:

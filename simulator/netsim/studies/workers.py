@@ -11,7 +11,9 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -114,7 +116,7 @@ def _client(workers: Workers) -> Iterator[Any]:
     with dask.config.set(settings), warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")
         if workers.scheduler is None:
-            with _importable_main():
+            with _importable_main(), _deaf_children():
                 cluster = stack.enter_context(
                     distributed.LocalCluster(
                         n_workers=workers.jobs, threads_per_worker=1, processes=True, dashboard_address=None,
@@ -140,6 +142,19 @@ def _importable_main() -> Iterator[None]:
         yield
     finally:
         main.__file__ = path
+
+
+@contextlib.contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started inside do not hear Ctrl-C: a terminal sends it to all, and this one stops the others."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say so
+        return
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 def _reach(distributed: Any, workers: Workers) -> Any:
