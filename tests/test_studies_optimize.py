@@ -75,6 +75,19 @@ def test_bounds_find_the_exhaustive_optimum_in_a_fifth_of_the_evaluations(
     assert search.evaluations <= 0.2 * len(space)
 
 
+def test_bounds_meet_the_cheapest_tokens_in_a_fifth_of_the_evaluations(
+    everything: tuple[list[Point], dict[str, dict[str, Any]]],
+) -> None:
+    """To know that nothing is better takes a quarter."""
+    space, rows = everything
+    search, when = search_for(GOALS[2], rows), [0]
+    best = optimum(GOALS[2], space, rows)
+    by_bounds(search, space, lambda count: when.append(count) if search.best() > best else None)
+    assert search.best() == best
+    assert when[-1] + 1 <= 0.2 * len(space)
+    assert search.evaluations <= 0.3 * len(space)
+
+
 @pytest.mark.parametrize("goal", [GOALS[0], GOALS[2]])
 @pytest.mark.parametrize("seed", range(3))
 def test_optuna_finds_it_too_whatever_the_seed(

@@ -5,8 +5,9 @@ each candidate has an exact lower bound of the objective before it is simulated.
 
 * bounds: candidates are simulated from the least bound up, until no bound is below the best that was found. Exact.
 * exhaustive: every candidate is simulated. Exact, and what is left when bounds cannot tell candidates apart.
-* optuna: a tree-structured Parzen estimator proposes candidates (Bergstra et al., NIPS 2011); one whose bound is no
-  better than the best that was found is not simulated. For large spaces; it ends after `trials` simulations.
+* optuna: half of the `trials` simulations go to the candidates of least bound, where these can all be had; then a
+  tree-structured Parzen estimator proposes (Bergstra et al., NIPS 2011). A candidate whose bound is no better than the
+  best that was found is not simulated. For large spaces.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ _FABRIC = ("topology", "prices")
 _FABRIC_KEYS = ("topology.", "prices.", "switch.", "nic.", "hardware.nic.", "latency.")
 _FABRIC_WORDS = ("planes", "tiers", "oversubscription", "routing", "queue_pairs", "family", "nics_per_host",
                  "hardware.nics_per_host")  # fmt: skip
+
+
+#: designs that are all built to learn their bounds
+MOST_BUILT = 5000
 
 
 @dataclass
@@ -118,21 +123,25 @@ def _job_key(question: Question) -> str:
 
 def choose_method(count: int, goal: Goal, trials: int) -> Method:
     """Bounds where they tell designs apart and all can be built, everything where that is little, else optuna."""
-    if count <= 5000 and goal.objective != "step_time_s":
+    if count <= MOST_BUILT and goal.objective != "step_time_s":
         return "bounds"
     return "exhaustive" if count <= trials else "optuna"
 
 
 def by_bounds(search: Search, points: Sequence[Point], told: Callable[[int], None] | None = None) -> None:
     """Simulate from the least bound up, until no bound is below the best."""
-    bounds = {point.index: search.bound(point) for point in points}
-    able = [(bound, point) for point in points if (bound := bounds[point.index]) is not None]
-    for bound, point in sorted(able, key=lambda pair: (pair[0], pair[1].index)):
+    for bound, point in _by_bound(search, points):
         if bound >= search.best():
             return
         search.evaluate(point)
         if told is not None:
             told(search.evaluations)
+
+
+def _by_bound(search: Search, points: Sequence[Point]) -> list[tuple[float, Point]]:
+    """Points that may be feasible with their bounds, the least first."""
+    able = [(bound, point) for point in points if (bound := search.bound(point)) is not None]
+    return sorted(able, key=lambda pair: (pair[0], pair[1].index))
 
 
 def exhaustive(search: Search, points: Sequence[Point], told: Callable[[int], None] | None = None) -> None:
@@ -159,6 +168,9 @@ def by_optuna(
     by_labels = {tuple(repr(point.varied[key]) for key in labels): point for point in points}
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(5, trials))
     study = optuna.create_study(sampler=sampler)
+    if len(points) <= MOST_BUILT:
+        for _, point in _by_bound(search, points)[: trials // 2]:
+            study.enqueue_trial({key: repr(point.varied[key]) for key in labels})
     repeats, open_points = 0, {point.index for point in points}
     while search.evaluations < trials and open_points:
         trial = study.ask()
