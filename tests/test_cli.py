@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-from netsim.cli.app import run_app
+from netsim.cli.app import COMMANDS, app, run_app
 from netsim.errors import NetsimError
 
 SMALL = ["--gpus", "64", "--schedule", "1f1b", "--set", "workload.parallelism.pipeline=1"]
@@ -29,7 +30,10 @@ def netsim(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProc
         (["run", "--gpus", "2047"], "2047"),
         (["run", "--gpus", "999999999"], "999999999"),
         (["run", "--gpus", "0"], "gpus"),
-        (["run", "--gpus", "many"], "valid integer"),
+        (["run", "--gpus", "many"], "--gpus many: must be a valid integer"),
+        (["run", "--seed=-1"], "--seed -1: must be greater than or equal to 0"),
+        (["run", "--gpus", "64"], "nearest: 1024; --set parallelism.pipeline and parallelism.expert make a"),
+        (["workload"], "Missing argument 'names': see netsim workload --help"),
         (["run", "--topology", "missing.toml"], "missing.toml: no such topology file"),
         (["run", "--workload", "deepseek-v4"], "did you mean 'deepseek-v3'?"),
         (["run", "--profile", "h801"], "did you mean 'h800'?"),
@@ -317,3 +321,18 @@ def test_plans_that_cannot_be_are_one_line(
     error = capsys.readouterr().err
     assert line in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [command.__name__ for command in COMMANDS])
+def test_help_says_every_word_of_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # text in brackets, such as [default: the workload's] or [[faults]], was once taken for markup and dropped
+    run_app([command, "--help"])
+    shown = "".join(capsys.readouterr().out.split())
+    written = [parameter.help for parameter in get_command(app).commands[command].params]  # type: ignore[attr-defined]
+    assert all("".join(words.split()) in shown for words in written if words)
+
+
+def test_list_of_commands_cuts_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    run_app(["--help"])
+    out = capsys.readouterr().out
+    assert all(line + "\n" in out for line in COMMANDS.values())

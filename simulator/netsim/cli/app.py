@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
 from typer.main import get_command
@@ -26,34 +27,35 @@ from netsim.cli.validate import validate
 from netsim.cli.workload import workload
 from netsim.errors import NetsimError
 
-#: in the order in which --help lists them; what a command needs it imports when it runs
-COMMANDS = (
-    run,
-    infer,
-    compare,
-    sweep,
-    optimize,
-    goodput,
-    share,
-    collective,
-    topology,
-    workload,
-    validate,
-    calibrate,
-    measure,
-    schema,
-)
+#: in the order in which --help lists them, each in a line of 80 columns; what a command needs it imports when it runs
+COMMANDS: dict[Callable[..., None], str] = {
+    run: "Simulate a training step: time, waits, network cost.",
+    infer: "Serve a model: time per token and to the first, tokens a second.",
+    compare: "Compare fabrics on the same job, with a recommendation.",
+    sweep: "Run a study: combinations of any keys, a table and pictures.",
+    optimize: "Find the cheapest or fastest design under constraints.",
+    goodput: "What failures, checkpoints and spares leave of a long run.",
+    share: "Run several jobs on one fabric; what each loses.",
+    collective: "Time a collective on an otherwise idle fabric.",
+    topology: "Count, check, price, draw and compare fabrics, without a run.",
+    workload: "Parameters, FLOPs, KV cache, memory and traffic of models.",
+    validate: "Compare with every published number.",
+    calibrate: "Make a compute profile from a trace or a table of timings.",
+    measure: "Time kernels or collectives on this GPU (needs torch, CUDA).",
+    schema: "List the keys of a spec, for TOML files and --set.",
+}
 
 app = typer.Typer(
     name="netsim",
     help="Which network, how much of it, and what does it cost in step time?",
     no_args_is_help=True,
+    rich_markup_mode=None,  # "[default: ...]" and "[[faults]]" are text, not markup
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in COMMANDS:
-    app.command()(command)
+for command, line in COMMANDS.items():
+    app.command(short_help=line)(command)
 
 
 def _version(asked: bool) -> None:
@@ -92,8 +94,22 @@ def run_app(arguments: Sequence[str]) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):  # click's own usage errors have one
             raise
-        line = error.format_message()
+        line = _usage(error, arguments)
         return _say(line, getattr(error, "exit_code", 2)) if line else 2
+
+
+def _usage(error: Any, arguments: Sequence[str]) -> str:
+    """Click's line on a usage error, with the value that it leaves out: `--gpus 2k: must be a valid integer`."""
+    line = str(error.format_message())
+    rule = line.partition("Input should be ")[2].partition(", unable to parse")[0]
+    options = getattr(getattr(error, "param", None), "opts", [])
+    for word, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        option, given, inline = word.partition("=")
+        if rule and option in options:
+            return f"{option} {inline if given else value}: must be {rule}"
+    if line.startswith("Missing argument"):
+        return f"{line.rstrip('.')}: see netsim {arguments[0]} --help"
+    return line
 
 
 def _say(line: str, status: int) -> int:

@@ -96,10 +96,14 @@ Output = Annotated[
         help="Write result.json, spec.toml and tables into this folder.",
     ),
 ]
-HostName = Annotated[str, typer.Option("--hardware", help="Host: a preset (h800, nvl72) or a TOML file.")]
+HostName = Annotated[
+    str, typer.Option("--hardware", help="Host: a preset (h800, h200, nvl72, ...) or a TOML file.")
+]
 Hardware = Annotated[
     str | None,
-    typer.Option("--hardware", help="Host: a preset (h800, nvl72) or a TOML file. [default: the job's]"),
+    typer.Option(
+        "--hardware", help="Host: a preset (h800, h200, nvl72, ...) or a TOML file. [default: the job's]"
+    ),
 ]
 Prices = Annotated[
     str, typer.Option("--prices", help="Price book: a preset (published, street_2026) or a TOML file.")

@@ -144,6 +144,8 @@ def _check_division(gpus: int, workload: WorkloadSpec, group: int) -> None:
         rule = (
             f"must be a multiple of pipeline x {inner} = {spec.pipeline} x {group} = {unit}; nearest: {near}"
         )
+        if not below:
+            rule += "; --set parallelism.pipeline and parallelism.expert make a smaller plan"
         raise SpecError("--gpus", "gpus", gpus, rule)
 
 
