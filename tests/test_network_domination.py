@@ -36,6 +36,8 @@ def test_one_flow_more_or_a_larger_part_makes_a_link_bind() -> None:
     assert dominators([1, 1], [[0, 1], [0, 1], [1]]) == [1, -1]
     assert dominators([1, 1], [[0, 1], [0], [1]]) == [-1, -1]
     assert dominators([1, 2], [[0, 1, 1]]) == [-1, -1]  # twice over link 1: half of its capacity
+    # the second flow crosses link 0 twice: r + 2 q <= 1.5 does not follow from r + q <= 1
+    assert dominators([1.5, 1], [[0, 1], [0, 0, 1]]) == [-1, -1]
 
 
 def test_equals_do_not_dominate_each_other() -> None:

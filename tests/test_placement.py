@@ -48,6 +48,9 @@ def test_spread_puts_the_hosts_of_a_group_as_far_apart_as_they_go() -> None:
     # 4 groups of 4 hosts: group 0 on hosts 0, 4, 8, 12
     assert (gpus[0, 0, ::8] // 8).tolist() == [0, 4, 8, 12]
     assert (gpus[0, 3, ::8] // 8).tolist() == [3, 7, 11, 15]
+    # 2 groups of 4 hosts are every second host
+    two = place(plan_of(64, 1, 32), 8, PlacementSpec(policy="spread"))
+    assert (two[0, :, ::8] // 8).tolist() == [[0, 2, 4, 6], [1, 3, 5, 7]]
 
 
 def test_random_is_the_seeds() -> None:

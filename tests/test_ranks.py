@@ -178,6 +178,19 @@ def test_rows_add_up_and_same_seed_same_bits() -> None:
     assert rows.std() == pytest.approx(np.sqrt(32768 * 63 / 64), rel=0.05)
 
 
+def test_a_load_is_drawn_again_for_each_layer_or_for_each_micro_batch() -> None:
+    # 4 experts a rank: loads of ranks spread by about 0.5 / sqrt(4), 8,000 rows; sampling by sqrt(32,768), 181
+    between = {}
+    for redrawn in ("layer", "microbatch"):
+        step = small(128, expert_load="lognormal:0.5", redrawn=redrawn)
+        assert step.ranks is not None
+        rows = np.stack(list(step.ranks.rows.values()))  # layers, groups, micro-batches, ranks
+        between[redrawn] = rows.std(axis=2).mean()  # over the micro-batches of one rank and layer
+        assert rows.std(axis=0).mean() > 5_000  # over layers
+    assert between["layer"] < 200
+    assert between["microbatch"] > 5_000
+
+
 def test_skew_is_a_cause_of_the_bubble_and_spreads_to_other_stages() -> None:
     case = make_case(overrides=SMALL | {"variation.slow": {"70": 1.5}})
     causes = bubble_by_cause(case, make_plan(case.workload, 256))

@@ -213,3 +213,30 @@ def test_constraints_compare_as_they_say() -> None:
     assert not parse_constraint("cost<=1e6").holds({"network_usd": 1e6 + 1})
     with pytest.raises(NetsimError):
         parse_constraint("cost<=")
+
+
+UNEVEN = StudySpec(
+    seeds="shared",
+    base={**SMALL, "topology": "mrft", "model.layers": 5, "variation.expert_load": "lognormal:1.0"},
+    vary={"nic.line_rate": ["20 Gb/s", "400 Gb/s"]},
+)
+
+
+def test_the_bound_of_an_uneven_job_holds_for_a_faster_nic_than_the_first() -> None:
+    # the tail of the loaded rank lasts longer on a slow NIC: nothing of it may be in the bound that all NICs share
+    slow, fast = points(UNEVEN)
+    step_s = evaluate(fast.question.as_values(), fast.question.id, 2.0, 4.0)["step_time_s"]
+    search = Search(parse_goal("cost", [f"step_time<={step_s:.17g}"]), TERMS, lambda _: {})
+    assert search.bound(slow) is None
+    assert search.bound(fast) is not None
+    assert len(search.jobs) == 1
+
+
+def test_a_bound_is_of_one_seed() -> None:
+    # what is drawn from another seed may be faster
+    drawn = {**UNEVEN.base, "variation.compute_sigma": 0.2}
+    search = Search(parse_goal("cost", []), TERMS, lambda _: {})
+    for point in points(StudySpec(base=drawn, vary={"seed": [0, 1]})):
+        assert search.bound(point) is not None
+    first, second = search.jobs.values()
+    assert first.step_s != second.step_s

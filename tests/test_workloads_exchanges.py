@@ -84,12 +84,18 @@ def test_bytes_of_tensor_exchanges_are_tokens_by_width() -> None:
     assert tensor_bytes(mla.model, plan, "tensor_gather", "attn", "F") == 4096 * (1536 + 512 + 64) * 2
     assert tensor_bytes(mla.model, plan, "tensor_scatter", "attn", "F") == 4096 * 7168 * 2
     assert tensor_bytes(mla.model, plan, "tensor_gather", "attn", "B") == 4096 * 7168 * 2
+    # the gradient of what was gathered goes back, and the latents come once more for the weight gradient
+    assert tensor_bytes(mla.model, plan, "tensor_scatter", "attn", "B") == 4096 * (1536 + 512 + 64) * 2
+    assert tensor_bytes(mla.model, plan, "tensor_gather", "attn", "W") == 4096 * (1536 + 512 + 64) * 2
 
 
 def test_bytes_of_context_exchanges_are_keys_and_values_of_the_ranks_heads() -> None:
     spec = dense_job(parallelism__tensor=4, parallelism__context=2, parallelism__pipeline=1)
     # 8 heads of keys and of values over 4 ranks, 128 wide, BF16
     assert context_bytes(spec.model, make_plan(spec, 64)) == 2 * 4096 * 2 * 128 * 2
+    # multi-head latent attention: a key of 128 + 64 and a value of 128 values for each of 128 / 8 heads
+    latent = job(parallelism__tensor=8, parallelism__context=2)
+    assert context_bytes(latent.model, make_plan(latent, 2048)) == 2 * 4096 * 16 * (128 + 64 + 128)
     found = counts(graph_of(spec, 1, 1, Division(context=True)))
     assert found["context_gather", "attn", "F"] == found["context_gather", "attn", "B"] == 8
     assert found["context_scatter", "attn", "B"] == 8

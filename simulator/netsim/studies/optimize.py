@@ -112,7 +112,7 @@ class Search:
 
 def _job_key(question: Question) -> str:
     """What is left of a question without its fabric: the job."""
-    kept = {k: v for k, v in question.as_values().items() if k not in (*_FABRIC, "overrides", "seed")}
+    kept = {k: v for k, v in question.as_values().items() if k not in (*_FABRIC, "overrides")}
     overrides = {
         key: value
         for key, value in question.overrides.items()
