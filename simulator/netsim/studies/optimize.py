@@ -169,8 +169,8 @@ def by_optuna(
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(5, trials))
     study = optuna.create_study(sampler=sampler)
     if len(points) <= MOST_BUILT:
-        for _, point in _by_bound(search, points)[: trials // 2]:
-            study.enqueue_trial({key: repr(point.varied[key]) for key in labels})
+        for _, early in _by_bound(search, points)[: trials // 2]:
+            study.enqueue_trial({key: repr(early.varied[key]) for key in labels})
     repeats, open_points = 0, {point.index for point in points}
     while search.evaluations < trials and open_points:
         trial = study.ask()
