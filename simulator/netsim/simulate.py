@@ -93,11 +93,18 @@ def simulate(
     job = lay_out(case, make_plan(case.workload, gpus, scaling))
     step = simulate_job(case, topology, job, seed=seed, folded=folded, degraded=degraded, progress=progress)
     strikes = resolve(topology, faults, float(step.execution.end_s.max()))
-    if not touches(step, strikes):
+    if not is_touched(step, strikes):
         return step
     return simulate_job(
         case, topology, job, seed=seed, folded=folded, degraded=degraded, strikes=strikes, progress=progress
     )
+
+
+def is_touched(step: Step, strikes: Sequence[Strike]) -> bool:
+    """Whether one of the faults touches anything that a step without them did."""
+    fabric = step.case.topology
+    reaction = reaction_s(fabric, fabric.routing)
+    return touches(strikes, reaction, step.topology, step.traffic, step.program, step.execution)
 
 
 @dataclass(frozen=True)

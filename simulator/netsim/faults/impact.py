@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from netsim.errors import StalledError
 from netsim.faults.history import Strike, resolve
 from netsim.faults.states import BLOCKED, MOVED
-from netsim.faults.touch import touches
 from netsim.routing.paths import ROUTERS
-from netsim.simulate import Job, Step, lay_out, simulate_job
+from netsim.simulate import Job, Step, is_touched, lay_out, simulate_job
 from netsim.specs.case import Case
 from netsim.specs.faults import FaultSpec
 from netsim.topologies import Topology, build
@@ -120,7 +119,7 @@ def _effect(
     strikes: tuple[Strike, ...],
     progress: Callable[[int, int], None] | None,
 ) -> Effect:
-    if not touches(without, strikes):
+    if not is_touched(without, strikes):
         return Effect(strikes, False, without)
     try:
         step = simulate_job(

@@ -9,32 +9,47 @@ be run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.faults.history import Strike, reaction_s
+from netsim.executor import Execution, Program
+from netsim.faults.history import Strike
 from netsim.routing.paths import ROUTERS
 from netsim.routing.table import over_trunks
-
-if TYPE_CHECKING:
-    from netsim.simulate import Step
-
-
-def touches(step: Step, strikes: Sequence[Strike]) -> bool:
-    """Whether one of the faults touches the fault-free `step`."""
-    return any(_touches(step, strike) for strike in strikes)
+from netsim.topologies import Topology
+from netsim.traffic import Traffic
 
 
-def _touches(step: Step, strike: Strike) -> bool:
-    execution, program = step.execution, step.program
-    end = strike.end_s + reaction_s(step.case.topology, step.case.topology.routing)
+def touches(
+    strikes: Sequence[Strike],
+    reaction_s: float,
+    topology: Topology,
+    traffic: Traffic,
+    program: Program,
+    execution: Execution,
+) -> bool:
+    """Whether one of the faults touches what was executed without them.
+
+    reaction_s : how long after the end of a fault routing still goes around it
+    """
+    return any(_touches(strike, reaction_s, topology, traffic, program, execution) for strike in strikes)
+
+
+def _touches(
+    strike: Strike,
+    reaction_s: float,
+    topology: Topology,
+    traffic: Traffic,
+    program: Program,
+    execution: Execution,
+) -> bool:
+    end = strike.end_s + reaction_s
     during = (execution.start_s < end) & (execution.end_s > strike.start_s)
     moves = program.transfer >= 0
     if strike.left < 1.0:
         batch = np.array([t.batch if t.unit_bytes else -1 for t in program.transfers], dtype=np.int64)
-        crossed = np.append(_batches(step, strike), False)  # -1: no traffic
+        crossed = np.append(_batches(strike, topology, traffic), False)  # -1: no traffic
         if crossed[batch[program.transfer[during & moves]]].any():
             return True
     if strike.speed < 1.0 and strike.part.gpus.size:
@@ -42,9 +57,8 @@ def _touches(step: Step, strike: Strike) -> bool:
     return False
 
 
-def _batches(step: Step, strike: Strike) -> NDArray[np.bool_]:
+def _batches(strike: Strike, topology: Topology, traffic: Traffic) -> NDArray[np.bool_]:
     """(registered batches,) which of them cross a link of the fault."""
-    topology, traffic = step.topology, step.traffic
     links = np.zeros(traffic.link_class.size, dtype=bool)
     links[strike.part.links] = True
     if links.size > topology.n_links:

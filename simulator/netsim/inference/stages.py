@@ -28,7 +28,6 @@ PARTS = {
 }
 ATTENTION = "attention core"
 GATHER = "attention gather"
-BOUNDS = ("compute", "memory", "launch")
 
 
 @dataclass

@@ -28,8 +28,6 @@ from netsim.simulate import Step
 Row = dict[str, Any]
 _ORIGINS = {"table": "measured table", "model": "calibrated model", "extrapolated": "extrapolated"}
 _BOUND = {"kernel": "#8fa3b5", "nic": "#0072B2", "nvlink": "#009E73", "fabric": "#D55E00", "pcie": "#CC79A7"}
-_CAUSES = {"pipeline_sends": "are pipeline sends", "exposed_exchanges": "exposed exchanges of lone chunks",
-           "uneven_stages": "uneven stages", "schedule": "the schedule's own"}  # fmt: skip
 _FILL = {"1F": "forward", "1B": "backward", "1W": "weight gradient", "1F1B": "forward and backward overlapped",
          "bubble": "waiting", "opt": "gradients and optimizer"}  # fmt: skip
 

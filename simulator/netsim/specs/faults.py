@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -28,7 +28,6 @@ from netsim.specs.base import Strict, read_toml, validate
 from netsim.units import parse
 
 Effect = Literal["down", "degraded", "slow", "congestion"]
-EFFECTS: tuple[str, ...] = get_args(Effect)
 #: kind of part -> effects it can suffer
 KINDS: dict[str, tuple[str, ...]] = {
     "plane": ("down", "degraded", "congestion"),
