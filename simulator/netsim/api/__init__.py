@@ -1,0 +1,31 @@
+"""netsim from Python: the questions of the command line as functions, answers as frozen results.
+
+    >>> import netsim
+    >>> netsim.topology("mpft", 2048).record["topology"]["switches"]
+    96
+
+Every result has `record`, the JSON of the command, and tidy pandas frames with units in their column names. A mistake
+raises `netsim.errors.NetsimError` with the line that the command prints. Nothing is kept between calls: the same
+arguments and seed give the same bits.
+"""
+
+from netsim.api.comparison import Comparison, compare
+from netsim.api.fabrics import Collective, Fabric, collective, topology
+from netsim.api.models import Models, workload
+from netsim.api.serving import Inference, infer
+from netsim.api.training import Run, run
+
+__all__ = [
+    "Collective",
+    "Comparison",
+    "Fabric",
+    "Inference",
+    "Models",
+    "Run",
+    "collective",
+    "compare",
+    "infer",
+    "run",
+    "topology",
+    "workload",
+]

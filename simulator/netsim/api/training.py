@@ -1,0 +1,141 @@
+"""One training step: `netsim run` as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from netsim.api.arguments import Name, count, plain, text
+from netsim.api.frames import bill_frame, latency_frame
+
+if TYPE_CHECKING:
+    from netsim.simulate import Step
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One simulated training step: `record` as `netsim run --json` prints it, and `step` with every detail."""
+
+    record: dict[str, Any]
+    step: Step
+
+    @cached_property
+    def headline(self) -> pd.DataFrame:
+        """One row of what is asked first: step time, tokens/day, MFU, exposed communication, cost and power."""
+        from netsim.reports.headline import headline
+
+        return pd.DataFrame([headline(self.record)])
+
+    @cached_property
+    def phases(self) -> pd.DataFrame:
+        """Seconds of a rank by phase: mean over ranks, least and most."""
+        step = self.record["step"]
+        rows = [
+            {"phase": phase, "mean_s": mean, "least_s": low, "most_s": high}
+            for (phase, mean), (low, high) in zip(
+                step["phases_s"].items(), step["phases_range_s"].values(), strict=True
+            )
+        ]
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def collectives(self) -> pd.DataFrame:
+        """A row a kind of collective: count, times, bytes, rates and what bound it."""
+        return pd.DataFrame(self.record["collectives"])
+
+    @cached_property
+    def latency(self) -> pd.DataFrame:
+        """Idle latency of a 64 B message by where the two GPUs are."""
+        return latency_frame(self.record)
+
+    @cached_property
+    def bill(self) -> pd.DataFrame:
+        """The bill of materials, a row a part."""
+        return bill_frame(self.record)
+
+    @cached_property
+    def tasks(self) -> pd.DataFrame:
+        """Every task that ran (`tasks.parquet` of a run directory)."""
+        from netsim.tables import tasks_table
+
+        return tasks_table(self.step)
+
+    @cached_property
+    def transfers(self) -> pd.DataFrame:
+        """Every task that moved data (`collectives.parquet` of a run directory)."""
+        from netsim.tables import collectives_table
+
+        return collectives_table(self.step)
+
+    @cached_property
+    def links(self) -> pd.DataFrame:
+        """Every link (class) that some flow crosses: capacity, bytes, time busy (`links.parquet`)."""
+        from netsim.tables import links_table
+
+        return links_table(self.step)
+
+    def save(self, folder: Name, *, csv: bool = False, force: bool = False) -> list[Path]:
+        """Write the run directory of `netsim run -o`; returns its files."""
+        from netsim.reports import rundir
+
+        rundir.prepare(Path(folder), force)
+        return rundir.write_run(Path(folder), self.step, self.record, csv)
+
+
+def run(
+    topology: Name = "mpft",
+    gpus: int = 2048,
+    workload: Name = "deepseek-v3",
+    *,
+    hardware: Name | None = None,
+    profile: Name | None = None,
+    prices: Name = "published",
+    routing: str | None = None,
+    schedule: str | None = None,
+    scaling: str = "weak",
+    placement: str | None = None,
+    gpu_hour_usd: float | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    faults: Sequence[str] = (),
+    fault_rate: float | None = None,
+    reliability: Name | None = None,
+    seed: int = 0,
+    folded: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Simulate one training step, as `netsim run` does.
+
+    hardware, profile : in place of what the workload names; overrides : spec keys and values, as `--set`, such as
+    {"switch.radix": 128, "nic.line_rate": "800 Gb/s"}; faults : lines as of `--fault`, or TOML files of `[[faults]]`;
+    fault_rate, reliability : draw more of them, at this many times the rates of a table; progress : told (done, all)
+    tasks
+
+    Raises NetsimError for a name, key or value that is wrong, and for what cannot be built, StalledError for a step
+    that faults keep from ever ending.
+    """
+    from netsim.reports.contract import contract
+    from netsim.reports.faults import FaultRequest, step_with_faults
+    from netsim.simulate import simulate
+    from netsim.specs.case import make_case
+    from netsim.workloads.plan import refuse_idle
+
+    given = plain(overrides)
+    refuse_idle(given, scaling)
+    case = make_case(
+        str(topology), str(workload), hardware=text(hardware), profile=text(profile), prices=str(prices),
+        routing=routing, schedule=schedule, placement=placement, gpu_hour_usd=gpu_hour_usd, overrides=given,
+    )  # fmt: skip
+    options: dict[str, Any] = {
+        "scaling": scaling, "seed": count("seed", seed), "folded": folded, "progress": progress,
+    }  # fmt: skip
+    asked = FaultRequest.of(given, list(faults), fault_rate, text(reliability))
+    if asked:
+        step, record = step_with_faults(case, count("gpus", gpus), asked, **options)
+        return Run(record, step)
+    step = simulate(case, count("gpus", gpus), **options)
+    return Run(contract(step), step)
