@@ -1,19 +1,35 @@
-"""`netsim compare`: fabrics side by side on the same job, as a report."""
+"""`netsim compare`: fabrics side by side on the same job, as a report; or one job with and without its choices."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from netsim.cli.options import Force, Json, Output, Profile, Quiet, Routing, Scaling, Schedule, Seed, Sets
+from netsim.cli.options import (
+    Force,
+    GpuHour,
+    Json,
+    Output,
+    Profile,
+    Quiet,
+    Routing,
+    Scaling,
+    Schedule,
+    Seed,
+    Sets,
+)
 
 Topologies = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--topologies", "-t", help="Fabrics, a,b,c: presets, TOMLs or CSVs; the first is the reference."
+        "--topologies",
+        "-t",
+        help="Fabrics, a,b,c: presets, TOMLs or CSVs; the first is the reference. "
+        "[default: mpft,mrft,ft3; with --ablate: mpft]",
     ),
 ]
 Workloads = Annotated[str, typer.Option("--workloads", "-w", help="Jobs, a,b,c: presets or TOML files.")]
@@ -25,10 +41,26 @@ Prices = Annotated[
     str, typer.Option("--prices", help="Price book: a preset (published, street_2026) or a TOML file.")
 ]
 Messages = Annotated[
-    str, typer.Option("--sizes", help="Message sizes of the curves: low:high:factor, or a list.")
+    str | None,
+    typer.Option(
+        "--sizes",
+        help="Message sizes of the curves: low:high:factor, or a list. [default: 64KiB:16GiB:4]",
+    ),
 ]
 Bind = Annotated[
-    bool, typer.Option("--bind/--no-bind", help="Simulate each step again with 10 % more of each resource.")
+    bool | None,
+    typer.Option(
+        "--bind/--no-bind",
+        help="Simulate each step again with 10 % more of each resource. [default: bind]",
+    ),
+]
+Ablate = Annotated[
+    str | None,
+    typer.Option(
+        "--ablate",
+        help="Instead of fabrics, compare one job with and without each of these choices: "
+        "mla,moe,fp8,mtp,node_limit,overlap,mpft, or all.",
+    ),
 ]
 Jobs = Annotated[
     int | None,
@@ -37,7 +69,7 @@ Jobs = Annotated[
 
 
 def compare(
-    topologies: Topologies = "mpft,mrft,ft3",
+    topologies: Topologies = None,
     workloads: Workloads = "deepseek-v3",
     gpus: Sizes = "2048",
     hardware: Hardware = None,
@@ -48,8 +80,10 @@ def compare(
     scaling: Scaling = "weak",
     seed: Seed = 0,
     sets: Sets = None,
-    sizes: Messages = "64KiB:16GiB:4",
-    bind: Bind = True,
+    sizes: Messages = None,
+    bind: Bind = None,
+    ablate: Ablate = None,
+    gpu_hour_usd: GpuHour = None,
     jobs: Jobs = None,
     output: Output = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write the tables as CSV too (with -o).")] = False,
@@ -57,23 +91,40 @@ def compare(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare fabrics on the same job: step, price, power, latency, what binds, what changed and why."""
+    """Compare fabrics on the same job: step, price, power, latency, what binds, what changed and why; or, with
+    --ablate, what each choice of the job is worth."""
     from netsim.bench.sizes import parse_counts, parse_sizes
     from netsim.cli.progress import progress_bar
     from netsim.errors import NetsimError
     from netsim.reports.comparison import Question, files
     from netsim.reports.comparison import compare as ask
+    from netsim.reports.comparison.question import SIZES
     from netsim.reports.rundir import to_json
     from netsim.specs.case import parse_overrides
 
     for option, given in (("--csv", csv), ("--force", force)):
         if given and output is None:
             raise NetsimError(f"{option}: is about a folder with a report; add -o DIR")
+    if ablate is not None:
+        for option, without in (("--sizes", sizes), ("--bind/--no-bind", bind)):
+            if without is not None:
+                raise NetsimError(f"{option}: has no effect with --ablate")
+        one = _one(topologies or "mpft", workloads, gpus)
+        asked = {
+            "hardware": hardware, "profile": profile, "prices": prices, "routing": routing, "schedule": schedule,
+            "scaling": scaling, "gpu_hour_usd": gpu_hour_usd, "overrides": parse_overrides(sets or []), "seed": seed,
+        }  # fmt: skip
+        _ablate(ablate, one | asked, jobs or os.cpu_count() or 1, output, csv, force, json, quiet)
+        return
+    if gpu_hour_usd is not None:
+        raise NetsimError("--gpu-hour-usd: has no effect without --ablate")
+    sizes = sizes or SIZES
     parse_sizes(sizes)
     question = Question(
-        topologies=_words(topologies, "--topologies"), workloads=_words(workloads, "--workloads"),
+        topologies=_words(topologies or "mpft,mrft,ft3", "--topologies"), workloads=_words(workloads, "--workloads"),
         gpus=tuple(parse_counts(gpus, "--gpus")), hardware=hardware, profile=profile, prices=prices, routing=routing,
-        schedule=schedule, scaling=scaling, overrides=parse_overrides(sets or []), seed=seed, sizes=sizes, bind=bind,
+        schedule=schedule, scaling=scaling, overrides=parse_overrides(sets or []), seed=seed, sizes=sizes,
+        bind=bind is not False,
     )  # fmt: skip
     if output is not None:
         files.prepare(output, force)
@@ -91,6 +142,58 @@ def compare(
         from netsim.cli.comparison_tables import print_comparison
 
         print_comparison(record)
+
+
+def _one(topologies: str, workloads: str, gpus: str) -> dict[str, Any]:
+    """The one fabric, job and size that an ablation is about."""
+    from netsim.bench.sizes import parse_counts
+    from netsim.errors import NetsimError
+
+    sizes = tuple(parse_counts(gpus, "--gpus"))
+    given = {
+        "topology": ("--topologies", _words(topologies, "--topologies")),
+        "workload": ("--workloads", _words(workloads, "--workloads")),
+        "gpus": ("--gpus", sizes),
+    }
+    for option, values in given.values():
+        if len(values) > 1:
+            raise NetsimError(f"{option} {','.join(map(str, values))}: with --ablate there must be one")
+    return {key: values[0] for key, (_, values) in given.items()}
+
+
+def _ablate(
+    choices: str,
+    asked: dict[str, Any],
+    jobs: int,
+    output: Path | None,
+    csv: bool,
+    force: bool,
+    json: bool,
+    quiet: bool,
+) -> None:
+    from netsim.cli.progress import progress_bar
+    from netsim.reports.codesign.ablation import ablate
+    from netsim.reports.codesign.ablation_page import document
+    from netsim.reports.codesign.choices import CHOICES, Question
+    from netsim.reports.comparison import files
+    from netsim.reports.rundir import to_json
+
+    names = tuple(CHOICES) if choices == "all" else _words(choices, "--ablate")
+    question = Question(choices=names, **asked)
+    if output is not None:
+        files.prepare(output, force)
+    with progress_bar("ablating", quiet) as report:
+        record = ablate(question, jobs, report)
+    if output is not None:
+        written = files.write(output, record, csv, document)
+        if not quiet:
+            print(f"wrote {', '.join(f.name for f in written)} to {output}", file=sys.stderr)
+    if json:
+        sys.stdout.write(to_json(record))
+    elif not quiet:
+        from netsim.cli.ablation_tables import print_ablation
+
+        print_ablation(record)
 
 
 def _words(text: str, option: str) -> tuple[str, ...]:

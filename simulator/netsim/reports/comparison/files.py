@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from netsim.reports.rundir import check_folder, to_json, write_frame, write_whol
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from netsim.reports.page import Document
 
 #: the file that tells a folder with a comparison
 MARK = "report.json"
@@ -23,14 +26,19 @@ def prepare(folder: Path, force: bool = False) -> None:
     check_folder(folder, MARK, force)
 
 
-def write(folder: Path, record: dict[str, Any], csv: bool = False) -> list[Path]:
-    """Write the report; returns the files.
+def write(
+    folder: Path,
+    record: dict[str, Any],
+    csv: bool = False,
+    page_of: Callable[[dict[str, Any]], Document] = document,
+) -> list[Path]:
+    """Write the report of a record with `tables`, the page as `page_of` lays it out; returns the files.
 
     Raises NetsimError when a file cannot be written.
     """
     from netsim.reports.page import render
 
-    page = render(document(record))
+    page = render(page_of(record))
     files = [
         write_whole(folder / MARK, lambda p: p.write_text(to_json(record), "utf-8")),
         write_whole(folder / "report.html", lambda p: p.write_text(page, "utf-8")),
