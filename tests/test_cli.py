@@ -323,7 +323,7 @@ def test_plans_that_cannot_be_are_one_line(
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [command.__name__ for command in COMMANDS])
+@pytest.mark.parametrize("command", sorted(get_command(app).commands))
 def test_help_says_every_word_of_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     # text in brackets, such as [default: the workload's] or [[faults]], was once taken for markup and dropped
     run_app([command, "--help"])
@@ -336,3 +336,14 @@ def test_list_of_commands_cuts_no_line(capsys: pytest.CaptureFixture[str]) -> No
     run_app(["--help"])
     out = capsys.readouterr().out
     assert all(line + "\n" in out for line in COMMANDS.values())
+
+
+def test_summary_cuts_no_number_on_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert run_app(["run", *SMALL]) == 0
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert "wire GB/s  logical  bound by" in out
+    assert "-0.00" not in out

@@ -28,7 +28,7 @@ from netsim.cli.workload import workload
 from netsim.errors import NetsimError
 
 #: in the order in which --help lists them, each in a line of 80 columns; what a command needs it imports when it runs
-COMMANDS: dict[Callable[..., None], str] = {
+COMMANDS: dict[Callable[..., object], str] = {
     run: "Simulate a training step: time, waits, network cost.",
     infer: "Serve a model: time per token and to the first, tokens a second.",
     compare: "Compare fabrics on the same job, with a recommendation.",

@@ -29,7 +29,7 @@ def print_summary(result: dict[str, Any]) -> None:
         f"{work['parallelism']}, {work['schedule']}, {work['microbatches_per_pipeline']} micro-batches a pipeline; "
         f"{step['hidden_comm_fraction']:.1%} of communication hidden, {step['exposed_comm_s']:.2f} s exposed\n"
     )
-    console.print(_phases(step))
+    _print_table(console, _phases(step))
     if "bubble_by_cause_s" in step:
         causes = ", ".join(
             f"{name.replace('_', ' ')} {s:.2f}" for name, s in step["bubble_by_cause_s"].items()
@@ -39,7 +39,7 @@ def print_summary(result: dict[str, Any]) -> None:
         _print_skew(console, result["skew"])
     if "faults" in result:
         _print_faults(console, result["faults"])
-    console.print(_collectives(result["collectives"]))
+    _print_table(console, _collectives(result["collectives"]))
     _print_network(console, result)
     _print_memory(console, result["memory"])
     _print_provenance(console, result["provenance"])
@@ -60,10 +60,16 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
+def _print_table(console: Console, table: Table) -> None:
+    """As wide as it needs to be: a number is never cut, however narrow the terminal."""
+    wide = Console(width=1000, highlight=False)
+    Console(width=max(console.width, wide.measure(table).maximum), highlight=False).print(table)
+
+
 def _phases(step: dict[str, Any]) -> Table:
     table = _table("Phases of a rank (s)", "", *step["phases_s"])
-    table.add_row("mean", *(f"{seconds:.2f}" for seconds in step["phases_s"].values()))
-    table.add_row("range", *(f"{low:.2f}-{high:.2f}" for low, high in step["phases_range_s"].values()))
+    table.add_row("mean", *(f"{seconds:z.2f}" for seconds in step["phases_s"].values()))
+    table.add_row("range", *(f"{low:z.2f}-{high:z.2f}" for low, high in step["phases_range_s"].values()))
     return table
 
 
@@ -88,7 +94,7 @@ def _print_faults(console: Console, faults: dict[str, Any]) -> None:
                 f"{row['rerouted_bytes'] / 1e9:,.1f}",
                 f"{row['standing_s']:.3f}",
             )
-    console.print(table)
+    _print_table(console, table)
     console.print(f"Without faults: {faults['step_without_s']:.3f} s a step")
     for row in faults["detour"]:
         more = "" if row["relative"] is None else f" (+{row['relative']:.1%})"
@@ -129,7 +135,7 @@ def _print_skew(console: Console, skew: dict[str, Any]) -> None:
         f"the last of its group in {slow['last_fraction']:.0%} of tasks"
     )
     if "added_by_pipeline_rank" in skew:
-        console.print(_table_of_spread(skew["added_by_pipeline_rank"]))
+        _print_table(console, _table_of_spread(skew["added_by_pipeline_rank"]))
     console.print()
 
 
@@ -137,7 +143,7 @@ def _table_of_spread(rows: list[dict[str, float]]) -> Table:
     ranks = [f"{row['pipeline_rank']}" for row in rows]
     table = _table("Added to each pipeline rank (s)", "", *ranks)
     for key, name in (("compute_s", "compute"), ("inside_s", "idle in chunks"), ("bubble_s", "idle between")):
-        table.add_row(name, *(f"{row[key]:.2f}" for row in rows))
+        table.add_row(name, *(f"{row[key]:z.2f}" for row in rows))
     return table
 
 
@@ -145,7 +151,7 @@ def _print_network(console: Console, result: dict[str, Any]) -> None:
     fabric, cost, latency = result["topology"], result["cost"], result["latency_us"]
     console.print(
         f"Network: {fabric['switches']} switches, {fabric['switch_links']:,} switch links, "
-        f"{fabric['planes']} plane{'s' if fabric['planes'] > 1 else ''} of {fabric['tiers']} tiers; "
+        f"{fabric['planes']} plane{'s' if fabric['planes'] > 1 else ''} of {fabric['tiers']} tier{'s' if fabric['tiers'] > 1 else ''}; "
         f"{cost['network_usd'] / 1e6:.2f} M$ ({cost['usd_per_endpoint'] / 1e3:.2f} k$ an endpoint, "
         f"{cost['price_book']} prices), {cost['power_kw']:.0f} kW"
     )
