@@ -345,5 +345,5 @@ def test_summary_cuts_no_number_on_a_narrow_terminal(
     assert run_app(["run", *SMALL]) == 0
     out = capsys.readouterr().out
     assert "…" not in out
-    assert "wire GB/s  logical  bound by" in out
-    assert "-0.00" not in out
+    assert "p99 ms  MB/GPU  wire GB/s  logical  bound by" in out
+    assert " -0.00" not in out

@@ -14,7 +14,7 @@ from netsim.faults.draw import draw_faults
 from netsim.faults.impact import Impact, detour_links, impact, link_bytes
 from netsim.reports.contract import contract
 from netsim.reports.faults import FaultRequest, fault_record, step_with_faults
-from netsim.result import step_time_s
+from netsim.result import nic_bytes, step_time_s
 from netsim.simulate import Step, simulate
 from netsim.specs import load
 from netsim.specs.case import Case, make_case
@@ -99,6 +99,9 @@ def test_bytes_of_the_step_are_conserved(whole: Step, found: Impact) -> None:
         np.subtract.at(flow, topology.link_src, carried)
         net.append(flow)
     assert net[1] == pytest.approx(net[0], abs=1e-9 * link_bytes(whole).sum())
+    ports = topology.links(LinkKind.PORT_TX)  # the sum that a result prints is over all states of the network
+    assert nic_bytes(hit) == pytest.approx(link_bytes(hit)[ports.start : ports.stop].sum(), rel=1e-9)
+    assert nic_bytes(hit) >= nic_bytes(whole)
 
 
 def test_impact_says_what_each_fault_costs(found: Impact) -> None:

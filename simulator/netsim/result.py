@@ -254,9 +254,11 @@ def nic_bytes(step: Step) -> float:
 
 
 def _bytes_on(step: Step, kinds: tuple[str, ...]) -> float:
-    traffic = step.traffic
-    mine = np.flatnonzero(np.isin(traffic.link_kind, kinds) & (traffic.link_class >= 0))
-    return float(np.asarray(step.fluid.link_bytes)[traffic.link_class[mine]].sum())
+    """What links of these kinds carried, in every state of a network whose parts break."""
+    traffic, carried = step.traffic, np.asarray(step.fluid.link_bytes)
+    states = [traffic.link_class] if traffic.layers is None else list(traffic.layers.link_class)
+    mine = np.flatnonzero(np.isin(traffic.link_kind, kinds))
+    return float(sum(carried[classes[mine][classes[mine] >= 0]].sum() for classes in states))
 
 
 def resource_of_link(step: Step) -> list[str]:

@@ -151,7 +151,8 @@ def _print_network(console: Console, result: dict[str, Any]) -> None:
     fabric, cost, latency = result["topology"], result["cost"], result["latency_us"]
     console.print(
         f"Network: {fabric['switches']} switches, {fabric['switch_links']:,} switch links, "
-        f"{fabric['planes']} plane{'s' if fabric['planes'] > 1 else ''} of {fabric['tiers']} tier{'s' if fabric['tiers'] > 1 else ''}; "
+        f"{fabric['planes']} plane{'s' * (fabric['planes'] > 1)} of "
+        f"{fabric['tiers']} tier{'s' * (fabric['tiers'] > 1)}; "
         f"{cost['network_usd'] / 1e6:.2f} M$ ({cost['usd_per_endpoint'] / 1e3:.2f} k$ an endpoint, "
         f"{cost['price_book']} prices), {cost['power_kw']:.0f} kW"
     )
