@@ -11,9 +11,21 @@ import pytest
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.S)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("netsim ")]
-#: large clusters, every published number, a GPU: more than a few seconds, or not to be had here
-SLOW = ("131072", "netsim validate", "netsim compare", "--explain", "netsim goodput", "expert_load")
-ELSEWHERE = ("netsim measure", "my-trace")
+#: what costs more than 5 s of CPU, and why
+SLOW = {
+    "131072": "a graph of 131,072 GPUs",
+    "netsim validate": "every published number",
+    "netsim compare": "a step for each fabric and resource, or for each choice",
+    "netsim optimize": "three simulated designs",
+    "netsim goodput": "a step for each part that slows it",
+    "--explain": "four more steps",
+    "expert_load": "no two ranks alike",
+    "--routing ecmp": "no two flows alike",
+    "--fault": "a step for each fault, without folding around it",
+    "netsim sweep --topology": "a step for each point",
+}
+#: needs a GPU, or a file of the reader
+ELSEWHERE = ("netsim measure", "netsim calibrate")
 
 
 def _mark(command: str) -> object:
