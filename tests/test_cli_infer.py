@@ -7,7 +7,7 @@ import pytest
 
 from netsim.cli.app import run_app
 
-SMALL = ["infer", "--gpus", "64", "--set", "decode.expert=64", "--set", "requests.count=200"]
+SMALL = ["infer", "--gpus", "64", "--set", "decode.expert=64"]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,20 @@ SMALL = ["infer", "--gpus", "64", "--set", "decode.expert=64", "--set", "request
         (["--set", "inference.decode.batch=8", "--set", "decode.batch=9"], "given twice"),
         (["--set", "parallelism.pipeline=2"], "workload.parallelism.pipeline: has no effect on inference"),
         (["--set", "prices.switch.price=1 USD"], "has no effect on inference"),
+        (["--set", "failover.detection=2 s"], "failover.detection: has no effect on inference"),
+        (["--set", "hardware.gpu.power=1 W"], "hardware.gpu.power: has no effect on inference"),
+        (["--phase", "decode", "--set", "prefill.tokens=4096"], "prefill.tokens: has no effect on decode"),
+        (["--phase", "decode", "--set", "requests.count=3"], "requests.count: has no effect on decode"),
+        (
+            ["--phase", "prefill", "--set", "inference.decode.batch=8"],
+            "decode.batch: has no effect on prefill",
+        ),
+        (["--phase", "prefill", "--set", "attention.efficiency=0.5"], "has no effect on prefill"),
+        (["--set", "requests.count=3"], "requests.count: has no effect without --rate"),
+        (
+            ["--draft-tokens", "0", "--set", "speculative.acceptance=0.5"],
+            "has no effect without drafted tokens",
+        ),
         (["--set", "memory.reserve=8"], "written with its unit"),
         (["--phase", "decode", "--batch", "max", "--set", "memory.reserve=79 GB"], "not one request"),
         (["--phase", "decode", "--batch", "512", "--strict"], "at most 133 fit"),
@@ -63,7 +77,7 @@ def test_a_mistake_is_one_line_and_exit_2(
 def test_record_of_both_phases_and_requests(capsys: pytest.CaptureFixture[str]) -> None:
     texts = []
     for _ in range(2):
-        assert run_app([*SMALL, "--rate", "30", "--json"]) == 0
+        assert run_app([*SMALL, "--rate", "30", "--requests", "200", "--json"]) == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
     result = json.loads(texts[0])
@@ -110,7 +124,7 @@ def test_strict_refuses_times_beyond_what_was_measured(capsys: pytest.CaptureFix
 
 def test_files_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "out"
-    assert run_app([*SMALL, "--rate", "20", "-o", str(folder)]) == 0
+    assert run_app([*SMALL, "--rate", "20", "--requests", "200", "-o", str(folder)]) == 0
     pictures = {"prefill.svg", "decode.svg"}
     tables = {"result.json", "spec.toml", "spans.csv", "requests.csv"}
     assert {f.name for f in folder.iterdir()} == tables | pictures

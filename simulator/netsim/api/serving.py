@@ -55,13 +55,14 @@ def infer(
 
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
-    from netsim.inference import EVERYTHING, IDEAL, make_deployment
+    from netsim.inference import EVERYTHING, IDEAL, make_deployment, refuse_idle
     from netsim.reports import inference as report
 
     made = make_deployment(
         str(topology), str(model), preset=text(deployment), hardware=text(hardware), profile=text(profile),
         overrides=plain(overrides), seed=count("seed", seed), assume=IDEAL if ideal else EVERYTHING,
     )  # fmt: skip
+    refuse_idle(overrides or {}, phase, rate, made)
     record, found, _ = report.infer(
         made,
         phase,

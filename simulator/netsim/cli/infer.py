@@ -98,7 +98,9 @@ def infer(
 ) -> None:
     """Serve a model: time per token, time to the first token, tokens a second, and what bounds them."""
     from netsim.errors import NetsimError
+    from netsim.inference import refuse_idle
     from netsim.reports import inference as report
+    from netsim.specs.case import parse_overrides
 
     if phase not in report.PHASES:
         from netsim.errors import did_you_mean
@@ -135,6 +137,7 @@ def infer(
     found = _deployment(topology, model, deployment, profile, given, sets, seed, ideal)
     if mtp_acceptance is not None and not found.spec.speculative.draft_tokens:
         raise NetsimError("--mtp-acceptance: has no effect without drafted tokens")
+    refuse_idle(parse_overrides(sets or []), phase, rate, found)
     if batch == "max":
         found = report.at_largest_batch(found)
     result, iterations, service = report.infer(found, phase, gpus, prefill_gpus, rate)

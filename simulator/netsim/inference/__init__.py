@@ -1,7 +1,7 @@
 """Serving a model: iterations of prefill and decode on a fabric, and the requests that they answer."""
 
 from netsim.inference.decode_step import decode, decode_memory
-from netsim.inference.deployment import make_deployment
+from netsim.inference.deployment import make_deployment, refuse_idle
 from netsim.inference.exchange import EVERYTHING, IDEAL, Assumptions
 from netsim.inference.iteration import Deployment, Iteration
 from netsim.inference.prefill_step import prefill
@@ -16,4 +16,5 @@ __all__ = [
     "decode_memory",
     "make_deployment",
     "prefill",
+    "refuse_idle",
 ]

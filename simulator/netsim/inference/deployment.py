@@ -1,12 +1,12 @@
 """From names and `--set` to a checked deployment.
 
 A key of `--set` may name its spec (`inference.decode.batch`, `workload.model.layers`) or leave it out where just one
-knows it. Keys that only a training step reads are refused.
+knows it. Keys that only a training step, or only the other phase, reads are refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from netsim.errors import NetsimError, did_you_mean
@@ -58,6 +58,35 @@ def make_deployment(
         seed=seed,
         assume=assume,
     )
+
+
+#: phase -> keys that only the other phase, or requests to both, read
+_OTHER_PHASE = {
+    "decode": ("prefill.", "requests."),
+    "prefill": ("decode.", "requests.", "attention.", "speculative.acceptance"),
+    "both": (),
+}
+#: keys that only requests at a rate read; their means also set how many prefill GPUs keep up
+_OF_REQUESTS = ("requests.count", "requests.prompt.variation", "requests.output.variation")
+#: keys of a fabric and a host that no phase reads
+_UNREAD = ("failover.", "gpu.power", "gpu.boost_clock")
+
+
+def refuse_idle(keys: Iterable[str], phase: str, rate: float | None, deployment: Deployment) -> None:
+    """Overrides that the phase in question does not read.
+
+    Raises NetsimError naming the first.
+    """
+    for key in keys:
+        bare = key.removeprefix("inference.").removeprefix("topology.").removeprefix("hardware.")
+        if bare.startswith(_UNREAD):
+            raise NetsimError(f"--set {key}: has no effect on inference")
+        if bare.startswith(_OTHER_PHASE.get(phase, ())):
+            raise NetsimError(f"--set {key}: has no effect on {phase}")
+        if bare in _OF_REQUESTS and rate is None:
+            raise NetsimError(f"--set {key}: has no effect without --rate")
+        if bare == "speculative.acceptance" and not deployment.spec.speculative.draft_tokens:
+            raise NetsimError(f"--set {key}: has no effect without drafted tokens")
 
 
 def _split(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
