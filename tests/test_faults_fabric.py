@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from fault_cases import all_to_all, fabric, run_flows
 from netsim.faults.draw import part_names
+from netsim.faults.history import make_history, resolve
+from netsim.specs.faults import parse_fault
 from netsim.topologies import LinkKind
 from netsim.topologies.graph import NodeKind
 
@@ -227,3 +229,24 @@ def test_folded_schedules_end_as_unfolded_ones(seed: int) -> None:
     if runs[0].execution is not None:
         assert runs[0].end_s == pytest.approx(runs[1].end_s, rel=1e-9)
         assert runs[0].link_bytes == pytest.approx(runs[1].link_bytes, rel=1e-9, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "times", "known", "up"),
+    [
+        ("down", [0.0], [True], [0.0]),  # broken when the step starts: known
+        ("down at 1s", [0.0, 1.0, 1.5], [False, False, True], [1.0, 0.0, 0.0]),
+        ("down from 1s to 3s", [0.0, 1.0, 1.5, 3.0, 3.5], [0, 0, 1, 1, 0], [1.0, 0.0, 0.0, 1.0, 1.0]),
+        ("down from 0s to 0.2s", [0.0, 0.2, 0.7], [1, 1, 0], [0.0, 1.0, 1.0]),
+        ("down at 1s for 0.4s", [0.0, 1.0, 1.4], [0, 0, 0], [1.0, 0.0, 1.0]),  # over before anybody reacts
+        ("degraded to 25% at 1s", [0.0, 1.0], [0, 0], [1.0, 0.25]),
+    ],
+)
+def test_when_a_part_is_down_and_when_routing_knows(
+    fault: str, times: list[float], known: list[bool], up: list[float]
+) -> None:
+    topology = fabric("ft2", 128)
+    history = make_history(topology, resolve(topology, [parse_fault(f"switch spine0.0 {fault}")], 1.0), 0.5)
+    np.testing.assert_allclose(history.time_s, times)
+    assert history.lost[history.state].any(axis=1).tolist() == [bool(each) for each in known]
+    assert history.left[history.state].min(axis=1).tolist() == up

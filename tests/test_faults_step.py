@@ -11,7 +11,9 @@ from netsim import api
 from netsim.cli.app import run_app
 from netsim.errors import NetsimError, StalledError
 from netsim.faults.draw import draw_faults
+from netsim.faults.history import reaction_s, resolve
 from netsim.faults.impact import Impact, detour_links, impact, link_bytes
+from netsim.faults.touch import touches
 from netsim.reports.contract import contract
 from netsim.reports.faults import FaultRequest, fault_record, step_with_faults
 from netsim.result import nic_bytes, step_time_s
@@ -54,6 +56,17 @@ def found() -> Impact:
 )
 def test_a_fault_that_touches_no_traffic_changes_no_bit(whole: Step, fault: str) -> None:
     assert contract(struck(small(), fault)) == contract(whole)
+
+
+def test_a_fault_touches_what_still_goes_around_it(whole: Step) -> None:
+    # flows come back a millisecond (`failover.detection`) after the plane does
+    moving = whole.execution.start_s[whole.program.transfer >= 0].min()
+    for gap_s, touched in ((0.9e-3, True), (1.1e-3, False)):
+        fault = parse_fault(f"plane 3 down from 0s to {float(moving - gap_s)!r}s")
+        strikes = resolve(whole.topology, [fault], 1.0)
+        around_s = reaction_s(whole.case.topology, whole.case.topology.routing)
+        found = touches(strikes, around_s, whole.topology, whole.traffic, whole.program, whole.execution)
+        assert found == touched
 
 
 def test_a_spine_may_go_while_nothing_climbs_to_it() -> None:
@@ -179,6 +192,25 @@ def test_draws_follow_the_table_and_the_seed(whole: Step) -> None:
     asked = FaultRequest((), 3e5, load(ReliabilitySpec, "reliability", "hpn", {"gpu": None, "host": None}))
     _, record = step_with_faults(small(), 256, asked, seed=4)
     assert record["faults"]["rate"] == {"table": "hpn", "factor": 3e5, "drawn": len(record["faults"]["each"])}
+
+
+def test_what_is_drawn_stays_away_as_long_as_its_repair_and_each_kind_by_itself(whole: Step) -> None:
+    parts = {"gpu": "100 day", "nic": "100 day"}
+    alike = {f"{kind}.mtbf": mtbf for kind, mtbf in parts.items()} | {
+        "gpu.repair": "3 h",
+        "nic.repair": "3 h",
+    }
+    rest = {"host": None, "cable": None, "switch": None}
+    table = load(ReliabilitySpec, "reliability", "hpn", alike | rest)
+    lasting, together = [], 0
+    for seed in range(100):
+        drawn = draw_faults(whole.topology, table, 3e4, 10.0, seed)
+        lasting += [fault.span_s(10.0)[1] - fault.span_s(10.0)[0] for fault in drawn]
+        gpus, nics = ({f.at for f in drawn if f.part.startswith(kind)} for kind in ("gpu", "nic"))
+        together += len(gpus & nics)
+    # exponential: as much spread as mean
+    assert np.mean(lasting) == pytest.approx(3 * 3600, rel=4 / np.sqrt(len(lasting)))
+    assert not together
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,7 @@ def test_the_command_answers_in_json_and_writes_its_picture(
         (["--set", "reliability.gpu.mtbf=0 s"], "greater than 0"),
         (["--set", "prices.switch.power=1 W"], "has no effect on goodput"),
         (["--set", "batch.sequences=128"], "has no effect under weak scaling"),
+        (["--set", "failover.detection=2 s"], "has no effect without faults while the step runs"),
         (["--force"], "--force: is about a run directory"),
         (
             ["--checkpoint-time", "0 s"],

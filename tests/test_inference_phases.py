@@ -9,6 +9,8 @@ from netsim.inference import EVERYTHING, IDEAL, Assumptions, Iteration, decode, 
 from netsim.inference.service import at_batch, balanced_prefill_gpus, simulate_requests, without_drafts
 from netsim.inference.timeline import COMMUNICATION, COMPUTE
 from netsim.reports import inference as report
+from netsim.specs import WorkloadSpec, load
+from netsim.workloads.prefill import PrefillLoad, prefill_layer
 
 NIC = 44.8e9
 NETWORK = Assumptions(compute=False)
@@ -189,3 +191,14 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(NetsimError, match="must divide 256 experts for the normal kernel"):
         prefill(make_deployment(overrides={"prefill.expert": 144, "decode.expert": 64}), 144)
     assert without_drafts(deployed()).spec.speculative.draft_tokens == 0
+
+
+def test_keys_and_values_of_cached_tokens_are_projected_up_again() -> None:
+    # 2,048 tokens of prompts of which three quarters are cached: latents of 8,192, 512 wide, to 128 heads of 128 + 128
+    model = load(WorkloadSpec, "workload", "deepseek-v3").model
+    stages = prefill_layer(model, "dense", PrefillLoad(2048, 4096, 0.75, 0, 0))
+    operators = {op.name: op for stage in stages.values() for op in stage}
+    assert operators["kv_b_proj_fwd"].flops == 2 * 8192 * 512 * 128 * (128 + 128)
+    # a query meets 3,072 cached tokens and on average half of the 1,024 computed ones, 192 and 128 wide
+    core = next(op for op in operators.values() if op.kind == "attention_fwd")
+    assert core.flops == pytest.approx(2 * 2048 * (3072 + 512) * 128 * (192 + 128))

@@ -197,6 +197,8 @@ def test_the_command_prints_best_runners_up_and_front(capsys: pytest.CaptureFixt
         (["--method", "genetic"], "--method genetic: unknown: known: bounds, exhaustive, optuna"),
         (["--vary", "nics_per_hots=1"], "did you mean 'nics_per_host'?"),
         (["--vary", "gpus=64"], "gpus: given twice"),
+        (["--vary", "nics_per_host=4,8", "--trials", "3"], "--trials: has no effect on the method bounds"),
+        (["--set", "failover.detection=2 s"], "has no effect without faults"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(

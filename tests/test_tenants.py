@@ -149,6 +149,15 @@ def test_the_command_tells_what_each_job_loses(tmp_path: Path, capsys: pytest.Ca
         ('"interleaved"', '"interleavd"', [], "input should be 'contiguous' or 'interleaved'"),
         ("parallelism.pipeline", "switch.radix", [], "is of the topology, which all jobs share"),
         ("", "", ["--set", "batch.microbatches=2"], "a job's `set` holds its keys"),
+        ("", "", ["--set", "failover.detection=2 s"], "has no effect without faults"),
+        ("", "", ["--set", "hardware.gpu.power=1 W"], "has no effect on a run"),
+        ("batch.microbatches", "batch.sequences", [], "has no effect under weak scaling"),
+        (
+            '"batch.microbatches" = 1',
+            '"batch.microbatches" = 1, "communication.slowdown" = 2.0',
+            [],
+            "is not modelled on a shared cluster",
+        ),
         ("", "", ["--gpus", "64"], "the jobs take 16 hosts, but the cluster has 8"),
     ],
 )

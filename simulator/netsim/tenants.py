@@ -114,7 +114,7 @@ def simulate_together(
 ) -> list[Step]:
     """A step of every tenant, all at once on one fabric.
 
-    Raises NetsimError for a tenant with a variation between ranks, or when a step stalls.
+    Raises NetsimError for a tenant with a variation between ranks or a slowdown, or when a step stalls.
     """
     laid = [_lay(topology, tenant, seed) for tenant in tenants]
     traffic = _all_traffic(topology, laid, seed, folded)
@@ -138,6 +138,10 @@ def _lay(topology: Topology, tenant: Tenant, seed: int) -> _Laid:
     case, job, workload = tenant.case, tenant.job, tenant.case.workload
     if workload.variation != VariationSpec():
         raise NetsimError(f"job {tenant.name!r}: variation between ranks is not modelled on a shared cluster")
+    if workload.communication.slowdown != 1.0:
+        raise NetsimError(
+            f"job {tenant.name!r}: communication.slowdown is not modelled on a shared cluster: links are of all jobs"
+        )
     plan, per_host = job.plan, topology.gpus_per_host
     where = place(plan, per_host, workload.placement, seed)
     placement = tenant.hosts[where // per_host] * per_host + where % per_host

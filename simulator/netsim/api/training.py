@@ -122,10 +122,10 @@ def run(
     from netsim.reports.faults import FaultRequest, step_with_faults
     from netsim.simulate import simulate
     from netsim.specs.case import make_case
-    from netsim.workloads.plan import refuse_idle
+    from netsim.workloads.plan import FAILOVER, refuse_idle
 
     given = plain(overrides)
-    refuse_idle(given, scaling)
+    refuse_idle(given, scaling, FAILOVER)
     case = make_case(
         str(topology), str(workload), hardware=text(hardware), profile=text(profile), prices=str(prices),
         routing=routing, schedule=schedule, placement=placement, gpu_hour_usd=gpu_hour_usd, overrides=given,

@@ -117,7 +117,7 @@ def _refuse_idle(sets: list[str], scaling: str) -> None:
     from netsim.workloads.plan import refuse_idle
 
     overrides = parse_overrides(sets)
-    refuse_idle(overrides, scaling)
+    refuse_idle(overrides, scaling, ["failover.forwarding"])
     for key in sort_overrides(overrides)["prices"]:
         raise NetsimError(f"--set prices.{key}: has no effect on goodput")
 

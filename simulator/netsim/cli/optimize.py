@@ -41,7 +41,14 @@ def optimize(
         str | None,
         typer.Option("--method", help="bounds, exhaustive or optuna. [default: by the size of the space]"),
     ] = None,
-    trials: Annotated[int, typer.Option("--trials", min=1, help="Simulations that optuna may use.")] = 100,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials",
+            min=1,
+            help="Simulations that optuna may use, and the largest space simulated whole. [default: 100]",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulations and of optuna.")] = 0,
     yes: Yes = False,
     json: Json = False,
@@ -51,6 +58,7 @@ def optimize(
 
     Exit status 1 when no design obeys the constraints.
     """
+    from netsim.errors import NetsimError
     from netsim.studies.goal import parse_goal
     from netsim.studies.optimize import choose_method
     from netsim.studies.points import points
@@ -61,9 +69,11 @@ def optimize(
     check_size(count_points(spec), yes, "the space")
     space = list(points(spec))
     _check_method(method)
-    used = method or choose_method(len(space), goal, trials)
+    used = method or choose_method(len(space), goal, trials or 100)
+    if trials is not None and (used == "bounds" or method == "exhaustive"):
+        raise NetsimError(f"--trials: has no effect on the method {used}")
     search = _search(goal, spec, quiet)
-    _run(search, space, used, trials, seed)
+    _run(search, space, used, trials or 100, seed)
     result = _record(search, space, goal, used)
     if json:
         import json as jsonlib
@@ -86,7 +96,10 @@ def _check_method(method: str | None) -> None:
 
 def _space(gpus: int, vary: list[str] | None, sets: list[str] | None, seed: int) -> Any:
     from netsim.cli.sweep import study_from
+    from netsim.specs.case import parse_overrides
+    from netsim.workloads.plan import refuse_idle
 
+    refuse_idle(parse_overrides(sets or []), "weak")
     base: dict[str, Any] = {"gpus": gpus}
     varied = vary or list(SPACE)
     # the same seed for all, so that designs differ by what they are alone

@@ -84,7 +84,7 @@ def run(
     from netsim.reports import rundir
     from netsim.reports.faults import FaultRequest
     from netsim.specs.case import parse_overrides
-    from netsim.workloads.plan import refuse_idle
+    from netsim.workloads.plan import FAILOVER, refuse_idle
 
     for option, given in (("--csv", csv), ("--force", force)):
         if given and output is None:
@@ -101,7 +101,7 @@ def run(
         scaling = scaling if "scaling" in typed else was.scaling
         seed = seed if "seed" in typed else was.seed
         topology = workload = hardware = profile = prices = str(spec)
-    refuse_idle(parse_overrides(sets or []), scaling)
+    refuse_idle(parse_overrides(sets or []), scaling, FAILOVER)  # FaultRequest knows more
     case = case_from(
         topology, workload, profile, routing, schedule, sets, placement, gpu_hour_usd, hardware, prices
     )

@@ -56,7 +56,7 @@ def _tenants(
     from netsim.specs.jobs import JobsSpec
     from netsim.tenants import Tenant, assign_hosts
     from netsim.topologies import build
-    from netsim.workloads.plan import make_plan
+    from netsim.workloads.plan import make_plan, refuse_idle
 
     path = find("jobs", file)
     where = display(path)
@@ -67,6 +67,9 @@ def _tenants(
             raise NetsimError(
                 f"--set {section}.{next(iter(keys))}: has no effect here: a job's `set` holds its keys"
             )
+    refuse_idle(overrides, "weak")
+    for job in spec.jobs:
+        refuse_idle(job.set, "weak")
     cases = [_case(job, where, n, topology, routing, overrides) for n, job in enumerate(spec.jobs)]
     for job, case in zip(spec.jobs, cases, strict=True):
         if case.hardware != cases[0].hardware:

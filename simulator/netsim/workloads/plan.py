@@ -108,10 +108,13 @@ def make_plan(workload: WorkloadSpec, gpus: int, scaling: Scaling = "weak") -> P
 
 #: keys of a host that a training step and the bill of its network do not read
 _UNREAD = ("gpu.name", "gpu.power", "gpu.boost_clock", "scale_up.rate", "pcie.rate")
+#: how a fabric reacts to faults while a step runs
+FAILOVER = ("failover.detection", "failover.recompute", "failover.forwarding")
 
 
-def refuse_idle(keys: Iterable[str], scaling: str) -> None:
-    """Overrides that a run does not read: of the batch under the scaling in use, of the host, of running costs.
+def refuse_idle(keys: Iterable[str], scaling: str, failover: Iterable[str] = ()) -> None:
+    """Overrides that a run does not read: of the batch under the scaling in use, of the host, of running costs, and of
+    `FAILOVER` but for those of `failover`.
 
     Raises NetsimError naming the first.
     """
@@ -122,6 +125,9 @@ def refuse_idle(keys: Iterable[str], scaling: str) -> None:
         bare = key.removeprefix("hardware.")
         if bare in _UNREAD or key.startswith("prices.running."):
             raise NetsimError(f"--set {key}: has no effect on a run")
+        unread = key.removeprefix("topology.")
+        if unread in FAILOVER and unread not in failover:
+            raise NetsimError(f"--set {key}: has no effect without faults while the step runs")
 
 
 def _check_experts(workload: WorkloadSpec, replica: int) -> None:
