@@ -95,6 +95,17 @@ def test_tensor_and_context_groups_are_those_of_the_rank_order() -> None:
     assert len(context) == 4 * 2
 
 
+def test_context_over_hosts_is_a_ring_with_a_step_for_each_other_host() -> None:
+    # TP8 CP4 is four hosts: rings of four same-index GPUs, each passing 3/4 of the buffer on in three steps
+    shape = GroupShape(expert=32, tensor=8, context=4)
+    held = [StageParameters(dense=1.0, expert=0.0)]
+    (found,) = (b for b in step_batches(np.arange(32).reshape(1, 1, 32), 8, None, held, [(0,)], [], shape)
+                if b.key[0] == "context")  # fmt: skip
+    assert found.steps == 3
+    assert set((found.transfers.target - found.transfers.source).tolist()) == {8, -24}
+    np.testing.assert_allclose(found.transfers.share, 3 / 4)
+
+
 def test_divided_gradients_meet_only_ranks_with_the_same_part() -> None:
     # two hosts of TP4, four replicas: each part over two ranks of a host and two hosts
     placement = np.arange(16).reshape(1, 4, 4)

@@ -125,6 +125,15 @@ def test_speculation_gains_what_it_yields_less_what_it_costs() -> None:
     assert gain == pytest.approx(1.85 * 58 / 59)
 
 
+@pytest.mark.parametrize("drafts", [1, 2, 4])
+def test_drafts_after_the_first_pass_the_module_with_one_token_a_request(drafts: int) -> None:
+    # of the tokens of all requests: 58 layers of all, the module of all once, then of one each for every further draft
+    plain, found = (step(assume=IDEAL, speculative__draft_tokens=d) for d in (0, drafts))
+    passes = 58 * (drafts + 1) + (drafts + 1) + (drafts - 1)
+    moved = [i.timeline.busy_s(COMMUNICATION) for i in (plain, found)]
+    assert moved[1] / moved[0] == pytest.approx(passes / 58)
+
+
 def test_prefill_of_cached_prompts_yields_more_input_tokens() -> None:
     plain, cached = (prefill(deployed(prefill__cached_share=c), 32) for c in (0.0, 0.5))
     assert cached.tokens == 2 * plain.tokens

@@ -154,3 +154,13 @@ def test_experts_that_do_not_divide_name_what_would() -> None:
     assert local_experts(dense, Unit(1)) == 0
     with pytest.raises(NetsimError, match="has no experts, must be 1"):
         local_experts(dense, Unit(8))
+
+
+def test_gpus_that_share_attention_divide_its_heads_and_not_its_latents() -> None:
+    # 4 GPUs of 8 tokens each: 32 tokens, 128 / 4 heads of 128 to 7,168, and the latents of 32 tokens for every GPU
+    stages = decode_layer(V3, "moe", DecodeLoad(8, 1, 100, tensor=4, expert_rows=64, local_experts=4))
+    flops = {op.name: op.flops for stage in stages.values() for op in stage}
+    assert flops["decode_o_proj"] == 2 * 32 * (32 * 128) * 7168
+    assert flops["decode_absorb_keys"] == 2 * 32 * 32 * 128 * 512
+    assert flops["decode_qkv_down_proj"] == 2 * 32 * 7168 * (1536 + 512 + 64)
+    assert flops[CORE] == 2 * 32 * 32 * 100 * (512 + 64 + 512)
