@@ -16,6 +16,7 @@ SLOW = {
     "131072": "a graph of 131,072 GPUs",
     "netsim validate": "every published number",
     "netsim compare": "a step for each fabric and resource, or for each choice",
+    "netsim claims": "a step for each choice and rate of NICs",
     "netsim optimize": "three simulated designs",
     "netsim goodput": "a step for each part that slows it",
     "--explain": "four more steps",

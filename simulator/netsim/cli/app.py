@@ -12,6 +12,7 @@ from typer.main import get_command
 
 import netsim
 from netsim.cli.calibrate import calibrate
+from netsim.cli.claims import claims
 from netsim.cli.collective import collective
 from netsim.cli.compare import compare
 from netsim.cli.goodput import goodput
@@ -39,6 +40,7 @@ COMMANDS: dict[Callable[..., object], str] = {
     collective: "Time a collective on an otherwise idle fabric.",
     topology: "Count, check, price, draw and compare fabrics, without a run.",
     workload: "Parameters, FLOPs, KV cache, memory and traffic of models.",
+    claims: "Check the claims of the DeepSeek-V3 hardware story.",
     validate: "Compare with every published number.",
     calibrate: "Make a compute profile from a trace or a table of timings.",
     measure: "Time kernels or collectives on this GPU (needs torch, CUDA).",
