@@ -151,6 +151,17 @@ def test_main_effects_of_an_additive_table_are_those_of_its_parts() -> None:
     assert main_effects(records, b, "y") == (10.0, 11.0)
 
 
+def test_main_effects_compare_like_with_like_where_points_failed() -> None:
+    # only b moves y, but a = 1 could not be built at b = 0: the mean over a = 1 alone would say that a moves y too
+    records = [
+        {"a": a, "b": b, "y": 10.0 * b if a == 0 or b else float("nan")} for a in (0, 1) for b in (0, 1)
+    ]
+    axes = axes_of(records, ["a", "b"])
+    for known in (records, [record for record in records if record["y"] == record["y"]]):
+        assert main_effects(known, axes[0], "y", axes) == (10.0, 10.0)
+        assert main_effects(known, axes[1], "y", axes) == (0.0, 10.0)
+
+
 def test_nothing_beats_a_point_of_the_front_and_something_beats_every_other() -> None:
     rng = np.random.default_rng(0)
     records = [{"a": float(x), "b": float(y)} for x, y in rng.random((60, 2))]

@@ -89,15 +89,24 @@ def _float(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else float("nan")
 
 
-def main_effects(records: Records, axis: Axis, metric: str) -> tuple[float, float]:
+def main_effects(records: Records, axis: Axis, metric: str, axes: Sequence[Axis] = ()) -> tuple[float, float]:
     """Least and greatest mean of a metric over the values of an axis, everything else averaged.
 
-    An axis with more values than a grid would have (a sampled range) is cut into quarters first.
+    Where some points of a grid failed, like is compared with like: only combinations of the other `axes` count that
+    hold every value of this one, if there are any. An axis with more values than a grid would have (a sampled range)
+    is cut into quarters first.
     """
     place = np.array([axis.place(record[axis.key]) for record in records])
     found = values(records, metric)
     if axis.numbers is not None and len(axis.numbers) > max(8, len(records) // 4):
         place = np.searchsorted(np.quantile(place, [0.25, 0.5, 0.75]), place, side="right").astype(float)
+    rest = [str([record[other.key] for other in axes if other.key != axis.key]) for record in records]
+    seen: dict[str, set[float]] = {}
+    for combination, at, value in zip(rest, place.tolist(), found.tolist(), strict=True):
+        seen.setdefault(combination, set()).update(() if np.isnan(value) else (at,))
+    whole = np.array([len(seen[combination]) == len(np.unique(place)) for combination in rest])
+    if axes and whole.any():
+        place, found = place[whole], found[whole]
     means = [float(found[place == each].mean()) for each in np.unique(place)]
     return min(means), max(means)
 

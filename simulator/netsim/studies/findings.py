@@ -80,7 +80,7 @@ def _range(records: list[dict[str, Any]], metric: str, name: str, scale: float, 
 
 def _strongest(records: list[dict[str, Any]], axes: Any, metric: str, name: str) -> str:
     mean = float(np.nanmean(values(records, metric)))
-    spans = {axis.key: main_effects(records, axis, metric) for axis in axes}
+    spans = {axis.key: main_effects(records, axis, metric, axes) for axis in axes}
     order = sorted(spans, key=lambda key: spans[key][0] - spans[key][1])
     parts = [f"{key} {(spans[key][1] - spans[key][0]) / mean:.1%}" for key in order[:3]]
     return f"What moves the {name} (of its mean, the rest averaged): {', '.join(parts)}"

@@ -198,7 +198,7 @@ def tornado(records: Records, axes: Sequence[Axis], metrics: Sequence[str]) -> A
     figure, panels = canvas(1, len(metrics), 4.6 * len(metrics), 0.4 * len(axes) + 1.6)
     for number, (panel, metric) in enumerate(zip(np.atleast_1d(panels), metrics, strict=True)):
         mean = float(np.nanmean(values(records, metric)))
-        effects = {axis.key: main_effects(records, axis, metric) for axis in axes}
+        effects = {axis.key: main_effects(records, axis, metric, axes) for axis in axes}
         order = sorted(effects, key=lambda key: effects[key][1] - effects[key][0])
         for row, key in enumerate(order):
             low, high = (100 * (end / mean - 1) for end in effects[key])

@@ -267,6 +267,7 @@ def _in_processes(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """In the order in which they end. Workers start fresh: a fork of a process with threads may hang."""
     fresh = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
     with ProcessPoolExecutor(min(jobs, len(names)), mp_context=fresh) as pool:
         futures = {pool.submit(measure, question, name): name for name in names}
         try:
@@ -276,5 +277,11 @@ def _in_processes(
             raise NetsimError(
                 f"--jobs {jobs}: a worker process died (out of memory?); try --jobs 1"
             ) from None
+        except (
+            KeyboardInterrupt
+        ):  # a worker would finish its part and take the next, and the pool wait for it
+            for child in set(multiprocessing.active_children()) - before:
+                child.terminate()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

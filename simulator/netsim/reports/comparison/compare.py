@@ -154,6 +154,7 @@ def _in_turn(parts: list[Part]) -> Iterator[tuple[int, dict[str, Any]]]:
 def _in_processes(parts: list[Part], jobs: int) -> Iterator[tuple[int, dict[str, Any]]]:
     """In the order in which they end. Workers start fresh: a fork of a process with threads may hang."""
     fresh = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
     with ProcessPoolExecutor(min(jobs, len(parts)), mp_context=fresh) as pool:
         futures = {pool.submit(measure, *part): n for n, part in enumerate(parts)}
         try:
@@ -163,6 +164,12 @@ def _in_processes(parts: list[Part], jobs: int) -> Iterator[tuple[int, dict[str,
             raise NetsimError(
                 f"--jobs {jobs}: a worker process died (out of memory?); try --jobs 1"
             ) from None
+        except (
+            KeyboardInterrupt
+        ):  # a worker would finish its part and take the next, and the pool wait for it
+            for child in set(multiprocessing.active_children()) - before:
+                child.terminate()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
