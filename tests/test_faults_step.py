@@ -225,6 +225,11 @@ def test_what_is_drawn_stays_away_as_long_as_its_repair_and_each_kind_by_itself(
         (["--fault-rate", "1e12"], 2, "choose a smaller factor"),
         (["--fault-rate", "-1"], 2, "fault-rate"),
         (["--set", "failover.detection=1 s"], 2, "has no effect without --fault"),
+        (
+            ["--fault", "plane 3 down", "--set", "failover.recompute=1 s"],
+            2,
+            "has no effect with adaptive routing, only with static",
+        ),
         (["--fault", "host 3 down"], 1, "the step stalls: host 3 down"),
     ],
 )

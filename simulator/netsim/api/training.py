@@ -133,7 +133,7 @@ def run(
     options: dict[str, Any] = {
         "scaling": scaling, "seed": count("seed", seed), "folded": folded, "progress": progress,
     }  # fmt: skip
-    asked = FaultRequest.of(given, list(faults), fault_rate, text(reliability))
+    asked = FaultRequest.of(given, list(faults), fault_rate, text(reliability), case.topology.routing)
     if asked:
         step, record = step_with_faults(case, count("gpus", gpus), asked, **options)
         return Run(record, step)

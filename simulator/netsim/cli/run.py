@@ -108,7 +108,9 @@ def run(
     if output is not None:
         rundir.prepare(output, force)
     began = time.perf_counter()
-    asked = FaultRequest.of(parse_overrides(sets or []), fault or [], fault_rate, reliability)
+    asked = FaultRequest.of(
+        parse_overrides(sets or []), fault or [], fault_rate, reliability, case.topology.routing
+    )
     step, result = _simulate(case, gpus, scaling, seed, fold, asked, quiet)
     if explain:
         from netsim.reports.bubble import bubble_by_cause

@@ -28,7 +28,11 @@ class FaultRequest:
 
     @staticmethod
     def of(
-        overrides: Mapping[str, Any], faults: Sequence[str], rate: float | None, table: str | None
+        overrides: Mapping[str, Any],
+        faults: Sequence[str],
+        rate: float | None,
+        table: str | None,
+        routing: str,
     ) -> FaultRequest | None:
         """What the options ask for; None for nothing.
 
@@ -43,6 +47,9 @@ class FaultRequest:
             if idle is not None:
                 raise NetsimError(f"--set {idle}: has no effect without --fault or --fault-rate")
             return None
+        for key in overrides:
+            if key.removeprefix("topology.") == "failover.recompute" and routing != "static":
+                raise NetsimError(f"--set {key}: has no effect with {routing} routing, only with static")
         known = load(ReliabilitySpec, "reliability", table or "llama3") if rate is not None else None
         return FaultRequest(read_faults(list(faults)), rate or 0.0, known)
 
