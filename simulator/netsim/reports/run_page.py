@@ -22,6 +22,7 @@ from netsim.reports.page import (
     Text,
 )
 from netsim.reports.page.parts import number, percent
+from netsim.reports.page.sources import sources_table
 from netsim.reports.plots import MUTED, SIMULATED, canvas, svg
 from netsim.simulate import Step
 
@@ -239,15 +240,9 @@ def _provenance(record: Row) -> list[Part]:
     origin = [
         {"origin": _ORIGINS[name], "share": share} for name, share in provenance["compute_origin"].items()
     ]
-    evidence = [
-        {"spec": spec, "what": what, "source": source}
-        for spec, sources in provenance["evidence"].items()
-        for what, source in sources.items()
-    ]
     return [
         Text(f"Compute profile {provenance['compute_profile']}; every value in use: {provenance['spec_sha256'][:16]}."),
         Table("origin", "Compute time by origin",
               [Column("origin", "from", left=True), Column("share", "share", percent())], origin),
-        Table("evidence", "Sources", [Column("spec", "of", left=True), Column("what", "what", left=True),
-              Column("source", "source", left=True)], evidence, folded=True),
+        sources_table(provenance["evidence"]),
     ]  # fmt: skip
