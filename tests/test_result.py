@@ -48,6 +48,7 @@ def step() -> Any:
         rank=[0] * count, stage=[0] * count, layer=[-1] * count, microbatch=[0] * count,
     )  # fmt: skip
     traffic = SimpleNamespace(
+        layers=None,
         multiplicity=np.array([3, 1]), wire_bytes_of=np.array([0.25]), link_class=np.array([0]),
         link_kind=np.array(["port_tx"]), capacity=np.array([10.0]),
     )  # fmt: skip
