@@ -211,3 +211,7 @@ def test_keys_and_values_of_cached_tokens_are_projected_up_again() -> None:
     # a query meets 3,072 cached tokens and on average half of the 1,024 computed ones, 192 and 128 wide
     core = next(op for op in operators.values() if op.kind == "attention_fwd")
     assert core.flops == pytest.approx(2 * 2048 * (3072 + 512) * 128 * (192 + 128))
+
+
+def test_products_in_bf16_take_longer() -> None:
+    assert step(compute__products="bf16").seconds > step(compute__products="fp8").seconds
