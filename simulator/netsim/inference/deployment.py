@@ -19,7 +19,14 @@ from netsim.specs.inference import InferenceSpec
 from netsim.specs.protocol import ProtocolSpec
 
 #: keys of a workload that a serving unit reads
-_READ = ("hardware", "model.", "compute.products", "communication.dispatch", "communication.combine", "storage.weights")
+_READ = (
+    "hardware",
+    "model.",
+    "compute.products",
+    "communication.dispatch",
+    "communication.combine",
+    "storage.weights",
+)
 
 
 def make_deployment(
