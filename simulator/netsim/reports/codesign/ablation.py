@@ -10,10 +10,7 @@ smaller. Rows are simulated in `jobs` processes; the record is the same whatever
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from typing import Any
 
 import netsim
@@ -24,6 +21,7 @@ from netsim.inference.service import at_batch
 from netsim.reports.codesign.choices import CHOICES, Job, Question
 from netsim.reports.codesign.words import sentences
 from netsim.reports.contract import contract
+from netsim.reports.processes import run_all
 from netsim.result import nic_bytes
 from netsim.simulate import Step, simulate
 from netsim.specs import load
@@ -67,7 +65,7 @@ def ablate(
             raise NetsimError(f"--ablate {name}: given twice")
     base_job(question)  # a mistake of the user is no row of the table
     names = (BASE, *question.choices)
-    rows = _run(question, names, jobs, progress)
+    rows = run_all(measure, [(question, name) for name in names], jobs, progress)
     base = rows[0]
     if base["error"]:
         raise NetsimError(base["error"])
@@ -244,44 +242,3 @@ def worth(base: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
         ratio = without / with_ if with_ and without is not None else None
         found[key] = 1.0 if ratio is not None and abs(ratio - 1.0) < _EQUAL else ratio
     return found
-
-
-def _run(
-    question: Question, names: tuple[str, ...], jobs: int, progress: Callable[[int, int], None] | None
-) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for name, row in _in_processes(question, names, jobs) if jobs > 1 else _in_turn(question, names):
-        found[name] = row
-        if progress is not None:
-            progress(len(found), len(names))
-    return [found[name] for name in names]
-
-
-def _in_turn(question: Question, names: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name in names:
-        yield name, measure(question, name)
-
-
-def _in_processes(
-    question: Question, names: tuple[str, ...], jobs: int
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """In the order in which they end. Workers start fresh: a fork of a process with threads may hang."""
-    fresh = multiprocessing.get_context("spawn")
-    before = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(min(jobs, len(names)), mp_context=fresh) as pool:
-        futures = {pool.submit(measure, question, name): name for name in names}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool:
-            raise NetsimError(
-                f"--jobs {jobs}: a worker process died (out of memory?); try --jobs 1"
-            ) from None
-        except (
-            KeyboardInterrupt
-        ):  # a worker would finish its part and take the next, and the pool wait for it
-            for child in set(multiprocessing.active_children()) - before:
-                child.terminate()
-            raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)

@@ -5,10 +5,7 @@ Points are simulated in `jobs` processes; the record is the same whatever their 
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import netsim
@@ -18,6 +15,7 @@ from netsim.reports.comparison.advice import recommendations
 from netsim.reports.comparison.point import measure
 from netsim.reports.comparison.question import Point, Question
 from netsim.reports.comparison.words import why
+from netsim.reports.processes import run_all
 from netsim.topologies import build, max_gpus
 from netsim.workloads.plan import make_plan
 
@@ -46,7 +44,7 @@ def compare(
     if all(refused):
         raise NetsimError(refused[0] or "")
     parts = [part for point in points for part in parts_of(question, point, jobs)]
-    done = _run(parts, jobs, progress)
+    done = list(zip(parts, run_all(measure, parts, jobs, progress), strict=True))
     merged = [merge([found for part, found in done if part.point == point]) for point in points]
     if all(found["error"] for found in merged):
         raise NetsimError(merged[0]["error"])
@@ -133,45 +131,6 @@ def parts_of(question: Question, point: Point, jobs: int) -> list[Part]:
     resources = tuple(RESOURCES) if question.bind else ()
     pieces = 1 if jobs == 1 or not resources else min(2 if jobs <= 4 else 4, len(resources))
     return [Part(question, point, resources[n::pieces], n == 0) for n in range(pieces)]
-
-
-def _run(
-    parts: list[Part], jobs: int, progress: Callable[[int, int], None] | None
-) -> list[tuple[Part, dict[str, Any]]]:
-    found: dict[Part | int, dict[str, Any]] = {}
-    for n, result in _in_processes(parts, jobs) if jobs > 1 and len(parts) > 1 else _in_turn(parts):
-        found[n] = result
-        if progress is not None:
-            progress(len(found), len(parts))
-    return [(part, found[n]) for n, part in enumerate(parts)]
-
-
-def _in_turn(parts: list[Part]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for n, part in enumerate(parts):
-        yield n, measure(*part)
-
-
-def _in_processes(parts: list[Part], jobs: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """In the order in which they end. Workers start fresh: a fork of a process with threads may hang."""
-    fresh = multiprocessing.get_context("spawn")
-    before = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(min(jobs, len(parts)), mp_context=fresh) as pool:
-        futures = {pool.submit(measure, *part): n for n, part in enumerate(parts)}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool:
-            raise NetsimError(
-                f"--jobs {jobs}: a worker process died (out of memory?); try --jobs 1"
-            ) from None
-        except (
-            KeyboardInterrupt
-        ):  # a worker would finish its part and take the next, and the pool wait for it
-            for child in set(multiprocessing.active_children()) - before:
-                child.terminate()
-            raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def merge(found: list[dict[str, Any]]) -> dict[str, Any]:
