@@ -9,8 +9,7 @@ from netsim.network.flows import FlowTable
 
 
 def labels(table: FlowTable, n_links: int) -> list[int]:
-    s = state.make_state(np.ones(n_links), table)
-    return components.component_of_batch(s.plan, s.hop_link, s.batch, s.link.size).tolist()
+    return components.component_of_batch(state.make_state(np.ones(n_links), table)).tolist()
 
 
 def test_batches_are_joined_through_links_however_indirectly() -> None:

@@ -258,7 +258,12 @@ def check_incidence(
 ) -> None:
     """Raise ValueError with one clear line unless the flow-link arrays fit together."""
     n_flows = link_ptr.size - 1
-    if n_flows < 0 or link_ptr[0] != 0 or link_ptr[-1] != link_ids.size or (np.diff(link_ptr) < 0).any():
+    if (
+        n_flows < 0
+        or link_ptr[0] != 0
+        or link_ptr[-1] != link_ids.size
+        or (link_ptr[1:] < link_ptr[:-1]).any()
+    ):
         raise ValueError("link_ptr must rise from 0 to len(link_ids)")
     if link_share.size != link_ids.size or weight.size != n_flows or rate_cap.size != n_flows:
         raise ValueError(
@@ -270,7 +275,17 @@ def check_incidence(
             f"link ids {link_ids.min()}..{link_ids.max()}, must be in 0..{n_links or 0} (exclusive)"
         )
     for name, values in (("link_share", link_share), ("weight", weight)):
-        if values.size and not (values.min() > 0 and values.max() < np.inf):
-            raise ValueError(f"{name} must be positive and finite, found {values.min()} to {values.max()}")
-    if rate_cap.size and not rate_cap.min() >= 0:
-        raise ValueError(f"rate_cap must be >= 0 bytes/s, found {rate_cap.min()}")
+        low, high = extremes(values, 1.0)
+        if not (low > 0 and high < np.inf):
+            raise ValueError(f"{name} must be positive and finite, found {low} to {high}")
+    low, _ = extremes(rate_cap)
+    if not low >= 0:
+        raise ValueError(f"rate_cap must be >= 0 bytes/s, found {low}")
+
+
+def extremes(values: NDArray[np.float64], of_none: float = 0.0) -> tuple[float, float]:
+    """Least and largest of an array, NaN when it holds one; a view of one number (stride 0) is looked at once."""
+    if not values.size:
+        return of_none, of_none
+    seen = values[:1] if values.strides == (0,) else values
+    return float(seen.min()), float(seen.max())

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from netsim.collectives.step import RECEIVER, Batch
 from netsim.faults.history import History
 from netsim.faults.states import Layers, make_layers, make_states
+from netsim.network.coloured import Groups
 from netsim.network.flows import FlowTable
-from netsim.network.folding import Groups, fold
+from netsim.network.folding import fold
 from netsim.routing import PathTable, paths
 from netsim.routing.detour import Flows
 from netsim.specs import Routing

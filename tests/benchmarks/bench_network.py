@@ -2,8 +2,9 @@
 
     python tests/benchmarks/bench_network.py [--quick] [--only NAME ...] [--simgrid-timeout SECONDS]
 
-Warm: every kernel has run once on a small case. A time covers building the flow table, registering it and simulating
-to the end. Nothing here asserts a time.
+Warm: every kernel has run once on a small case. A time covers building flows and their paths from ranks and tree,
+folding them where the row says so (with the exact check), and simulating to the end, from scratch. A row of less
+than 0.2 s is the median of `REPEATS` runs. Nothing here asserts a time.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numba import njit
 
 from netsim.network import components, state
 from netsim.network.flows import FlowTable
@@ -26,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import simgrid_oracle  # tests/simgrid_oracle.py
 
 CAPACITY = 50e9
+REPEATS = 15
 
 
 @dataclass(frozen=True)
@@ -46,41 +49,71 @@ class Tree:
 
     def paths(self, src: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """CSR flow -> links for pairs in one pod: NIC, leaf-spine, spine-leaf, NIC."""
-        a, b = src // self.down, dst // self.down
-        hops = np.where(a == b, 2, 4)
-        ptr = np.concatenate(([0], np.cumsum(hops)))
-        ids = np.empty(ptr[-1], np.int32)
-        first = ptr[:-1]
-        ids[first], ids[first + hops - 1] = src, self.hosts + dst
-        far = np.flatnonzero(a != b)
-        spine = dst[far] % self.down
-        ids[first[far] + 1] = 2 * self.hosts + a[far] * self.down + spine
-        ids[first[far] + 2] = 2 * self.hosts + (self.leaves + b[far]) * self.down + spine
-        return ptr, ids
+        leaf, spine = np.divmod(np.arange(self.hosts, dtype=np.int32), np.int32(self.down))
+        up = 2 * self.hosts
+        return tree_paths(
+            src, dst, leaf, spine, np.array([self.hosts, up, up + self.leaves * self.down, self.down])
+        )
+
+
+@njit(cache=True)
+def tree_paths(src, dst, leaf, spine, first):
+    """One pass over the pairs; `first`: receiving NIC ports, uplinks, downlinks, and spines a leaf has a link to."""
+    receive, up, down, spines = first
+    ptr = np.empty(src.size + 1, np.int64)
+    ids = np.empty(4 * src.size, np.int32)
+    ptr[0] = at = 0
+    for f in range(src.size):
+        a, b = src[f], dst[f]
+        ids[at] = a
+        at += 1
+        if leaf[a] != leaf[b]:
+            ids[at] = up + leaf[a] * spines + spine[b]
+            ids[at + 1] = down + leaf[b] * spines + spine[b]
+            at += 2
+        ids[at] = receive + b
+        at += 1
+        ptr[f + 1] = at
+    return ptr, ids[:at]
+
+
+@njit(cache=True)
+def all_pairs(groups):
+    """Source and destination of every ordered pair of different ranks, group by group."""
+    n = groups.shape[1]
+    src = np.empty(groups.shape[0] * n * (n - 1), np.int32)
+    dst = np.empty(src.size, np.int32)
+    at = 0
+    for g in range(groups.shape[0]):
+        for i in range(n):
+            for j in range(n):
+                if i != j:
+                    src[at], dst[at] = groups[g, i], groups[g, j]
+                    at += 1
+    return src, dst
 
 
 def all_to_all(
-    tree: Tree, groups: np.ndarray, sizes: Callable[[int], np.ndarray]
+    tree: Tree, groups: np.ndarray, sizes: Callable[[int], np.ndarray | float]
 ) -> tuple[FlowTable, np.ndarray, np.ndarray]:
-    """One batch per row of `groups`; `sizes` gives n whole bytes."""
+    """One batch per row of `groups`; `sizes` gives n whole bytes, or one number for all."""
     n = groups.shape[1]
-    i, j = np.nonzero(~np.eye(n, dtype=bool))
-    src, dst = groups[:, i].ravel(), groups[:, j].ravel()
+    src, dst = all_pairs(groups)
     ptr, ids = tree.paths(src, dst)
     table = FlowTable(
         link_ptr=ptr,
         link_ids=ids,
-        link_share=np.ones(ids.size),
+        link_share=1.0,
         batch_ptr=np.arange(groups.shape[0] + 1) * n * (n - 1),
         size_bytes=sizes(src.size),
-        rate_cap=np.full(src.size, np.inf),
-        weight=np.ones(src.size),
+        rate_cap=np.inf,
+        weight=1.0,
     )
     return table, src, dst
 
 
-def equal(n: int) -> np.ndarray:
-    return np.full(n, 1e6)
+def equal(_: int) -> float:
+    return 1e6
 
 
 def random(n: int) -> np.ndarray:
@@ -136,17 +169,7 @@ def run_ring(steps: int = 4094, ranks: int = 2048) -> dict[str, float]:
     tree = Tree(ranks)
     begin = time.perf_counter()
     ptr, ids = tree.paths(np.arange(ranks), (np.arange(ranks) + 1) % ranks)
-    table = FlowTable(
-        *(
-            ptr,
-            ids,
-            np.ones(ids.size),
-            np.array([0, ranks]),
-            np.full(ranks, 1e6),
-            np.full(ranks, np.inf),
-            np.ones(ranks),
-        )
-    )
+    table = FlowTable(ptr, ids, 1.0, np.array([0, ranks]), 1e6, np.inf, 1.0)
     built = time.perf_counter()
     net, now = FluidNetwork(np.full(tree.n_links, CAPACITY), table), 0.0
     for _ in range(steps):
@@ -162,6 +185,13 @@ def run_ring(steps: int = 4094, ranks: int = 2048) -> dict[str, float]:
         "run": end - built,
         "total": end - begin,
     }
+
+
+def median_row(run: Callable[[], dict[str, float]]) -> dict[str, float]:
+    rows = [run()]
+    if rows[0]["total"] < 0.2:
+        rows += [run() for _ in range(REPEATS - 1)]
+    return sorted(rows, key=lambda row: row["total"])[len(rows) // 2]
 
 
 def simgrid_seconds(name: str, limit_s: float) -> float:
@@ -192,7 +222,9 @@ def main() -> None:
     components.run_by_component(
         state.make_state(np.ones(Tree(16, 4).n_links), warm), np.arange(2), np.zeros(2)
     )
-    fold(np.ones(Tree(16, 4).n_links), warm, batch_color=np.zeros(2))
+    for sizes in (random, equal):  # with and without copies of components
+        warm, _, _ = all_to_all(Tree(16, 4), in_a_row(2, 8), sizes)
+        fold(np.ones(Tree(16, 4).n_links), warm, batch_color=np.zeros(2))
     run_ring(2, 8)
     print(
         f"{'case':26}{'flows':>10}{'solves':>9}{'build s':>9}{'fold s':>8}{'run s':>9}{'total s':>9}{'flows/s':>10}"
@@ -202,7 +234,7 @@ def main() -> None:
         slow, target = (CASES[name][5], CASES[name][4]) if name in CASES else (False, 2.0)
         if (args.quick and slow) or (args.only is not None and not any(part in name for part in args.only)):
             continue
-        row = run_case(name) if name in CASES else run_ring()
+        row = median_row((lambda name=name: run_case(name)) if name in CASES else run_ring)
         theirs = (
             simgrid_seconds(name, args.simgrid_timeout)
             if args.simgrid_timeout and name in CASES

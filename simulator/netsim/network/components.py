@@ -20,39 +20,50 @@ def _root(parent, node):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def component_of_batch(plan, hop_link, batch, n_links):  # type: ignore[no-untyped-def]
-    """(n_batches,) the component of each batch, numbered by first appearance; union-find over links."""
-    parent = np.arange(n_links)
-    label = np.full(batch.size - 1, -1)
-    for b in range(batch.size - 1):
-        first, end = plan[batch[b].first].first, plan[batch[b + 1].first].first
-        if first == end:
-            continue
-        root = _root(parent, hop_link[first])
-        for h in range(first + 1, end):
-            other = _root(parent, hop_link[h])
-            if other != root:  # the smaller number stays, so that numbering does not depend on the order
-                root, other = min(root, other), max(root, other)
-                parent[other] = root
-    number = np.full(n_links, -1)
+def unite(parent, ptr, ids, n_ids):  # type: ignore[no-untyped-def]
+    """Union-find: rows of a CSR that hold the same id become one set, whose root is its first row."""
+    last = np.full(n_ids, -1, np.int32)  # the last row that held each id: most often the one at hand
+    for row in range(ptr.size - 1):
+        for k in range(ptr[row], ptr[row + 1]):
+            before = last[ids[k]]
+            if before == row:
+                continue
+            last[ids[k]] = row
+            if before >= 0:
+                mine, other = _root(parent, row), _root(parent, before)
+                parent[max(mine, other)] = min(mine, other)
+
+
+@njit(cache=True)
+def number_sets(parent):  # type: ignore[no-untyped-def]
+    """(rows,) the set of each row, numbered by first appearance, and how many there are."""
+    label = np.empty(parent.size, np.int32)
     count = 0
-    for b in range(batch.size - 1):
-        first = plan[batch[b].first].first
-        if first == plan[batch[b + 1].first].first:
-            label[b] = 0  # crosses nothing: wherever
-            continue
-        root = _root(parent, hop_link[first])
-        if number[root] < 0:
-            number[root] = count
+    for row in range(parent.size):
+        root = _root(parent, row)
+        if root == row:
+            label[row] = count
             count += 1
-        label[b] = number[root]
-    return label
+        else:
+            label[row] = label[root]
+    return label, count
+
+
+@njit(cache=True)
+def component_of_batch(s):  # type: ignore[no-untyped-def]
+    """(n_batches,) the component of each batch, numbered by first appearance; one without links is its own."""
+    first = np.empty(s.batch.size, np.int64)
+    for b in range(s.batch.size):
+        first[b] = s.plan[s.batch[b].first].first
+    parent = np.arange(s.batch.size - 1)
+    unite(parent, first, s.hop_link, s.link.size)
+    return number_sets(parent)[0]
 
 
 @njit(cache=True)
 def run_by_component(s, order, start_s):  # type: ignore[no-untyped-def]
     """Start every batch at its time (`order` sorts them), and run one component after another until nothing moves."""
-    label = component_of_batch(s.plan, s.hop_link, s.batch, s.link.size)
+    label = component_of_batch(s)
     mine = np.argsort(label[order], kind="mergesort")  # by component, then as `order` has them
     i = 0
     while i < mine.size:

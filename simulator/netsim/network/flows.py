@@ -4,23 +4,44 @@ A *batch* is the set of flows that start together and are waited for together (o
 The table is registered once, before time begins; running a batch again costs no construction. Flow ``f`` crosses
 ``link_ids[link_ptr[f]:link_ptr[f + 1]]``; batch ``b`` holds the flows ``batch_ptr[b]:batch_ptr[b + 1]``.
 
+Shares, sizes, caps and weights are most often one number for all. Such a column takes that number: it is kept as a view
+of one element (stride 0), so that equal flows cost no memory for it; `Column` is how kernels read either kind.
+
 Left out: when anything starts (`netsim.network.fluid`), and latency, which is paid outside the network.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from netsim.maxmin import check_incidence
+from netsim.maxmin import check_incidence, extremes
 
+_NUMBERS = ("link_share", "size_bytes", "rate_cap", "weight")
 _DTYPES = {"link_ptr": np.int64, "link_ids": np.int32, "batch_ptr": np.int64}
+
+
+class Column(NamedTuple):
+    """Numbers as kernels read them: entry i is ``values[i * step]``, with one value and step 0 when all are one."""
+
+    values: NDArray[np.float64]
+    step: int
+
+
+def column(values: NDArray[np.float64]) -> Column:
+    """A column of a `FlowTable` for a kernel.
+
+    >>> column(np.broadcast_to(2.0, (3,))), column(np.arange(2.0))
+    (Column(values=array([2.]), step=0), Column(values=array([0., 1.]), step=1))
+    """
+    return Column(values[:1], 0) if values.size > 1 and values.strides == (0,) else Column(values, 1)
 
 
 @dataclass(frozen=True)
 class FlowTable:
-    """Flows grouped in batches, CSR over links; read-only once made.
+    """Flows grouped in batches, CSR over links; read-only once made. A column of numbers may be one number for all.
 
     Parameters
     ----------
@@ -53,19 +74,22 @@ class FlowTable:
     weight: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            array = np.ascontiguousarray(getattr(self, field.name), _DTYPES.get(field.name, np.float64))
-            view = array.view()
+        for name, dtype in _DTYPES.items():
+            view = np.ascontiguousarray(getattr(self, name), dtype).view()
             view.flags.writeable = False
-            object.__setattr__(self, field.name, view)
+            object.__setattr__(self, name, view)
+        for name in _NUMBERS:
+            count = self.link_ids.size if name == "link_share" else max(self.n_flows, 0)
+            object.__setattr__(self, name, _numbers(getattr(self, name), count))
         check_incidence(None, self.link_ptr, self.link_ids, self.link_share, self.weight, self.rate_cap)
         ptr, size = self.batch_ptr, self.size_bytes
-        if ptr.size == 0 or ptr[0] != 0 or ptr[-1] != self.n_flows or (np.diff(ptr) < 0).any():
+        if ptr.size == 0 or ptr[0] != 0 or ptr[-1] != self.n_flows or (ptr[1:] < ptr[:-1]).any():
             raise ValueError(f"batch_ptr must rise from 0 to the number of flows ({self.n_flows})")
         if size.size != self.n_flows:
             raise ValueError(f"{size.size} sizes for {self.n_flows} flows")
-        if size.size and not (size.min() >= 0 and size.max() < np.inf):
-            raise ValueError(f"size_bytes must be >= 0 and finite, found {size.min()} to {size.max()}")
+        low, high = extremes(size)
+        if not (low >= 0 and high < np.inf):
+            raise ValueError(f"size_bytes must be >= 0 and finite, found {low} to {high}")
 
     @property
     def n_flows(self) -> int:
@@ -84,6 +108,17 @@ class FlowTable:
             ids = np.array([link for path in paths for link in path], np.int32)
             builder.add(ptr, ids, sizes)
         return builder.build()
+
+
+def _numbers(values: ArrayLike, count: int) -> NDArray[np.float64]:
+    """A read-only column; one number stands for `count` of them without taking their memory."""
+    array = np.asarray(values, np.float64)
+    if array.ndim == 0:
+        return np.broadcast_to(array, (count,))
+    if column(array).step:
+        array = np.ascontiguousarray(array).view()
+        array.flags.writeable = False
+    return array
 
 
 class FlowTableBuilder:

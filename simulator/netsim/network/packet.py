@@ -84,8 +84,9 @@ def simulate_packets(
     begin = np.repeat(
         np.broadcast_to(np.asarray(start_s, np.float64), (table.n_batches,)), np.diff(table.batch_ptr)
     )
+    size = np.ascontiguousarray(table.size_bytes)
     finish, queue, packets = _run(
-        rate, delay, table.link_ptr, table.link_ids, table.size_bytes, begin, float(packet_bytes), int(window)
+        rate, delay, table.link_ptr, table.link_ids, size, begin, float(packet_bytes), int(window)
     )
     return PacketRun(finish, queue, int(packets))
 

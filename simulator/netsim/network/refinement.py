@@ -2,19 +2,27 @@
 
 Four kinds of nodes: flows meet links (edge label: the share) and their batch; batches meet actors (edge label: the
 role). In a round every node mixes its colour with the multiset of (label, colour) around it; the multiset is a sum of
-64-bit mixed words, so a round is one pass over the incidences and no order matters. Rounds go on while the number of
-colours grows. Two different multisets may in principle collide, so the result is checked afterwards, exactly
-(`netsim.network.folding`); a collision means another salt, never a wrong answer.
+64-bit mixed words, so a round is one pass over the incidences and no order matters. Two different multisets may in
+principle collide, so the result is checked afterwards, exactly (`netsim.network.quotient`); a collision means another
+salt, never a wrong answer.
+
+*When it ends.* A round refines the flows by the links and batches before it, and those by the flows before it. Once two
+rounds in a row split no link, batch or actor, the flows of the last two rounds were refined by the same partition, so
+they are the same, and the next round would split nothing: flows, which are many, need not be counted in between.
 
 Source: colour refinement is one-dimensional Weisfeiler-Leman (Weisfeiler and Leman 1968); the mixing function is
-splitmix64 (Steele, Lea and Flood 2014).
+splitmix64 (Steele, Lea and Flood 2014). Berkholz, Bonsma and Grohe, Tight lower and upper bounds for the complexity of
+canonical colour refinement, 2017, for the definitions.
 """
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from netsim.network.coloured import Coloured
+
 Colours = NDArray[np.uint64]
+Classes = NDArray[np.int32]
 
 
 @njit(cache=True, _nrt=False)
@@ -73,60 +81,71 @@ def _grow(old_keys, old_values, bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _round(link_ptr, link_ids, share, batch_ptr, actor_ptr, actor_ids, label, flow, link, batch, actor):  # type: ignore[no-untyped-def]
-    """One round of all four kinds, in place; every node sees the colours of the round before."""
-    to_link = np.zeros(link.size, np.uint64)
+def _round(n, share, label, flow, link, batch, actor):  # type: ignore[no-untyped-def]
+    """One round of all four kinds, in place; every node sees the colours of the round before.
+
+    Most shares are as the first: what a link tells its flows, and a flow its links, is then mixed once for all.
+    """
+    usual = share[0] if share.size else np.uint64(0)
+    told = np.zeros((link.size, 2), np.uint64)  # to and from the flows of each link
+    for c in range(link.size):
+        told[c, 0] = mix(link[c], usual)
     to_actor = np.zeros(actor.size, np.uint64)
     for b in range(batch.size):
         from_flows = np.uint64(0)
-        for f in range(batch_ptr[b], batch_ptr[b + 1]):
-            mine = flow[f]
+        for f in range(n.batch_ptr[b], n.batch_ptr[b + 1]):
+            mine = mix(flow[f], usual)
             from_links = np.uint64(0)
-            for k in range(link_ptr[f], link_ptr[f + 1]):
-                c = link_ids[k]
-                from_links += mix(link[c], share[k])
-                to_link[c] += mix(mine, share[k])
-            from_flows += mix(mine, np.uint64(1))
+            for k in range(n.link_ptr[f], n.link_ptr[f + 1]):
+                c = n.link_ids[k]
+                if share[k * n.share.step] == usual:
+                    from_links += told[c, 0]
+                    told[c, 1] += mine
+                else:
+                    from_links += mix(link[c], share[k])
+                    told[c, 1] += mix(flow[f], share[k])
+            from_flows += mine
             flow[f] = mix(mix(mine, from_links), batch[b])
         from_actors = np.uint64(0)
-        for k in range(actor_ptr[b], actor_ptr[b + 1]):
-            from_actors += mix(actor[actor_ids[k]], label[k])
-            to_actor[actor_ids[k]] += mix(batch[b], label[k])
+        for k in range(n.actor_ptr[b], n.actor_ptr[b + 1]):
+            from_actors += mix(actor[n.actor_ids[k]], label[k])
+            to_actor[n.actor_ids[k]] += mix(batch[b], label[k])
         batch[b] = mix(mix(batch[b], from_flows), from_actors)
-    mix_all(link, to_link)
+    for c in range(link.size):
+        link[c] = mix(link[c], told[c, 1])
     mix_all(actor, to_actor)
 
 
-def refine(
-    link_ptr: NDArray[np.int64],
-    link_ids: NDArray[np.int32],
-    link_share: NDArray[np.float64],
-    batch_ptr: NDArray[np.int64],
-    actor_ptr: NDArray[np.int64],
-    actor_ids: NDArray[np.int64],
-    label: NDArray[np.int64],
-    flow: Colours,
-    link: Colours,
-    batch: Colours,
-    actor: Colours,
-) -> list[NDArray[np.int32]]:
-    """Classes of flows, links, batches and actors in the coarsest equitable partition of the initial colours.
-
-    Source: Berkholz, Bonsma and Grohe, Tight lower and upper bounds for the complexity of canonical colour refinement,
-    2017, for the definitions.
-    """
-    nodes = [flow.copy(), link.copy(), batch.copy(), actor.copy()]
-    shares, labels = words(link_share), words(label)
-    seen = 0
+def refine(n: Coloured, salt: int) -> tuple[Classes, Classes, Classes, Classes]:
+    """Classes of flows, links, batches and actors in the coarsest equitable partition of the colours and numbers."""
+    flow = _initial(
+        salt, n.link_ptr.size - 1, *(column.values for column in (n.size, n.cap, n.weight) if column.step)
+    )
+    link = _initial(salt, n.capacity.size, n.capacity, n.link_color)
+    batch, actor = (
+        _initial(salt, n.batch_color.size, n.batch_color),
+        _initial(salt, n.actor_color.size, n.actor_color),
+    )
+    share, label = _words(n.share.values), _words(n.label)
+    seen, unsplit = 0, 0
     while True:
-        classes, counts = zip(*(number(colours) for colours in nodes), strict=True)
-        if sum(counts) == seen:
-            return list(classes)
-        seen = sum(counts)
-        _round(link_ptr, link_ids, shares, batch_ptr, actor_ptr, actor_ids, labels, *nodes)
+        few = [number(colours) for colours in (link, batch, actor)]
+        count = sum(classes for _, classes in few)
+        unsplit = unsplit + 1 if count == seen else 0
+        if unsplit == 2:
+            (links, _), (batches, _), (actors, _) = few
+            return number(flow)[0], links, batches, actors
+        seen = count
+        _round(n, share, label, flow, link, batch, actor)
 
 
-def words(values: NDArray[np.generic]) -> Colours:
+def _initial(salt: int, n: int, *of: NDArray[np.generic]) -> Colours:
+    colours = np.full(n, salt, np.uint64)
+    for values in of:
+        mix_all(colours, _words(values))
+    return colours
+
+
+def _words(values: NDArray[np.generic]) -> Colours:
     """The bits of 8-byte numbers as words; -0.0 counts as 0.0."""
-    wide = values.astype(np.float64) + 0.0 if values.dtype.kind == "f" else values.astype(np.int64)
-    return np.ascontiguousarray(wide).view(np.uint64)
+    return np.ascontiguousarray(values + 0 if values.dtype.kind == "f" else values).view(np.uint64)

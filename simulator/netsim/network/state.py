@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from netsim.maxmin import check_capacity
 from netsim.network.domination import dominated_last, find_dominators
-from netsim.network.flows import FlowTable
+from netsim.network.flows import FlowTable, column
 
 UNBOUNDED = 1e300
 
@@ -105,35 +105,37 @@ class State(NamedTuple):
 @njit(cache=True)
 def _lay_out(table, cap, flow, plan, hop_link, hop_part, link, batch):  # type: ignore[no-untyped-def]
     """Fill the static columns; a link that a flow crosses twice is one hop with both parts."""
-    link_ptr, link_ids, link_share, batch_ptr, size, rate_cap, weight = table
+    link_ptr, link_ids, batch_ptr, shares, sizes, caps, weights = table
+    n_flows = link_ptr.size - 1
     at = 0
     private = cap.size
     met = np.full(cap.size, -1, np.int64)  # the last hop over each link
     for c in range(cap.size):
         link[c].capacity = min(cap[c], UNBOUNDED)
-    for f in range(size.size):
+    for f in range(n_flows):
+        weight, rate_cap = weights.values[f * weights.step], caps.values[f * caps.step]
         plan[f].first = at
-        plan[f].size = size[f]
-        plan[f].cap = rate_cap[f]
-        flow[f].weight = weight[f]
+        plan[f].size = sizes.values[f * sizes.step]
+        plan[f].cap = rate_cap
+        flow[f].weight = weight
         for k in range(link_ptr[f], link_ptr[f + 1]):
             c = link_ids[k]
             if met[c] >= plan[f].first:
-                hop_part[met[c]] += link_share[k] * weight[f]
+                hop_part[met[c]] += shares.values[k * shares.step] * weight
                 continue
             met[c] = at
             hop_link[at] = c
-            hop_part[at] = link_share[k] * weight[f]
+            hop_part[at] = shares.values[k * shares.step] * weight
             link[c].first += 1
             at += 1
-        if rate_cap[f] < np.inf:
+        if rate_cap < np.inf:
             hop_link[at] = private
-            hop_part[at] = weight[f]
-            link[private].capacity = rate_cap[f]
+            hop_part[at] = weight
+            link[private].capacity = rate_cap
             link[private].first = 1
             private += 1
             at += 1
-    plan[size.size].first = at
+    plan[n_flows].first = at
     at = 0
     for c in range(link.size):
         at += link[c].first
@@ -158,16 +160,25 @@ def make_state(capacity: NDArray[np.float64], table: FlowTable) -> State:
     check_capacity(cap)
     if table.link_ids.size and table.link_ids.max() >= cap.size:
         raise ValueError(f"link id {table.link_ids.max()} in the table, but there are {cap.size} links")
-    n_caps = int(np.count_nonzero(table.rate_cap < np.inf))
+    caps = column(table.rate_cap)
+    n_caps = int(np.count_nonzero(caps.values < np.inf)) * (1 if caps.step else table.n_flows)
     nnz, n_links = table.link_ids.size + n_caps, cap.size + n_caps
     if nnz >= 2**31:
         raise ValueError(f"{nnz} incidences, the limit is {2**31 - 1}: fold the table or split it")
     flow, plan = np.zeros(table.n_flows, FLOW), np.zeros(table.n_flows + 1, PLAN)
     link, batch = np.zeros(n_links, LINK), np.zeros(table.n_batches + 1, BATCH)
     hop_link, hop_part = np.zeros(nnz, np.int32), np.zeros(nnz)
-    arrays = (table.link_ptr, table.link_ids, table.link_share, table.batch_ptr)
-    columns = (*arrays, table.size_bytes, table.rate_cap, table.weight)
-    _lay_out(columns, cap, flow, plan, hop_link, hop_part, link, batch)
+    numbers = (column(table.link_share), column(table.size_bytes), caps, column(table.weight))
+    _lay_out(
+        (table.link_ptr, table.link_ids, table.batch_ptr, *numbers),
+        cap,
+        flow,
+        plan,
+        hop_link,
+        hop_part,
+        link,
+        batch,
+    )
     dominator = find_dominators(plan, hop_link, hop_part, link["capacity"][: cap.size].copy())
     dominated_last(plan, hop_link, hop_part, dominator)
     ranks = np.zeros((5, n_links), np.int32)
