@@ -191,7 +191,7 @@ def test_the_command_answers_in_json_and_writes_its_picture(
         (["--set", "prices.switch.power=1 W"], "has no effect on goodput"),
         (["--set", "batch.sequences=128"], "has no effect under weak scaling"),
         (["--set", "failover.detection=2 s"], "has no effect without faults while the step runs"),
-        (["--force"], "--force: is about a run directory"),
+        (["--force"], "--force: is about a folder with results"),
         (
             ["--checkpoint-time", "0 s"],
             "--checkpoint-interval auto: needs failures and checkpoints that take time",

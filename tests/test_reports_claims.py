@@ -114,7 +114,7 @@ def test_a_slower_training_does_not_suffice() -> None:
 
 def test_force_without_a_folder_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_app(["claims", "--force"]) == 2
-    assert capsys.readouterr().err == "netsim: --force: is about a folder with a report; add -o DIR\n"
+    assert capsys.readouterr().err == "netsim: --force: is about a folder with results; add -o DIR\n"
 
 
 @pytest.mark.slow

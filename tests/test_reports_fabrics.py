@@ -162,7 +162,7 @@ def test_the_command_writes_reads_and_compares(tmp_path: Path) -> None:
         (["mpft", "--export", "mine.xml"], "must be a file ending in .graphml, .json or .csv"),
         (["mpft", "--draw", "mine.pdf"], "must end in .svg or .png"),
         (["list", "--export", "mine.csv"], "--export: has no effect on list"),
-        (["missing.csv"], "custom.edges = 'missing.csv', no such file"),
+        (["missing.csv"], "missing.csv: no such topology file"),
         (["mpft", "--set", "batch.microbatches=3"], "has no effect on a fabric"),
         (["slim_fly", "--set", "slim_fly.q=28"], "no such graph: must be a prime power"),
         (["mpft", "--prices", "publishd"], "did you mean 'published'?"),

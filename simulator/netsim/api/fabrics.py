@@ -11,7 +11,6 @@ import pandas as pd
 
 from netsim.api.arguments import Name, count, plain
 from netsim.api.frames import bill_frame, latency_frame
-from netsim.errors import NetsimError
 
 if TYPE_CHECKING:
     from netsim.topologies import Topology
@@ -57,14 +56,15 @@ def topology(
     from netsim.reports.fabrics import describe
     from netsim.specs import HardwareSpec, TopologySpec, load
     from netsim.specs.case import sort_overrides
+    from netsim.specs.idle import FABRIC, idle_on, refuse, refuse_unread
     from netsim.specs.prices import PriceBook
 
     given = sort_overrides(plain(overrides))
-    for section in ("workload", "profile"):
-        for key in given[section]:
-            raise NetsimError(f"--set {section}.{key}: has no effect on a fabric")
+    refuse_unread(given, FABRIC, "a fabric")
+    spec = load(TopologySpec, "topology", str(name), given["topology"])
+    refuse(idle_on(given, spec))
     built, record = describe(
-        load(TopologySpec, "topology", str(name), given["topology"]),
+        spec,
         load(HardwareSpec, "hardware", str(hardware), given["hardware"]),
         load(PriceBook, "prices", str(prices), given["prices"]),
         count("gpus", gpus), years, run_days,
@@ -111,8 +111,8 @@ def collective(
 
     library = str(protocol or ("deepep" if kind in EXPERT_KINDS else "nccl"))
     setup = make_setup(
-        str(topology), count("gpus", gpus), library, hardware=str(hardware), routing=routing,
-        seed=count("seed", seed), overrides=plain(overrides),
+        str(topology), count("gpus", gpus), library, kind=kind, algorithm=algorithm, hardware=str(hardware),
+        routing=routing, seed=count("seed", seed), overrides=plain(overrides),
     )  # fmt: skip
     rows = collective_rows(setup, kind, sizes=sizes, algorithm=algorithm, group_size=group_size, **experts)
     return Collective(rows, setup.topology)

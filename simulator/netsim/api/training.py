@@ -122,7 +122,7 @@ def run(
     from netsim.reports.faults import FaultRequest, step_with_faults
     from netsim.simulate import simulate
     from netsim.specs.case import make_case
-    from netsim.workloads.plan import FAILOVER, refuse_idle
+    from netsim.specs.idle import FAILOVER, refuse, refuse_idle
 
     given = plain(overrides)
     refuse_idle(given, scaling, FAILOVER)
@@ -130,6 +130,7 @@ def run(
         str(topology), str(workload), hardware=text(hardware), profile=text(profile), prices=str(prices),
         routing=routing, schedule=schedule, placement=placement, gpu_hour_usd=gpu_hour_usd, overrides=given,
     )  # fmt: skip
+    refuse(case.idle)
     options: dict[str, Any] = {
         "scaling": scaling, "seed": count("seed", seed), "folded": folded, "progress": progress,
     }  # fmt: skip

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from netsim.bench.exchange import KINDS, Tokens, exchange
 from netsim.bench.sizes import parse_counts, parse_sizes
 from netsim.bench.sweep import Setup, groups_of, sweep
+from netsim.collectives.catalogue import AUTOMATIC, latency_table
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
+from netsim.specs.base import has_key
 from netsim.specs.case import sort_overrides, with_option
+from netsim.specs.idle import COLLECTIVE, covers, refuse_unread
 from netsim.specs.profile import ProfileSpec
 from netsim.specs.protocol import ProtocolSpec
 from netsim.topologies import build
@@ -24,12 +27,16 @@ def make_setup(
     gpus: int,
     protocol: str,
     *,
+    kind: str,
+    algorithm: str = "auto",
     hardware: str = "h800",
     routing: str | None = None,
     seed: int = 0,
     overrides: Mapping[str, Any] | None = None,
 ) -> Setup:
     """The fabric and the library that the names stand for; keys `protocol....` of the overrides are the library's.
+
+    `kind` and `algorithm` are those of `collective_rows`, for keys that they do not read.
 
     Raises NetsimError for an unknown name, key or value, and for a key that has no effect on a collective.
     """
@@ -38,13 +45,46 @@ def make_setup(
         if key.startswith("protocol."):
             of_library[key.partition(".")[2]] = rest.pop(key)
     given = sort_overrides(with_option(rest, "topology.routing", routing))
-    for section, values in given.items():
-        if values and section not in ("topology", "hardware"):
-            raise NetsimError(f"--set {section}.{next(iter(values))}: has no effect on a collective")
+    refuse_unread(given, COLLECTIVE, "a collective")
+    _refuse_of_library(of_library, kind, algorithm)
     spec = load(TopologySpec, "topology", topology, given["topology"])
     host = load(HardwareSpec, "hardware", hardware, given["hardware"])
     library = load(ProtocolSpec, "protocol", protocol, of_library)
     return Setup(build(spec, host, gpus), library, spec.routing, seed)
+
+
+#: whose latencies -> the keys of a library that are read
+_READ = {
+    "message": (
+        "ring.base.low_latency",
+        "ring.base.simple",
+        "message.",
+        "efficiency.low_latency",
+        "efficiency.simple",
+    ),
+    "ring": ("ring.", "efficiency."),
+    "tree": ("tree.", "efficiency."),
+}
+
+
+def _refuse_of_library(keys: Iterable[str], kind: str, algorithm: str) -> None:
+    """Keys of a library that the kind of collective, or its algorithm, does not read."""
+    chosen = AUTOMATIC.get(kind, ()) if algorithm == "auto" else (algorithm,)
+    read = {prefix for each in chosen for prefix in _READ[latency_table(kind, each)]}
+    if kind in EXPERT_KINDS:
+        read = {"exchange.low_latency" if algorithm.startswith("low_latency") else "exchange.normal"}
+    for key in keys:
+        if read and "." in key and has_key(ProtocolSpec, key) and not covers(read, key):
+            what = kind if algorithm == "auto" else f"{kind} by {algorithm}"
+            raise NetsimError(f"--set protocol.{key}: has no effect on {what}")
+
+
+def refuse_options(kind: str, options: Mapping[str, Any]) -> None:
+    """Raises NetsimError for an option of `collective_rows` that has no effect on the kind."""
+    for name, value in options.items():
+        of_sizes = name in ("sizes", "group_size")
+        if value is not None and value is not False and of_sizes == (kind in EXPERT_KINDS):
+            raise NetsimError(f"--{name.replace('_', '-')}: has no effect on {kind}")
 
 
 def collective_rows(
@@ -66,12 +106,9 @@ def collective_rows(
 
     Raises NetsimError for an option that has no effect on the kind, and for one that is wrong.
     """
-    for_experts = {"--ep": ep, "--tokens": tokens, "--gate": gate, "--load": load, "--workload": workload,
-                   "--redundant": redundant, "--beside-compute": beside_compute or None}  # fmt: skip
-    for_sizes = {"--sizes": sizes, "--group-size": group_size}
-    for option, value in (for_sizes if kind in EXPERT_KINDS else for_experts).items():
-        if value is not None:
-            raise NetsimError(f"{option}: has no effect on {kind}")
+    experts = {"ep": ep, "tokens": tokens, "gate": gate, "load": load, "workload": workload, "redundant": redundant,
+               "beside_compute": beside_compute}  # fmt: skip
+    refuse_options(kind, {"sizes": sizes, "group_size": group_size, **experts})
     if kind not in EXPERT_KINDS:
         gpus = setup.topology.gpus
         if sizes is not None and not isinstance(sizes, str):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from netsim.cli.options import Force, Json, Output, Quiet
+from netsim.cli.options import Force, Json, Output, Quiet, needs_folder
 
 Jobs = Annotated[
     int | None,
@@ -26,15 +26,12 @@ def claims(
 ) -> None:
     """Check the published claims: each beside what netsim computes, a verdict, and where it stops being true."""
     from netsim.cli.progress import progress_bar
-    from netsim.errors import NetsimError
     from netsim.reports.codesign.claims import claims as ask
     from netsim.reports.codesign.claims_page import document
     from netsim.reports.comparison import files
     from netsim.reports.rundir import to_json
 
-    for option, given in (("--csv", csv), ("--force", force)):
-        if given and output is None:
-            raise NetsimError(f"{option}: is about a folder with a report; add -o DIR")
+    needs_folder(output, csv=csv, force=force)
     if output is not None:
         files.prepare(output, force)
     with progress_bar("checking claims", quiet) as report:

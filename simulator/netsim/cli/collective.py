@@ -7,7 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from netsim.cli.options import Force, Gpus, HostName, Json, Output, Quiet, Routing, Seed, Sets, TopologyName
+from netsim.cli.options import (
+    Force,
+    Gpus,
+    HostName,
+    Json,
+    Output,
+    Quiet,
+    Routing,
+    Seed,
+    Sets,
+    TopologyName,
+    needs_folder,
+)
 
 _SHOWN = ("kind", "algorithm", "protocol", "ranks", "size_bytes", "time_us", "algbw_GBps", "busbw_GBps",
           "wire_GBps", "logical_GBps", "bottleneck", "utilisation")  # fmt: skip
@@ -96,25 +108,29 @@ def collective(
     quiet: Quiet = False,
 ) -> None:
     """Time a collective on an otherwise idle fabric, in the columns of nccl-tests or of DeepEP's tables."""
-    from netsim.bench.request import EXPERT_KINDS, collective_rows, make_setup
+    from netsim.bench.request import EXPERT_KINDS, collective_rows, make_setup, refuse_options
     from netsim.errors import NetsimError
     from netsim.reports import collective as report
     from netsim.specs.case import parse_overrides
 
     if json and csv:
         raise NetsimError("--json --csv: choose one")
-    if output is not None:
-        report.prepare(output, force)
+    needs_folder(output, force=force)
     experts = kind in EXPERT_KINDS
     library = protocol or ("deepep" if experts else "nccl")
     overrides = parse_overrides(sets or [])
     setup = make_setup(
-        topology, gpus, library, hardware=hardware, routing=routing, seed=seed, overrides=overrides
-    )
-    rows = collective_rows(
-        setup, kind, sizes=sizes, algorithm=algorithm, group_size=group_size, ep=ep, tokens=tokens, gate=gate,
-        load=load, redundant=redundant, beside_compute=beside_compute, workload=workload,
+        topology, gpus, library, kind=kind, algorithm=algorithm, hardware=hardware, routing=routing, seed=seed,
+        overrides=overrides,
     )  # fmt: skip
+    options: dict[str, Any] = {
+        "sizes": sizes, "group_size": group_size, "ep": ep, "tokens": tokens, "gate": gate, "load": load,
+        "redundant": redundant, "beside_compute": beside_compute, "workload": workload,
+    }  # fmt: skip
+    refuse_options(kind, options)
+    if output is not None:
+        report.prepare(output, force)
+    rows = collective_rows(setup, kind, algorithm=algorithm, **options)
     if output is not None:
         files = report.write(output, rows, setup)
         if not quiet:

@@ -21,6 +21,7 @@ from netsim.cli.options import (
     Schedule,
     Seed,
     Sets,
+    needs_folder,
 )
 
 Topologies = Annotated[
@@ -102,9 +103,7 @@ def compare(
     from netsim.reports.rundir import to_json
     from netsim.specs.case import parse_overrides
 
-    for option, given in (("--csv", csv), ("--force", force)):
-        if given and output is None:
-            raise NetsimError(f"{option}: is about a folder with a report; add -o DIR")
+    needs_folder(output, csv=csv, force=force)
     if ablate is not None:
         for option, without in (("--sizes", sizes), ("--bind/--no-bind", bind)):
             if without is not None:

@@ -23,6 +23,7 @@ from netsim.cli.options import (
     TopologyName,
     WorkloadName,
     case_from,
+    needs_folder,
 )
 
 if TYPE_CHECKING:
@@ -67,16 +68,16 @@ def goodput(
 ) -> None:
     """Goodput over days: which parts stop the job, which only slow it, and how often to checkpoint."""
     from netsim.cli.progress import progress_bar
-    from netsim.errors import NetsimError
     from netsim.goodput.study import Policy, Question
     from netsim.goodput.study import goodput as answer
     from netsim.reports import rundir
+    from netsim.specs.idle import refuse
 
-    if force and output is None:
-        raise NetsimError("--force: is about a run directory; add -o DIR")
+    needs_folder(output, force=force)
     table, rest = _table(reliability, sets)
     _refuse_idle(rest, scaling)
     case = case_from(topology, workload, profile, routing, schedule, rest)
+    refuse(case.idle)
     policy = Policy(
         interval_s=None
         if checkpoint_interval == "auto"
@@ -114,7 +115,7 @@ def _refuse_idle(sets: list[str], scaling: str) -> None:
     """Keys that no answer here depends on."""
     from netsim.errors import NetsimError
     from netsim.specs.case import parse_overrides, sort_overrides
-    from netsim.workloads.plan import refuse_idle
+    from netsim.specs.idle import refuse_idle
 
     overrides = parse_overrides(sets)
     refuse_idle(overrides, scaling, ["failover.forwarding"])

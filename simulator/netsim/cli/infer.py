@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netsim.cli.options import Force, Json, Output, Quiet, Routing, Seed, Sets, TopologyName
+from netsim.cli.options import Force, Json, Output, Quiet, Routing, Seed, Sets, TopologyName, needs_folder
 
 if TYPE_CHECKING:
     from netsim.inference import Deployment
@@ -106,8 +106,7 @@ def infer(
         from netsim.errors import did_you_mean
 
         raise NetsimError(f"--phase {phase}: {did_you_mean(phase, report.PHASES)}")
-    if force and output is None:
-        raise NetsimError("--force: is about a run directory; add -o DIR")
+    needs_folder(output, force=force)
     of_decode = {"--batch": batch, "--context": context, "--mtp-acceptance": mtp_acceptance}
     of_prefill = {"--prompt": prompt, "--cached-share": cached_share}
     of_both = {"--prefill-gpus": prefill_gpus, "--rate": rate}
@@ -119,10 +118,6 @@ def infer(
         raise NetsimError("--requests: has no effect without --rate")
     if ep is not None and phase == "both":
         raise NetsimError("--ep: name a --phase, or --set decode.expert and prefill.expert")
-    if output is not None:
-        from netsim.reports.rundir import prepare
-
-        prepare(output, force)
     given: dict[str, tuple[str, Any]] = {
         "--ep": (f"{phase}.expert", ep),
         "--batch": ("decode.batch", None if batch == "max" else _whole(batch)),
@@ -138,6 +133,10 @@ def infer(
     if mtp_acceptance is not None and not found.spec.speculative.draft_tokens:
         raise NetsimError("--mtp-acceptance: has no effect without drafted tokens")
     refuse_idle(parse_overrides(sets or []), phase, rate, found)
+    if output is not None:
+        from netsim.reports.rundir import prepare
+
+        prepare(output, force)
     if batch == "max":
         found = report.at_largest_batch(found)
     result, iterations, service = report.infer(found, phase, gpus, prefill_gpus, rate)

@@ -97,9 +97,9 @@ def _check_method(method: str | None) -> None:
 def _space(gpus: int, vary: list[str] | None, sets: list[str] | None, seed: int) -> Any:
     from netsim.cli.sweep import study_from
     from netsim.specs.case import parse_overrides
-    from netsim.workloads.plan import refuse_idle
+    from netsim.specs.idle import RUNNING, refuse_idle
 
-    refuse_idle(parse_overrides(sets or []), "weak")
+    refuse_idle(parse_overrides(sets or []), "weak", [RUNNING])
     base: dict[str, Any] = {"gpus": gpus}
     varied = vary or list(SPACE)
     # the same seed for all, so that designs differ by what they are alone

@@ -113,6 +113,33 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No summary and no progress.")]
 
 
+def given(context: typer.Context) -> dict[str, str]:
+    """Parameters that stand on the command line, and how each is spelled there at its longest."""
+    return {
+        param.name: max(param.opts, key=len)
+        for param in context.command.params
+        if param.name and getattr(context.get_parameter_source(param.name), "name", "") == "COMMANDLINE"
+    }
+
+
+def refuse_beside_list(context: typer.Context, *argument: str) -> None:
+    """Only --json goes with `list`; `argument` is where that word stands."""
+    from netsim.errors import NetsimError
+
+    for name, option in given(context).items():
+        if name not in (*argument, "json"):
+            raise NetsimError(f"{option}: has no effect on list")
+
+
+def needs_folder(output: Path | None, **given: bool) -> None:
+    """Options about a folder with results, by name, are a mistake where no folder is written."""
+    from netsim.errors import NetsimError
+
+    for name in given:
+        if given[name] and output is None:
+            raise NetsimError(f"--{name}: is about a folder with results; add -o DIR")
+
+
 def case_from(
     topology: str,
     workload: str,

@@ -31,6 +31,8 @@ from netsim.cli.options import (
     TopologyName,
     WorkloadName,
     case_from,
+    given,
+    needs_folder,
 )
 
 Spec = Annotated[
@@ -84,15 +86,13 @@ def run(
     from netsim.reports import rundir
     from netsim.reports.faults import FaultRequest
     from netsim.specs.case import parse_overrides
-    from netsim.workloads.plan import FAILOVER, refuse_idle
+    from netsim.specs.idle import FAILOVER, refuse, refuse_idle
 
-    for option, given in (("--csv", csv), ("--force", force)):
-        if given and output is None:
-            raise NetsimError(f"{option}: is about a run directory; add -o DIR")
+    needs_folder(output, csv=csv, force=force)
     if spec is not None:
         from netsim.specs.case import read_question
 
-        typed = _given(context)
+        typed = given(context)
         for name in _NAMES:
             if name in typed:
                 raise NetsimError(f"--{name}: also given by --spec {spec}")
@@ -105,6 +105,9 @@ def run(
     case = case_from(
         topology, workload, profile, routing, schedule, sets, placement, gpu_hour_usd, hardware, prices
     )
+    refuse(case.idle)
+    if explain and (fault or fault_rate is not None):
+        raise NetsimError("--explain: splits the bubble of a step without faults; leave out --fault")
     if output is not None:
         rundir.prepare(output, force)
     began = time.perf_counter()
@@ -135,15 +138,6 @@ def run(
         from netsim.cli.summary import print_summary
 
         print_summary(result)
-
-
-def _given(context: typer.Context) -> set[str]:
-    """The options that stand on the command line."""
-    return {
-        name
-        for name in context.params
-        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
-    }
 
 
 def _refuse_doubts(step: Any, result: dict[str, Any]) -> None:

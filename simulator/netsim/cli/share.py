@@ -53,10 +53,11 @@ def _tenants(
     from netsim.simulate import lay_out
     from netsim.specs.base import read_toml, validate
     from netsim.specs.case import parse_overrides, sort_overrides
+    from netsim.specs.idle import refuse, refuse_idle
     from netsim.specs.jobs import JobsSpec
     from netsim.tenants import Tenant, assign_hosts
     from netsim.topologies import build
-    from netsim.workloads.plan import make_plan, refuse_idle
+    from netsim.workloads.plan import make_plan
 
     path = find("jobs", file)
     where = display(path)
@@ -71,6 +72,8 @@ def _tenants(
     for job in spec.jobs:
         refuse_idle(job.set, "weak")
     cases = [_case(job, where, n, topology, routing, overrides) for n, job in enumerate(spec.jobs)]
+    for case in cases:
+        refuse(case.idle)
     for job, case in zip(spec.jobs, cases, strict=True):
         if case.hardware != cases[0].hardware:
             raise NetsimError(

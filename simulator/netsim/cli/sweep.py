@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netsim.cli.options import Json, Quiet, Sets
+from netsim.cli.options import Json, Quiet, Sets, refuse_beside_list
 
 if TYPE_CHECKING:
     from netsim.studies.spec import StudySpec
@@ -35,6 +35,7 @@ Vary = Annotated[
 
 
 def sweep(
+    context: typer.Context,
     study: Annotated[
         str | None, typer.Argument(help="A TOML file, a study that ships, or `list`. [default: only --vary]")
     ] = None,
@@ -63,6 +64,7 @@ def sweep(
     A combination that cannot be built is a row that says why. Exit status 1 when a point failed.
     """
     if study == "list":
+        refuse_beside_list(context, "study")
         _list(json)
         return 0
     from netsim.cli.study_progress import study_progress

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netsim.cli.options import Gpus, HostName, Json, Prices, Sets
+from netsim.cli.options import Gpus, HostName, Json, Prices, Sets, refuse_beside_list
 
 if TYPE_CHECKING:
     from netsim.specs import HardwareSpec, TopologySpec
@@ -32,6 +32,7 @@ Draw = Annotated[
 
 
 def topology(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="A preset, a TOML or CSV file; or `list`, or `compare`.")],
     others: Annotated[str | None, typer.Argument(help="With compare: fabrics, a,b,c. [default: all]")] = None,
     gpus: Gpus = 2048,
@@ -49,18 +50,23 @@ def topology(
 
     if name != "compare" and others is not None:
         raise NetsimError(f"{others}: a second fabric has no effect without compare")
-    if export is not None and name in ("list", "compare"):
-        raise NetsimError(f"--export: has no effect on {name}")
+    if export is not None and name == "compare":
+        raise NetsimError("--export: has no effect on compare")
     if name == "list":
+        refuse_beside_list(context, "name")
         _list(json)
         return
-    host, book, overrides = _host_and_book(hardware, prices, sets)
+    from netsim.specs.case import parse_overrides, sort_overrides
+
+    given = sort_overrides(parse_overrides(sets or []))
+    host, book = _host_and_book(hardware, prices, given)
+    specs = _specs([name] if name != "compare" else others.split(",") if others else None, given)
     if name == "compare":
-        _compare(others, (host, book, overrides), gpus, (years, run_days), draw, json)
+        _compare(specs, (host, book), gpus, (years, run_days), draw, json)
         return
     from netsim.reports.fabrics import describe
 
-    fabric, record = describe(_spec(name, overrides), host, book, gpus, years, run_days)
+    fabric, record = describe(specs[0], host, book, gpus, years, run_days)
     if export is not None:
         _export(fabric, export)
         if export == "-":
@@ -76,31 +82,29 @@ def topology(
 
 
 def _host_and_book(
-    hardware: str, prices: str, sets: list[str] | None
-) -> tuple[HardwareSpec, PriceBook, dict[str, Any]]:
-    """Host, price book, and the overrides of the fabric."""
-    from netsim.errors import NetsimError
+    hardware: str, prices: str, given: dict[str, dict[str, Any]]
+) -> tuple[HardwareSpec, PriceBook]:
+    """Host and price book; `given` are the overrides by spec."""
     from netsim.specs import HardwareSpec, load
-    from netsim.specs.case import parse_overrides, sort_overrides
+    from netsim.specs.idle import FABRIC, refuse_unread
     from netsim.specs.prices import PriceBook
 
-    given = sort_overrides(parse_overrides(sets or []))
-    for section in ("workload", "profile"):
-        for key in given[section]:
-            raise NetsimError(f"--set {section}.{key}: has no effect on a fabric")
+    refuse_unread(given, FABRIC, "a fabric")
     host = load(HardwareSpec, "hardware", hardware, given["hardware"])
-    return host, load(PriceBook, "prices", prices, given["prices"]), given["topology"]
+    return host, load(PriceBook, "prices", prices, given["prices"])
 
 
-def _spec(name: str, overrides: dict[str, Any]) -> TopologySpec:
-    """A preset or a TOML; a CSV of cables is the custom preset with those edges."""
+def _specs(names: list[str] | None, given: dict[str, dict[str, Any]]) -> list[TopologySpec]:
+    """The fabrics by name, or all that need no cables of somebody's own; a price that none of them reads is refused."""
+    from netsim import catalog
     from netsim.specs import TopologySpec, load
+    from netsim.specs.idle import idle_on, refuse
 
-    if name.endswith(".csv"):
-        return load(
-            TopologySpec, "topology", "custom", {"name": Path(name).stem, "custom.edges": name} | overrides
-        )
-    return load(TopologySpec, "topology", name, overrides)
+    names = names or [name for name in catalog.names("topology") if name != "custom"]
+    specs = [load(TopologySpec, "topology", name.strip(), given["topology"]) for name in names]
+    if all(idle_on(given, spec) for spec in specs):
+        refuse(idle_on(given, specs[0]))
+    return specs
 
 
 def _list(json: bool) -> None:
@@ -116,19 +120,16 @@ def _list(json: bool) -> None:
 
 
 def _compare(
-    others: str | None,
-    specs: tuple[HardwareSpec, PriceBook, dict[str, Any]],
+    chosen: list[TopologySpec],
+    specs: tuple[HardwareSpec, PriceBook],
     gpus: int,
     spans: tuple[float, float],
     draw: Path | None,
     json: bool,
 ) -> None:
-    from netsim import catalog
     from netsim.reports import fabrics
 
-    host, book, overrides = specs
-    names = others.split(",") if others else [n for n in catalog.names("topology") if n != "custom"]
-    chosen = [_spec(name.strip(), overrides) for name in names]
+    host, book = specs
     rows = fabrics.compare(chosen, host, book, gpus, *spans)
     if draw is not None:
         sizes = [round(gpus * 2 ** (n / 8)) for n in range(-32, 25)]  # a sixteenth of it to eight times

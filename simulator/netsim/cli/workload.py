@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netsim.cli.options import Force, Json, Quiet, Sets
+from netsim.cli.options import Force, Json, Quiet, Sets, needs_folder, refuse_beside_list
 
 if TYPE_CHECKING:
     from netsim.reports.models import Question
 
 
 def workload(
+    typed: typer.Context,
     names: Annotated[
         list[str], typer.Argument(help="Jobs: presets or TOML files; models: a config.json; or `list`.")
     ],
@@ -41,22 +42,19 @@ def workload(
     quiet: Quiet = False,
 ) -> None:
     """Parameters, FLOPs and KV cache a token, memory, arithmetic intensity and traffic of one or several models."""
-    from netsim.errors import NetsimError
     from netsim.reports import models
+    from netsim.reports.rundir import prepare
     from netsim.specs.case import parse_overrides
 
-    if force and output is None:
-        raise NetsimError("--force: is about a run directory; add -o DIR")
     if names == ["list"]:
+        refuse_beside_list(typed, "names")
         _list(json)
         return
-    if output is not None:
-        from netsim.reports.rundir import prepare
-
-        prepare(output, force)
+    needs_folder(output, force=force)
     ask = models.Question(sequence_length, context, batch, gpus)
     result = models.compare(names, ask, parse_overrides(sets or []))
     if output is not None:
+        prepare(output, force)
         written = models.write(output, result)
         if not quiet:
             print(f"wrote {', '.join(path.name for path in written)} to {output}", file=sys.stderr)

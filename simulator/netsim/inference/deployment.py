@@ -15,6 +15,7 @@ from netsim.inference.iteration import Deployment
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.base import all_keys, has_key
 from netsim.specs.case import sort_overrides
+from netsim.specs.idle import INFERENCE, refuse_unread
 from netsim.specs.inference import InferenceSpec
 from netsim.specs.protocol import ProtocolSpec
 
@@ -47,9 +48,7 @@ def make_deployment(
     """
     own, rest = _split(overrides or {})
     by_section = sort_overrides(rest)
-    for section in ("profile", "prices"):
-        for key in by_section[section]:
-            raise NetsimError(f"--set {section}.{key}: has no effect on inference")
+    refuse_unread(by_section, INFERENCE, "inference")
     for key in by_section["workload"]:
         if not key.startswith(_READ):
             raise NetsimError(f"--set workload.{key}: has no effect on inference")
@@ -75,8 +74,6 @@ _OTHER_PHASE = {
 }
 #: keys that only requests at a rate read; their means also set how many prefill GPUs keep up
 _OF_REQUESTS = ("requests.count", "requests.prompt.variation", "requests.output.variation")
-#: keys of a fabric and a host that no phase reads
-_UNREAD = ("failover.", "gpu.power", "gpu.boost_clock")
 
 
 def refuse_idle(keys: Iterable[str], phase: str, rate: float | None, deployment: Deployment) -> None:
@@ -85,9 +82,7 @@ def refuse_idle(keys: Iterable[str], phase: str, rate: float | None, deployment:
     Raises NetsimError naming the first.
     """
     for key in keys:
-        bare = key.removeprefix("inference.").removeprefix("topology.").removeprefix("hardware.")
-        if bare.startswith(_UNREAD):
-            raise NetsimError(f"--set {key}: has no effect on inference")
+        bare = key.removeprefix("inference.")
         if bare.startswith(_OTHER_PHASE.get(phase, ())):
             raise NetsimError(f"--set {key}: has no effect on {phase}")
         if bare in _OF_REQUESTS and rate is None:

@@ -172,7 +172,7 @@ def warnings(step: Step) -> list[str]:
             f"{fastest / 1e9:.1f} GB/s that profile {step.case.profile.name} measured with "
             f"{_MEASURED_LINE_RATE / 1e9:.0f} GB/s NICs (profile.transfers)"
         )
-    return found
+    return [*found, *step.case.idle]
 
 
 def _provenance(step: Step) -> dict[str, Any]:

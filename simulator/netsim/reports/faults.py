@@ -47,11 +47,27 @@ class FaultRequest:
             if idle is not None:
                 raise NetsimError(f"--set {idle}: has no effect without --fault or --fault-rate")
             return None
+        found = read_faults(list(faults))
         for key in overrides:
-            if key.removeprefix("topology.") == "failover.recompute" and routing != "static":
-                raise NetsimError(f"--set {key}: has no effect with {routing} routing, only with static")
+            _refuse_idle(key, found if rate is None else None, routing)
         known = load(ReliabilitySpec, "reliability", table or "llama3") if rate is not None else None
-        return FaultRequest(read_faults(list(faults)), rate or 0.0, known)
+        return FaultRequest(found, rate or 0.0, known)
+
+
+def _refuse_idle(key: str, faults: Sequence[FaultSpec] | None, routing: str) -> None:
+    """A key of failover that these faults (None: any may be drawn) or this routing do not read."""
+    unread, rule = key.removeprefix("topology."), ""
+    if not unread.startswith("failover."):
+        return
+    down = None if faults is None else [fault for fault in faults if fault.effect == "down"]
+    if unread == "failover.recompute" and routing != "static":
+        rule = f"with {routing} routing, only with static"
+    elif down == []:
+        rule = "where no part is down: traffic is not sent around what is slow"
+    elif down and unread != "failover.forwarding" and not any(fault.changes for fault in down):
+        rule = "on faults that are there from the start and stay"
+    if rule:
+        raise NetsimError(f"--set {key}: has no effect {rule}")
 
 
 def step_with_faults(
@@ -77,6 +93,7 @@ def step_with_faults(
         raise StalledError(found.together.stalled)
     record = contract(found.together.step)
     record["faults"] = fault_record(found)
+    record["warnings"] += _too_late(found)
     if table is not None:
         record["faults"]["rate"] = {
             "table": table.name,
@@ -105,6 +122,16 @@ def fault_record(found: Impact) -> dict[str, Any]:
         "detour": [vars(link) for link in detour_links(found)],
         "failover": failover.model_dump(mode="json"),
     }
+
+
+def _too_late(found: Impact) -> list[str]:
+    """Faults that begin when the step is over."""
+    end_s = found.together.step_s
+    return [
+        f"fault {strike.fault}: begins at {strike.start_s:g} s, after the end of the step at {end_s:.6g} s"
+        for strike in found.together.strikes
+        if strike.start_s >= end_s
+    ]
 
 
 def _effect(effect: Effect, without_s: float) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from netsim.reports.token_traffic import token_traffic
 from netsim.specs import HardwareSpec, WorkloadSpec, load, validate
 from netsim.specs.case import sort_overrides
 from netsim.specs.huggingface import find, model_tables
+from netsim.specs.idle import COUNTS, refuse_unread
 from netsim.specs.workload import ModelSpec
 from netsim.workloads.attention import KINDS, cache_values, kv_cache_bytes, with_attention
 from netsim.workloads.intensity import Shares, decode_token, decode_work, sequence_work
@@ -86,9 +87,7 @@ def compare(
         if value is not None and value < 1:
             raise NetsimError(f"{key} = {value}, must be at least 1")
     given = sort_overrides(overrides or {})
-    for section in ("topology", "profile", "prices"):
-        for key in given[section]:
-            raise NetsimError(f"--set {section}.{key}: has no effect on a workload")
+    refuse_unread(given, COUNTS, "a workload")
     if all(name.endswith(".json") for name in names):
         for key in overrides or {}:
             raise NetsimError(f"--set {key}: has no effect on a config.json; edit it, or name a job")

@@ -19,6 +19,7 @@ from netsim import catalog
 from netsim.errors import NetsimError, SpecError, did_you_mean
 from netsim.specs.base import Strict, all_keys, has_key, load, read_toml, validate
 from netsim.specs.hardware import HardwareSpec
+from netsim.specs.idle import idle_in
 from netsim.specs.prices import PriceBook
 from netsim.specs.profile import ProfileSpec
 from netsim.specs.topology import TopologySpec
@@ -41,6 +42,8 @@ POLICIES = ("contiguous", "spread", "random")
 _OPTIONS = {
     "topology.routing": "--routing",
     "workload.schedule.name": "--schedule",
+    "workload.hardware": "--hardware",
+    "workload.profile": "--profile",
     "workload.placement.policy": "--placement",
     "workload.placement.file": "--placement",
     "prices.gpu_hour.price": "--gpu-hour-usd",
@@ -49,13 +52,14 @@ _OPTIONS = {
 
 @dataclass(frozen=True)
 class Case:
-    """The checked specs of one run."""
+    """The checked specs of one run; `idle` has a line for each override that says nothing about this job or fabric."""
 
     topology: TopologySpec
     workload: WorkloadSpec
     hardware: HardwareSpec
     profile: ProfileSpec
     prices: PriceBook
+    idle: tuple[str, ...] = ()
 
     def as_tables(self) -> dict[str, Any]:
         """Every value in use, quantities with their units, as nested tables."""
@@ -89,15 +93,18 @@ def make_case(
     """
     given = with_option(overrides or {}, "topology.routing", routing)
     given = with_option(given, "workload.schedule.name", schedule)
+    with_option(given, "workload.hardware", hardware), with_option(given, "workload.profile", profile)
     by_section = sort_overrides(_with_price(_with_placement(given, placement), gpu_hour_usd))
     option = {"routing": f"--routing {routing}"} if routing is not None else {}
     job = load(WorkloadSpec, "workload", workload, by_section["workload"])
+    fabric = load(TopologySpec, "topology", topology, by_section["topology"], option)
     return Case(
-        topology=load(TopologySpec, "topology", topology, by_section["topology"], option),
+        topology=fabric,
         workload=job,
         hardware=load(HardwareSpec, "hardware", hardware or job.hardware, by_section["hardware"]),
         profile=load(ProfileSpec, "profile", profile or job.profile, by_section["profile"]),
         prices=load(PriceBook, "prices", prices, by_section["prices"]),
+        idle=idle_in(by_section, fabric, job),
     )
 
 

@@ -124,6 +124,11 @@ class FaultSpec(Strict):
             raise ValueError("until and duration: give one of them")
         return self
 
+    @property
+    def changes(self) -> bool:
+        """Whether it comes or goes while the step runs."""
+        return instant_s(self.at, 1.0) > 0 or self.until is not None or self.duration is not None
+
     def span_s(self, step_s: float) -> tuple[float, float]:
         """Start and end in seconds (inf: for good), given the time of the fault-free step.
 

@@ -48,9 +48,9 @@ def simulate_row(question: Question, gpu_usd_per_hour: float, years: float) -> d
     """
     from netsim.reports.contract import contract
     from netsim.simulate import simulate
-    from netsim.workloads.plan import refuse_idle
+    from netsim.specs.idle import RUNNING, refuse_idle
 
-    refuse_idle(dict(question.overrides), question.scaling)
+    refuse_idle(question.overrides, question.scaling, [RUNNING])
     case = question.case()
     step = simulate(case, question.gpus, scaling=question.scaling, seed=question.seed)  # type: ignore[arg-type]
     record = contract(step)

@@ -53,8 +53,10 @@ def sweep(
 
     Raises NetsimError for a study, a folder or a cluster that cannot be used.
     """
+    workers = workers or Workers()
+    workers.check()  # before there is a folder
     with open_store(folder, fresh) as store:
-        return _sweep(spec, folder, store, workers or Workers(), report)
+        return _sweep(spec, folder, store, workers, report)
 
 
 def _sweep(spec: StudySpec, folder: Path, store: Store, workers: Workers, report: Report | None) -> Outcome:

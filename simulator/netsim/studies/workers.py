@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import itertools
 import logging
 import signal
@@ -36,6 +37,18 @@ class Workers:
     scheduler: str | None = None
     timeout_s: float = 10.0
 
+    @property
+    def here(self) -> bool:
+        """Whether this process computes, without Dask."""
+        return self.scheduler is None and self.jobs == 1
+
+    def check(self) -> None:
+        """Raises NetsimError when Dask is needed and not installed."""
+        if self.here or all(importlib.util.find_spec(name) for name in ("dask", "distributed")):
+            return
+        what = f"--scheduler {self.scheduler}" if self.scheduler else f"--jobs {self.jobs}"
+        raise NetsimError(f"{what}: needs Dask: pip install 'netsim-codesign[dask]'")
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -53,7 +66,8 @@ def answers(questions: Iterable[Question], terms: Terms, workers: Workers) -> It
 
     Raises NetsimError when there is no Dask, or no cluster at the address.
     """
-    if workers.scheduler is None and workers.jobs == 1:
+    workers.check()
+    if workers.here:
         for question in questions:
             yield (
                 question.id,
@@ -102,12 +116,9 @@ def _why(error: BaseException | None, status: str) -> str:
 @contextlib.contextmanager
 def _client(workers: Workers) -> Iterator[Any]:
     """A Dask client, and for `jobs` the cluster behind it; Dask's own chatter is kept off the terminal."""
-    try:
-        import dask
-        import distributed
-    except ImportError:
-        what = f"--scheduler {workers.scheduler}" if workers.scheduler else f"--jobs {workers.jobs}"
-        raise NetsimError(f"{what}: needs Dask: pip install 'netsim-codesign[dask]'") from None
+    import dask
+    import distributed
+
     settings = {
         "distributed.scheduler.allowed-failures": _DEATHS,
         "distributed.worker.profile.enabled": False,

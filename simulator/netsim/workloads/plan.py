@@ -18,11 +18,10 @@ et al. 2025, arXiv 2504.14960, for experts over tensor, context and data ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from netsim.errors import NetsimError, SpecError, did_you_mean
+from netsim.errors import SpecError, did_you_mean
 from netsim.specs import WorkloadSpec
 from netsim.workloads.division import check_division
 
@@ -104,30 +103,6 @@ def make_plan(workload: WorkloadSpec, gpus: int, scaling: Scaling = "weak") -> P
         zero=spec.zero,
         scaling=scaling,
     )
-
-
-#: keys of a host that a training step and the bill of its network do not read
-_UNREAD = ("gpu.name", "gpu.power", "gpu.boost_clock", "scale_up.rate", "pcie.rate")
-#: how a fabric reacts to faults while a step runs
-FAILOVER = ("failover.detection", "failover.recompute", "failover.forwarding")
-
-
-def refuse_idle(keys: Iterable[str], scaling: str, failover: Iterable[str] = ()) -> None:
-    """Overrides that a run does not read: of the batch under the scaling in use, of the host, of running costs, and of
-    `FAILOVER` but for those of `failover`.
-
-    Raises NetsimError naming the first.
-    """
-    idle = "batch.sequences" if scaling == "weak" else "batch.microbatches"
-    for key in keys:
-        if key.removeprefix("workload.") == idle:
-            raise NetsimError(f"--set {idle}: has no effect under {scaling} scaling")
-        bare = key.removeprefix("hardware.")
-        if bare in _UNREAD or key.startswith("prices.running."):
-            raise NetsimError(f"--set {key}: has no effect on a run")
-        unread = key.removeprefix("topology.")
-        if unread in FAILOVER and unread not in failover:
-            raise NetsimError(f"--set {key}: has no effect without faults while the step runs")
 
 
 def _check_experts(workload: WorkloadSpec, replica: int) -> None:

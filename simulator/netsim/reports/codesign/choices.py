@@ -15,11 +15,11 @@ from typing import Any
 
 from netsim.errors import NetsimError
 from netsim.specs.case import Case, make_case
+from netsim.specs.idle import refuse, refuse_idle
 from netsim.specs.inference import InferenceSpec
 from netsim.specs.workload import ModelSpec
 from netsim.workloads.attention import with_attention
 from netsim.workloads.model import total_parameters
-from netsim.workloads.plan import refuse_idle
 
 #: widths of matrices are whole tiles of the tensor cores and blocks of FP8 scales
 _TILE = 128
@@ -75,10 +75,12 @@ class Question:
         Raises NetsimError for a name, key or value that is wrong.
         """
         refuse_idle(self.overrides, self.scaling)
-        return make_case(
+        case = make_case(
             topology or self.topology, self.workload, hardware=self.hardware, profile=self.profile, prices=self.prices,
             routing=self.routing, schedule=self.schedule, gpu_hour_usd=self.gpu_hour_usd, overrides=self.overrides,
         )  # fmt: skip
+        refuse(case.idle)
+        return case
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from netsim.errors import NetsimError
 from netsim.specs.case import Case, make_case
-from netsim.workloads.plan import refuse_idle
+from netsim.specs.idle import refuse_idle
 
 SIZES = "64KiB:16GiB:4"
 
