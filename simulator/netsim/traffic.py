@@ -142,7 +142,7 @@ def _register(
         size_bytes=np.concatenate([b.transfers.share for b in batches]),
         # relative: a batch is started with its communication kernel's rate
         rate_cap=np.concatenate([b.transfers.kernel_share for b in batches]),
-        weight=np.ones(sum(sizes)),
+        weight=np.array(1.0),
     )
 
 

@@ -103,7 +103,7 @@ def _table(routed: PathTable, size: NDArray[np.float64], cap: NDArray[np.float64
         batch_ptr=np.array([0, n]),
         size_bytes=size,
         rate_cap=cap,
-        weight=np.ones(n),
+        weight=np.array(1.0),
     )
 
 

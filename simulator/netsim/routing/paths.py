@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from netsim.errors import NetsimError, SpecError
 from netsim.routing import dragonfly, mesh, torus, tree, two_hops
-from netsim.routing.steps import Pairs, Router, Routers, some
+from netsim.routing.rows import count_rows, fill_rows, fill_shared_rows, start_rows
+from netsim.routing.steps import Pairs, Router, Routers, is_undivided, no_trunks, some, undivided
 from netsim.routing.table import TRUNK_DOWN, TRUNK_UP, PathTable, Trunks, expand, merge, over_trunks
 from netsim.specs import Routing
 from netsim.topologies import LinkKind, Topology
@@ -174,7 +175,7 @@ def _legs(
     def leg(kind: LinkKind, rows: Ints, index: Ints, share: Floats | None = None) -> Leg:
         first = topology.first(kind)
         latency = float(topology.latency_s[first]) if rows.size else 0.0
-        return Leg(rows, first + index, np.ones(rows.size) if share is None else share, latency)
+        return Leg(rows, first + index, undivided(rows.size) if share is None else share, latency)
 
     return [
         leg(LinkKind.SCALE_UP_TX, inside, source[inside]),
@@ -195,7 +196,7 @@ def _crossing(topology: Topology, rows: Ints, source_nic: Ints, target_nic: Ints
         np.repeat(rows, ports),
         np.repeat(source_nic, ports) * ports + port,
         np.repeat(target_nic, ports) * ports + port,
-        np.full(port.size, 1.0 / ports),
+        np.broadcast_to(1.0 / ports, port.shape),
     )
 
 
@@ -213,31 +214,37 @@ def between_switches(
         of_flow += (pairs.source % topology.nic_ports,)
     for rows, links, share in router(topology, pairs, of_flow):
         if rows.size:
-            yield Leg(pairs.row[rows], links, share * pairs.share[rows], topology.spec.latency.switch_hop)
+            part = share if is_undivided(pairs.share) else share * pairs.share[rows]
+            yield Leg(pairs.row[rows], links, part, topology.spec.latency.switch_hop)
 
 
 def as_table(
     topology: Topology, legs: list[Leg], n_flows: int, actual: Floats, found: Trunks | None = None
 ) -> PathTable:
     """The steps as a CSR table, with the trunks behind the links."""
-    rows = np.concatenate([leg.rows for leg in legs])
-    share = np.concatenate([leg.share for leg in legs])
-    waits = np.repeat([leg.latency_s for leg in legs], [leg.rows.size for leg in legs])
-    order = np.argsort(rows, kind="stable")
-    hops = np.bincount(rows, minlength=n_flows)
-    none = np.zeros(0, dtype=np.int64)
-    first, size = found or (none, none)
-    total = over_trunks(np.add, actual, Trunks(first, size))
+    first, size = found or no_trunks(topology)
+    ptr = np.zeros(n_flows + 1, dtype=np.int64)
+    for leg in legs:
+        count_rows(ptr, leg.rows)
+    end = start_rows(ptr)
+    links, latency = np.empty(ptr[-1], dtype=np.int32), np.zeros(n_flows)
+    whole = all(is_undivided(leg.share) for leg in legs)
+    share = undivided(links.size) if whole else np.empty(links.size)
+    for leg in legs:
+        if whole:
+            fill_rows(end, leg.rows, leg.links, leg.latency_s, links, latency)
+        else:
+            fill_shared_rows(end, *leg._replace(share=np.ascontiguousarray(leg.share)), links, share, latency)
     trunk_kind = np.repeat(np.array([TRUNK_UP, TRUNK_DOWN], dtype=np.int8), size.size // 2)
     table = PathTable(
-        ptr=np.concatenate([[0], np.cumsum(hops)]),
-        link_ids=np.concatenate([leg.links for leg in legs])[order].astype(np.int32),
-        share=share[order],
-        latency_s=np.bincount(rows, weights=share * waits, minlength=n_flows).astype(np.float64),
-        capacity=np.concatenate([actual, total]),
+        ptr=ptr,
+        link_ids=links,
+        share=share,
+        latency_s=latency,
+        capacity=np.concatenate([actual, over_trunks(np.add, actual, Trunks(first, size))]),
         kind=np.concatenate([topology.link_kind, trunk_kind]),
         trunk_first=first,
         trunk_size=size,
     )
     # over several paths a flow can meet a link again
-    return table if (share == 1).all() else merge(table, 1)
+    return table if whole else merge(table, 1)

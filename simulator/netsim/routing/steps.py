@@ -30,7 +30,26 @@ class Pairs(NamedTuple):
 
 def some(pairs: Pairs, rows: Ints) -> Pairs:
     """Some of the pairs."""
-    return Pairs(pairs.row[rows], pairs.source[rows], pairs.target[rows], pairs.share[rows])
+    return Pairs(pairs.row[rows], pairs.source[rows], pairs.target[rows], share_of(pairs, rows))
+
+
+def undivided(n: int) -> Floats:
+    """Shares of n pairs that are sent whole: a view of a single 1 (stride 0)."""
+    return np.broadcast_to(1.0, (n,))
+
+
+def share_of(pairs: Pairs, rows: Ints) -> Floats:
+    """Part of the bytes that each of `rows` stands for."""
+    return undivided(rows.size) if is_undivided(pairs.share) else pairs.share[rows]
+
+
+def is_undivided(share: Floats) -> bool:
+    """Whether every share is 1; of a view of a single number without looking at each.
+
+    >>> is_undivided(undivided(3)), is_undivided(np.array([1.0, 0.5]))
+    (True, False)
+    """
+    return bool((share[:1] == 1).all() if share.strides == (0,) else (share == 1).all())
 
 
 class Step(NamedTuple):
@@ -61,4 +80,4 @@ def no_trunks(_: Topology) -> Trunks:
 def whole(links: Ints) -> Step:
     """A step that each pair takes over one link, or not at all (-1)."""
     pair = np.flatnonzero(links >= 0)
-    return Step(pair, links[pair], np.ones(pair.size))
+    return Step(pair, links[pair], undivided(pair.size))
