@@ -1,4 +1,4 @@
-"""Steps of paths, each for some of the flows, as the rows of a CSR table: count, then fill in the order of the steps."""
+"""Steps of paths, each for some flows, as the rows of a CSR table: count, then fill in the order of the steps."""
 
 from numba import njit
 
