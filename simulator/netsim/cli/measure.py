@@ -27,6 +27,8 @@ Only = Annotated[
 
 _FOR_KERNELS = ("workload", "only", "quick", "listing", "side_sms")
 _FOR_COLLECTIVES = ("gpus", "sizes", "backend")
+_FOR_SOAK = ("side",)
+_NOT_FOR_SOAK = ("only", "quick", "listing", "budget_s")
 
 
 def measure(
@@ -72,6 +74,18 @@ def measure(
             "--backend", help="Collectives: nccl, or gloo on CPUs. [default: nccl if there is a GPU]"
         ),
     ] = None,
+    soak: Annotated[
+        float | None,
+        typer.Option(
+            "--soak",
+            min=1,
+            metavar="SECONDS",
+            help="A training layer over and over, from rest until the power limit holds, not single kernels.",
+        ),
+    ] = None,
+    side: Annotated[
+        str, typer.Option("--side", help="Soak: what the resident kernel does, spin or copy.")
+    ] = "spin",
     seed: Seed = 0,
     json: Json = False,
     quiet: Quiet = False,
@@ -79,9 +93,11 @@ def measure(
     """Time the kernels of a training step on this GPU, or collectives among GPUs (needs torch with CUDA)."""
     from netsim.errors import NetsimError
 
-    _refuse(context, collectives)
+    _refuse(context, collectives, soak is not None)
     if collectives:
         return _collectives(output, gpus, sizes, backend, budget_s, seed, json, quiet)
+    if soak is not None:
+        return _soak(output, workload, soak, side_sms, side, seed, json, quiet)
     from netsim.measure import plan as plans
     from netsim.specs import WorkloadSpec, load
 
@@ -98,18 +114,80 @@ def measure(
         raise typer.Exit(1)
 
 
-def _refuse(context: typer.Context, collectives: bool) -> None:
+def _refuse(context: typer.Context, collectives: bool, soak: bool) -> None:
     """Options given without effect are a mistake."""
     from netsim.errors import NetsimError
 
+    if collectives and soak:
+        raise NetsimError("--collectives and --soak: choose one")
     spelled = {p.name: p.opts[-1] for p in context.command.params}
-    for name in _FOR_KERNELS if collectives else _FOR_COLLECTIVES:
+    without = dict.fromkeys(_FOR_KERNELS if collectives else _FOR_COLLECTIVES, "--collectives")
+    rules = {
+        name: f"has {'no effect' if collectives else 'an effect only'} with {what}"
+        for name, what in without.items()
+    }
+    if not soak:
+        rules |= dict.fromkeys(_FOR_SOAK, "has an effect only with --soak")
+    else:
+        rules |= dict.fromkeys(_NOT_FOR_SOAK, "has no effect with --soak")
+    for name, rule in rules.items():
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            rule = (
-                "has no effect with --collectives" if collectives else "has an effect only with --collectives"
-            )
             raise NetsimError(f"{spelled[name]}: {rule}")
+
+
+def _soak(
+    output: Path | None,
+    workload: str,
+    seconds: float,
+    side_sms: int | None,
+    side: str,
+    seed: int,
+    json: bool,
+    quiet: bool,
+) -> None:
+    from netsim.cli.progress import progress_bar
+    from netsim.errors import NetsimError, did_you_mean
+    from netsim.measure import provenance, soak
+    from netsim.specs import WorkloadSpec, load
+    from netsim.specs.profile import ProfileSpec
+
+    if side not in ("spin", "copy"):
+        raise NetsimError(f"--side {side}: {did_you_mean(side, ('spin', 'copy'))}")
+    if output is None:
+        raise NetsimError("measure --soak needs -o FILE.csv to write to")
+    if output.exists():
+        raise NetsimError(f"{output}: exists; a soak is one run, choose another -o")
+    spec = load(WorkloadSpec, "workload", workload)
+    blocks = soak.layer_blocks(spec, seed)
+    sms = spec.communication.sms if side_sms is None else side_sms
+    share = load(ProfileSpec, "profile", spec.profile).transport_share
+
+    from netsim.measure import soak_gpu
+    from netsim.measure.session import GpuBench
+
+    bench = GpuBench(seed, quick=False)
+    with progress_bar("soaking", quiet) as report:
+        samples = soak_gpu.soak(
+            bench, blocks, seconds, sms, share, "copy" if side == "copy" else "spin", report
+        )
+    soak.write_samples(output, samples)
+    found = soak.slowdown(samples)
+    facts = {
+        "workload": spec.name, "seconds": seconds, "side": side, "side_sms": sms, "side_share": share,
+        "left_out": sorted({name for block in blocks for name in block.left_out}), "seed": seed,
+        **found.facts(), **bench.gpu.provenance(),
+    }  # fmt: skip
+    provenance.write_soak(output, facts)
+    if json:
+        print(jsonlib.dumps({"output": str(output)} | facts, indent=1))
+    if not quiet:
+        print(
+            f"{found.factor:.3f} times as long under load: {found.steady_ms:.2f} ms a layer at "
+            f"{found.steady_GHz:.2f} GHz, {found.cold_ms:.2f} (+- {found.cold_std_ms:.2f}) from rest at "
+            f"{found.cold_GHz:.2f} GHz: {output}",
+            file=sys.stderr,
+        )
 
 
 def _collectives(

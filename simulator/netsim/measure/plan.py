@@ -143,12 +143,12 @@ def workload_operators(workload: WorkloadSpec) -> list[Operator]:
 
 def _workload(workload: WorkloadSpec, seed: int) -> list[tuple[Shape, str]]:
     draws = Draws(seed, "workload")
-    shapes = [(s, op.name) for op in workload_operators(workload) for s in _stand_ins(op, workload, draws)]
+    shapes = [(s, op.name) for op in workload_operators(workload) for s in stand_ins(op, workload, draws)]
     shapes += [(memory(kernel, size), "") for kernel in FLAT_KERNELS for size in FLAT_SIZES]
     return [*((launch(kernel), "") for kernel in LAUNCH_KERNELS), *shapes]
 
 
-def _stand_ins(op: Operator, workload: WorkloadSpec, draws: Draws) -> list[Shape]:
+def stand_ins(op: Operator, workload: WorkloadSpec, draws: Draws) -> list[Shape]:
     """The measured kernels that stand for an operator."""
     if op.kind in ("gemm_bf16", "gemm_fp8"):
         m, n, k = op.shape

@@ -40,6 +40,11 @@ def add_session(table: Path, first_row: int, machine: Mapping[str, object], seed
     path.write_text(tomli_w.dumps(facts), encoding="utf-8")
 
 
+def write_soak(table: Path, facts: Mapping[str, object]) -> None:
+    """Write the provenance of a soak (`netsim.measure.soak`), with its result."""
+    beside(table).write_text(tomli_w.dumps({"table": table.name, **facts}), encoding="utf-8")
+
+
 def _protocol() -> dict[str, object]:
     effort = timing.Effort()
     return {

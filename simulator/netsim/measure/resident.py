@@ -19,7 +19,7 @@ from netsim.measure.plan import Side
 
 #: 16-byte words of the slice that each block of the copy reads, and of the one it writes: past the L2 together
 _SLICE_WORDS = 2**20
-_LIMIT_MS = 20_000
+_LIMIT_US = 20_000_000
 #: what each block writes for the host
 _STARTED, _ENDED, _MOVED, _NANOSECONDS = range(4)
 
@@ -44,7 +44,7 @@ extern "C" __global__ void rest(int ns) {
 }
 
 extern "C" __global__ void CLUSTER resident(volatile int* stop, volatile long long* state, uint4* words,
-                                            int slice, int limit_ms) {
+                                            int slice, int limit_us) {
   __shared__ int done;
   const long long begin = now();
   const uint4* from = words + 2LL * blockIdx.x * slice;
@@ -56,7 +56,7 @@ extern "C" __global__ void CLUSTER resident(volatile int* stop, volatile long lo
     __threadfence_system();
   }
   for (;;) {
-    if (threadIdx.x == 0) done = *stop != 0 || now() - begin > limit_ms * 1000000LL;
+    if (threadIdx.x == 0) done = *stop != 0 || now() - begin > limit_us * 1000LL;
     __syncthreads();
     if (done) break;
     if (slice) {
@@ -137,6 +137,23 @@ class Resident:
         """Keep the stream waiting on a single sleeping thread."""
         self._rest(grid=(1, 1, 1), block=(1, 1, 1), args=[round(seconds * 1e9)])
 
+    @cached_property
+    def _never(self) -> tuple[Any, Any]:
+        """A stop flag that stays down, and room for what the blocks tell the host, which nobody reads."""
+        torch = self.gpu.torch
+        flag = torch.zeros(1, dtype=torch.int32, device=self.gpu.device)
+        return flag, torch.zeros((self.gpu.sms, 4), dtype=torch.int64, device=self.gpu.device)
+
+    def hold_for(self, seconds: float, sms: int, side: Side, after: Any) -> None:
+        """Queue a resident kernel that takes SMs when the work queued on stream `after` is done, and ends by itself."""
+        flag, state = self._never
+        self._stream.wait_stream(after)
+        slice_words = _SLICE_WORDS if side == "copy" else 0
+        self._hold(
+            grid=(sms, 1, 1), block=(1024, 1, 1), args=[flag, state, self._words, slice_words, round(seconds * 1e6)],
+            shared_mem=self._shared_bytes, stream=self._stream,
+        )  # fmt: skip
+
     @contextmanager
     def holding(self, side: Side, sms: int) -> Iterator[None]:
         """Hold `sms` SMs while the body runs; afterwards `side_GBps` says what the copy moved.
@@ -156,7 +173,7 @@ class Resident:
         torch.cuda.synchronize()
         slice_words = _SLICE_WORDS if side == "copy" else 0
         self._hold(
-            grid=(sms, 1, 1), block=(1024, 1, 1), args=[stop, state, words, slice_words, _LIMIT_MS],
+            grid=(sms, 1, 1), block=(1024, 1, 1), args=[stop, state, words, slice_words, _LIMIT_US],
             shared_mem=self._shared_bytes, stream=self._stream,
         )  # fmt: skip
         try:

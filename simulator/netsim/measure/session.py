@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
 from netsim.errors import NetsimError
@@ -114,7 +114,7 @@ class GpuBench:
             with self.gpu.torch.cuda.stream(self.gpu.stream):
                 if self._last is None or self._last[0] != m.shape:
                     self._last = None  # frees the operands before the next ones are made
-                    self._last = (m.shape, *self._build(m))
+                    self._last = (m.shape, *self._build(m.shape))
                 _, built, error_rel = self._last
                 return self.protocol.time(m, built), error_rel
         except (WrongResult, NetsimError):
@@ -122,14 +122,26 @@ class GpuBench:
         except Exception as error:  # a library's refusals have no common type
             raise Refused(self._reason(error)) from error
 
-    def _build(self, m: Measurement) -> tuple[Built, float]:
+    def _build(self, shape: Shape) -> tuple[Built, float]:
         from netsim.measure.kernels import BUILDERS
 
-        built = BUILDERS[m.shape.kernel](self.gpu, m.shape)
+        built = BUILDERS[shape.kernel](self.gpu, shape)
         error = built.error()
         if not error <= built.tolerance:
             raise WrongResult(f"relative error {error:.2g} above {built.tolerance:.2g}")
         return built, error
+
+    def checked(self, shape: Shape) -> Callable[[], Any]:
+        """A kernel that may be run over and over.
+
+        Raises NetsimError when it cannot be built, or its result is wrong.
+        """
+        try:
+            return self._build(shape)[0].run
+        except NetsimError:
+            raise
+        except Exception as error:  # a library's refusals have no common type
+            raise NetsimError(f"measure --soak: {shape.name}: {self._reason(error)}") from error
 
     def _reason(self, error: Exception) -> str:
         """The first line of an error.
