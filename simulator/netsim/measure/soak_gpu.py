@@ -36,8 +36,9 @@ class Layer:
             self.torch._C._set_sm_carveout_experimental(sms)
         self.stream = self.gpu.stream
         with self.torch.cuda.stream(self.stream):
-            runs = {shape: bench.checked(shape) for block in blocks for shape in block.shapes}
-            self.graphs = [self._graph([runs[shape] for shape in block.shapes]) for block in blocks]
+            # kept: they own the operands that the graphs read
+            self.runs = {shape: bench.checked(shape) for block in blocks for shape in block.shapes}
+            self.graphs = [self._graph([self.runs[shape] for shape in block.shapes]) for block in blocks]
             self.resident.stamp(self.resident.stamps(1), 0)
             self._hold(1e-4)
             self.torch.cuda.synchronize()
