@@ -47,6 +47,14 @@ def test_without_torch_or_gpu_it_says_so(tmp_path: Path) -> None:
         ([], "measure needs -o FILE.csv to write to, or --list"),
         (["--list", "--only", "gem"], "--only gem: no such measurement; did you mean 'gemm'?"),
         (["--list", "--workload", "deepseek-v4"], "did you mean 'deepseek-v3'?"),
+        (["--soak", "10"], "measure --soak needs -o FILE.csv to write to"),
+        (["--soak", "10", "-o", "x.csv", "--workload", "qwen2.5-72b"], "qwen2.5-72b has no MoE layer"),
+        (["--soak", "10", "--only", "gemm"], "--only: has no effect with --soak"),
+        (["--soak", "10", "--gpus", "2"], "--gpus: has an effect only with --collectives"),
+        (["--soak", "10", "--collectives"], "--collectives and --soak: choose one"),
+        (["--soak", "10", "-o", "x.csv", "--side", "spinn"], "--side spinn: did you mean 'spin'?"),
+        (["--side", "copy", "-o", "x.csv"], "--side: has an effect only with --soak"),
+        (["--collectives", "--side", "copy", "-o", "x.csv"], "--side: has an effect only with --soak"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], line: str) -> None:

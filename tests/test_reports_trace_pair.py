@@ -2,7 +2,7 @@
 
 import pytest
 
-from netsim.reports.trace_pair import read_trace, replay, simulate_pair
+from netsim.reports.trace_pair import TRACE_SPEED, read_trace, replay, simulate_pair
 from netsim.specs.case import make_case
 
 MEASURED = read_trace()
@@ -15,7 +15,7 @@ def test_order_and_waits_reproduce_the_pair_from_its_blocks() -> None:
 
 
 def test_calibrated_pair_is_within_five_percent_and_hides_as_much() -> None:
-    pair = simulate_pair(make_case())
+    pair = simulate_pair(make_case(overrides=TRACE_SPEED))
     assert pair.seconds == pytest.approx(MEASURED.seconds, rel=0.05)
     assert pair.hidden_fraction == pytest.approx(0.963, abs=0.03)
     assert sorted(set(pair.block)) == sorted(set(MEASURED.block))

@@ -1,8 +1,10 @@
 """Seconds of compute and costs of transfers, by what a task does: the compute model and the plan, put together.
 
-Modelled: every block by its operators, at its overlapped or its lone speed; bytes of every transfer's unit, the rate
-and set-up of the kernels that move tokens; the gradient norm, whose scalars cost latency alone. Left out: SMs that the
-kernels of NCCL take while they run (`communication.sms` are taken all the time).
+Modelled: every block by its operators, at its overlapped or its lone speed, times what layers take longer at the power
+limit where the profile knows it (`sustained`: measured on whole layers, since the clock of a kernel depends on those
+around it); bytes of every transfer's unit, the rate and set-up of the kernels that move tokens; the gradient norm,
+whose scalars cost latency alone. Left out: SMs that the kernels of NCCL take while they run
+(`communication.sms` are taken all the time), and that GPUs cool down in a bubble.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ class Timing:
     holders: tuple[tuple[int, ...], ...]
     norm_s: float
     free: frozenset[str]
+    sustained_factor: float = 1.0
     blocks: dict[Work, BlockTime] = field(default_factory=dict)
 
     def compute_s(self, work: Work) -> float:
@@ -53,11 +56,14 @@ class Timing:
         return self.blocks[work].seconds
 
     def _block(self, work: Work) -> BlockTime:
-        return self.model.block_time(self._operators(work), work.overlapped)
+        stretch = (
+            1.0 if work.name == "optimizer" else self.sustained_factor
+        )  # it streams, and was not measured
+        return self.model.block_time(self._operators(work), work.overlapped, stretch)
 
     def mlp_s(self, work: Work, rows: int) -> float:
         """Time of a block of compute when the rank's experts receive `rows` rows."""
-        return self.model.block_time(self._layer(work, rows), work.overlapped).seconds
+        return self.model.block_time(self._layer(work, rows), work.overlapped, self.sustained_factor).seconds
 
     def require_known(self) -> None:
         """Refuse a step with operators that the profile has neither measured nor a model for.
@@ -134,7 +140,7 @@ def make_timing(
     Raises SpecError for SMs of communication or an SM clock that nothing is known about.
     """
     model = ComputeModel(case.profile, case.hardware, sustained_clock_hz(case), communication_sms(case))
-    return Timing(case, plan, model, list(held), holders, norm_s(topology), free)
+    return Timing(case, plan, model, list(held), holders, norm_s(topology), free, sustained_factor(case))
 
 
 def sustained_clock_hz(case: Case) -> float | None:
@@ -153,6 +159,22 @@ def sustained_clock_hz(case: Case) -> float | None:
     if rule:
         raise SpecError(case.workload.name, "compute.clock", f"{clock / 1e9:g} GHz", rule)
     return clock
+
+
+def sustained_factor(case: Case) -> float:
+    """How much longer compute takes than the profile measured, because a training step runs at the power limit.
+
+    Raises SpecError where the workload asks for one that the profile does not know.
+    """
+    wanted, known = case.workload.compute.sustained, case.profile.sustained
+    if known is None and wanted is not None:
+        rule = (
+            f"has no effect: profile {case.profile.name} knows no speed under load; set compute.clock instead"
+        )
+        raise SpecError(case.workload.name, "compute.sustained", str(wanted).lower(), rule)
+    if known is None or wanted is False or case.workload.compute.clock is not None:
+        return 1.0
+    return known.factor
 
 
 def communication_sms(case: Case) -> int:

@@ -108,14 +108,18 @@ class ComputeModel:
         known = not self._elsewhere and inside_domain(op, model)
         return OperatorTime(seconds, "model" if known else "extrapolated", bound)
 
-    def block_time(self, ops: Sequence[Operator], beside_transfer: bool) -> BlockTime:
-        """Time of operators that run one after the other on a stream, each with the gap behind it."""
+    def block_time(self, ops: Sequence[Operator], beside_transfer: bool, stretch: float = 1.0) -> BlockTime:
+        """Time of operators that run one after the other on a stream, each with the gap behind it.
+
+        stretch : what they take longer than measured, such as at the power limit
+        """
         by_origin = {"table": 0.0, "model": 0.0, "extrapolated": 0.0}
         busy = gaps = 0.0
         for op in ops:
             time, gap = self.operator_time(op, beside_transfer), self.profile.gap * op.calls
-            by_origin[time.origin] += time.seconds + gap
-            busy += time.seconds
+            seconds = time.seconds * stretch
+            by_origin[time.origin] += seconds + gap
+            busy += seconds
             gaps += gap
         return BlockTime(busy, gaps, by_origin)
 

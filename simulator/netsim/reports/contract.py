@@ -183,6 +183,7 @@ def _provenance(step: Step) -> dict[str, Any]:
         "spec_sha256": case.sha256(),
         "compute_profile": case.profile.name,
         "compute_origin": compute_origin(step),
+        "compute_sustained_factor": step.timing.sustained_factor,
         "execution": {
             "folded": step.folded,
             "stage_groups": int(step.traffic.actor_class.size),

@@ -54,19 +54,23 @@ def training_step(where: Sequence[Where]) -> list[float | None]:
     return [
         _step("mrft")["step"] / _step("mpft")["step"]
         if w["quantity"] == "ratio"
-        else _step(w["fabric"], w.get("ranks") == "as traced")[w["quantity"]]
+        else _step(w["fabric"], w.get("ranks", ""), w.get("speed", ""))[w["quantity"]]
         for w in where
     ]
 
 
 @lru_cache(maxsize=4)
-def _step(fabric: str, as_traced: bool = False) -> dict[str, float]:
+def _step(fabric: str, ranks: str = "", speed: str = "") -> dict[str, float]:
+    """`ranks`, `speed` : "as traced", or left out for what a run has without asking."""
     from netsim.reports.contract import contract
-    from netsim.reports.trace_pair import TRACE_VARIATION
+    from netsim.reports.trace_pair import TRACE_SPEED, TRACE_VARIATION
     from netsim.simulate import simulate
     from netsim.specs.case import make_case
 
-    case = make_case(fabric, overrides=TRACE_VARIATION if as_traced else None)
+    overrides = (TRACE_VARIATION if ranks == "as traced" else {}) | (
+        TRACE_SPEED if speed == "as traced" else {}
+    )
+    case = make_case(fabric, overrides=overrides)
     step = contract(simulate(case, 2048))["step"]
     return {
         **step["phases_s"],
@@ -112,15 +116,24 @@ def trace_pair(where: Sequence[Where]) -> list[float | None]:
 
     The replay is left out where the trace's blocks are not installed.
     """
-    from netsim.reports.trace_pair import TRACE_VARIATION, notify_waits_s, read_trace, replay, simulate_pair
+    from netsim.reports.trace_pair import (
+        TRACE_SPEED,
+        TRACE_VARIATION,
+        notify_waits_s,
+        read_trace,
+        replay,
+        simulate_pair,
+    )
     from netsim.specs.case import make_case
 
-    pair = simulate_pair(make_case())
+    pair = simulate_pair(make_case(overrides=TRACE_SPEED))
     found: dict[str, float | None] = {"simulated": pair.seconds * 1e3, "hidden": pair.hidden_fraction * 100}
     here = (root() / "reports/studies/h800_trace/blocks.csv").is_file()
     found["replayed"] = replay(read_trace()) * 1e3 if here else None
     if any(w["quantity"] == "notify_waits" for w in where):
-        found["notify_waits"] = notify_waits_s(make_case(overrides=TRACE_VARIATION), range(8)) * 1e3
+        found["notify_waits"] = (
+            notify_waits_s(make_case(overrides=TRACE_SPEED | TRACE_VARIATION), range(8)) * 1e3
+        )
     return [found[w["quantity"]] for w in where]
 
 

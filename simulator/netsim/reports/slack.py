@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from netsim.catalog import root
-from netsim.reports.trace_pair import Pair, read_trace, replay, simulate_pair
+from netsim.reports.trace_pair import TRACE_SPEED, Pair, read_trace, replay, simulate_pair
 from netsim.specs.case import make_case
 
 
@@ -34,7 +34,7 @@ def replayed_s(stretch: float) -> float:
 
 def simulated_s(stretch: float) -> float:
     """Seconds of netsim's pair with every transfer stretched."""
-    return simulate_pair(make_case(overrides={"communication.slowdown": stretch})).seconds
+    return simulate_pair(make_case(overrides={**TRACE_SPEED, "communication.slowdown": stretch})).seconds
 
 
 def slack(seconds: Callable[[float], float], share: float, most: float = 4.0) -> float:

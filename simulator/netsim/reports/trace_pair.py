@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -58,7 +59,12 @@ class Pair:
 #: what eight counts of rows that reached the experts of rank 0 say of how ranks differ: 28,416 to 36,864, standard
 #: deviation 8.0 % (give or take a quarter of it), for the same layer not alike in two micro-batches. A rank has four
 #: experts, so theirs is 16 %. Source: the trace, launch geometry of the grouped products.
-TRACE_VARIATION = {"variation.expert_load": "lognormal:0.16", "variation.redrawn": "microbatch"}
+TRACE_VARIATION: dict[str, Any] = {
+    "variation.expert_load": "lognormal:0.16",
+    "variation.redrawn": "microbatch",
+}
+#: the trace is a short window, from rest: its GPU had not reached the power limit
+TRACE_SPEED: dict[str, Any] = {"compute.sustained": False}
 
 
 def pair_step(case: Case, seed: int = 0) -> Step:

@@ -187,6 +187,15 @@ class TransferKernel(Strict):
     """What the communication stream runs before it."""
 
 
+class Sustained(Strict):
+    """How much longer compute takes in a training step, which runs at the power limit, than where it was measured."""
+
+    factor: Annotated[float, Field(ge=1.0, le=4.0)]
+    """Time under load over measured time."""
+    source: str
+    """Where the factor comes from."""
+
+
 class ProfileSpec(Preset):
     """A compute profile preset.
 
@@ -213,6 +222,8 @@ class ProfileSpec(Preset):
     """SM clock at which its peaks hold."""
     clock: str
     """Clock protocol of the measurement, in words."""
+    sustained: Sustained | None = None
+    """How much longer compute takes in a training step, which runs at the power limit."""
     transport_share: Share
     """Share of overlapped compute time with a transfer resident."""
     gap: Seconds

@@ -116,6 +116,14 @@ class ComputeSpec(Strict):
     """Precision of the matrix products of layers; embedding, head, gate and attention core stay in BF16."""
     clock: Hertz | None = None
     """SM clock that the GPUs hold while they train; default: the one that each kernel class was measured at."""
+    sustained: bool | None = None
+    """Whether compute takes as much longer as the profile says it does at the power limit; default: if it says so."""
+
+    @model_validator(mode="after")
+    def _one_speed(self) -> ComputeSpec:
+        if self.clock is not None and self.sustained is not None:
+            raise ValueError("sustained: has no effect beside clock, which says how fast the GPUs are")
+        return self
 
 
 class StorageSpec(Strict):

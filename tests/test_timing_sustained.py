@@ -1,0 +1,40 @@
+"""Compute of a training step takes as much longer as the profile says a GPU does at its power limit."""
+
+import pytest
+
+from netsim.errors import SpecError
+from netsim.simulate import simulate
+from netsim.specs.case import make_case
+from netsim.timing import sustained_factor
+
+SMALL = {"batch.microbatches": 32}
+
+
+def test_a_profile_that_knows_its_speed_under_load_uses_it_unless_told_otherwise() -> None:
+    factor = make_case().profile.sustained.factor
+    assert sustained_factor(make_case()) == factor
+    assert sustained_factor(make_case(overrides={"compute.sustained": True})) == factor
+    assert sustained_factor(make_case(overrides={"compute.sustained": False})) == 1.0
+    assert sustained_factor(make_case(profile="h200")) == 1.0
+
+
+def test_kernels_take_longer_and_the_gaps_between_them_do_not() -> None:
+    known = make_case().profile.sustained.factor
+    load, rest = (
+        simulate(make_case(overrides={**SMALL, "compute.sustained": on}), 1024).timing.blocks
+        for on in (True, False)
+    )
+    assert load.keys() == rest.keys()
+    for work, block in load.items():
+        slower = 1.0 if work.name == "optimizer" else known  # it streams
+        assert block.busy_s == pytest.approx(slower * rest[work].busy_s, rel=1e-12)
+        assert block.gap_s == rest[work].gap_s
+        assert sum(block.by_origin.values()) == pytest.approx(block.seconds, rel=1e-12)
+
+
+def test_it_is_refused_where_it_would_have_no_effect() -> None:
+    for wanted in (True, False):
+        with pytest.raises(SpecError, match=r"compute.sustained.*has no effect: profile h200"):
+            sustained_factor(make_case(profile="h200", overrides={"compute.sustained": wanted}))
+    with pytest.raises(SpecError, match="has no effect beside clock"):
+        make_case(profile="h200", overrides={"compute.sustained": True, "compute.clock": "1.5 GHz"})
