@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netsim.network import components, events, state
+from netsim.network import components, state
 from netsim.network.flows import FlowTable
 
 
@@ -47,7 +47,7 @@ def test_one_after_another_ends_as_all_at_once(batches: list[tuple[int, list[set
     capacity, begin = np.arange(1.0, 17.0), np.array([float(b[3]) for b in batches])
     order = np.argsort(begin, kind="stable")
     together, apart = state.make_state(capacity, table), state.make_state(capacity, table)
-    events.run_to_end(together, order, begin)
+    components.run_to_end(together, order, begin)
     components.run_by_component(apart, order, begin)
     assert not apart.flow["active"].any()
     np.testing.assert_allclose(apart.flow["since"], together.flow["since"], rtol=1e-12)

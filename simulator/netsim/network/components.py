@@ -7,7 +7,7 @@ order in which components run changes nothing, while the state of one stays in t
 import numpy as np
 from numba import njit
 
-from netsim.network.events import run_to_end
+from netsim.network.events import TIME_TOLERANCE, advance, next_end, start, take_done
 from netsim.network.state import LAST
 
 
@@ -58,6 +58,26 @@ def component_of_batch(s):  # type: ignore[no-untyped-def]
     parent = np.arange(s.batch.size - 1)
     unite(parent, first, s.hop_link, s.link.size)
     return number_sets(parent)[0]
+
+
+@njit(cache=True)
+def run_to_end(s, order, start_s):  # type: ignore[no-untyped-def]
+    """Start every batch at its time (`order` sorts them) and run until nothing moves."""
+    one = np.empty(1, np.int64)
+    i = 0
+    while True:
+        due = next_end(s)
+        take_done(s)
+        begin = start_s[order[i]] if i < order.size else np.inf
+        now = min(due, begin)
+        if now == np.inf:
+            return
+        if due <= now + TIME_TOLERANCE * abs(now):
+            advance(s, now)
+        while i < order.size and start_s[order[i]] <= now:
+            one[0] = order[i]
+            start(s, now, one, 1.0, 1.0)
+            i += 1
 
 
 @njit(cache=True)

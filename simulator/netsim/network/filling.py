@@ -37,14 +37,11 @@ others and settle from the lowest up: Charny, Clark and Jain, Congestion control
 import numpy as np
 from numba import njit
 
-from netsim.maxmin import LEVEL_TOLERANCE, heap_remove, heap_set
+from netsim.maxmin import LEVEL_TOLERANCE
+from netsim.network.owners import keep_pace, lowest_other, pass_on
 from netsim.network.state import (
-    END_HEAP,
-    END_KEY,
-    END_POS,
     LAST,
     LONG,
-    N_END,
     N_LOOKS,
     N_QUEUE,
     N_SOLVES,
@@ -52,84 +49,26 @@ from netsim.network.state import (
     N_VISITS,
     QUEUE_HEAP,
     QUEUE_KEY,
-    QUEUE_POS,
-    TOUCHED_LIST,
     TURN,
+)
+from netsim.network.worklist import (
+    NEARLY_FULL,
+    dequeue,
+    enqueue,
+    enqueue_by_level,
+    estimate,
+    put_in_order,
+    settle,
+    take_turns,
+    tell,
 )
 
 #: Levels this close (relative, 4 ulp) are unchanged.
 SAME = 2.0**-50
-#: A link that owns nothing is looked at from this part of its capacity on; its sum may have drifted by less.
-NEARLY_FULL = 1.0 - 1e-9
 #: looks per link before the queue turns first in, first out
 PATIENCE = 8
 
 # Without reference counts (the kernels allocate nothing): counting them atomically would double the time.
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def enqueue(s, c, key):  # type: ignore[no-untyped-def]
-    """Link c is looked at by the next solve (or this one), at `key`."""
-    heap, pos, keys = s.ranks[QUEUE_HEAP], s.ranks[QUEUE_POS], s.keys[QUEUE_KEY]
-    s.link[c].queued = 1
-    s.counts[N_QUEUE] = heap_set(heap, pos, keys, s.counts[N_QUEUE], c, key)
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def dequeue(s, c):  # type: ignore[no-untyped-def]
-    heap, pos, keys = s.ranks[QUEUE_HEAP], s.ranks[QUEUE_POS], s.keys[QUEUE_KEY]
-    s.link[c].queued = 0
-    s.counts[N_QUEUE] = heap_remove(heap, pos, keys, s.counts[N_QUEUE], c)
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def touch(s, c):  # type: ignore[no-untyped-def]
-    """The first end on link c is to be found again."""
-    if s.link[c].touched == 0:
-        s.link[c].touched = 1
-        s.ranks[TOUCHED_LIST, s.counts[N_TOUCHED]] = c
-        s.counts[N_TOUCHED] += 1
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def estimate(link):  # type: ignore[no-untyped-def]
-    """The level of a link if owners stay; 0 when that is not known."""
-    if link.own + link.new == 0 or link.weight <= 0.0:
-        return 0.0
-    return max((link.capacity - link.used) / link.weight, 0.0)
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def enqueue_by_level(s, c):  # type: ignore[no-untyped-def]
-    """Link c at the level it seems to have; at the end of the queue when that is first in, first out."""
-    if s.counts[TURN] > 0:
-        s.counts[TURN] += 1
-        enqueue(s, c, float(s.counts[TURN]))
-    else:
-        enqueue(s, c, estimate(s.link[c]))
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def tell(s, q):  # type: ignore[no-untyped-def]
-    """The sums of link q have changed."""
-    link = s.link[q]
-    if link.queued == 0 and (link.own + link.new > 0 or link.used > link.capacity * NEARLY_FULL):
-        enqueue_by_level(s, q)
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def keep_pace(s, c, now):  # type: ignore[no-untyped-def]
-    """Bring the progress of link c to `now`, before its level or its flows change."""
-    pace = s.pace[c]
-    level = s.level[c]
-    if level == np.inf:
-        pace.mark = 0.0
-        pace.first_end = np.inf
-        pace.stale = 0
-    elif pace.since < now:
-        pace.mark += level * (now - pace.since)
-    pace.since = now
-    touch(s, c)
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
@@ -173,93 +112,6 @@ def find_level(s, c, level, above):  # type: ignore[no-untyped-def]
                 found = highest  # rounding must not split what symmetry makes equal
             return found, limit, used, weight, taken
         level = found
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def swap(s, i, j):  # type: ignore[no-untyped-def]
-    """Exchange two slots of one link."""
-    if i == j:
-        return
-    a, b = s.slot_path[i], s.slot_path[j]
-    s.hop_at[a.hop], s.hop_at[b.hop] = j, i
-    a.flow, b.flow = b.flow, a.flow
-    a.first, b.first = b.first, a.first
-    a.hops, b.hops = b.hops, a.hops
-    a.hop, b.hop = b.hop, a.hop
-    a.one, b.one = b.one, a.one
-    a.two, b.two = b.two, a.two
-    s.slot_part[i], s.slot_part[j] = s.slot_part[j], s.slot_part[i]
-    s.slot_owner[i], s.slot_owner[j] = s.slot_owner[j], s.slot_owner[i]
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def change_owner(s, f, old, before, new, now):  # type: ignore[no-untyped-def]
-    """Flow f passes from link `old`, which had level `before`, to link `new`, with what is left of it."""
-    flow = s.flow[f]
-    none = s.link.size
-    left = flow.end
-    keep_pace(s, new, now)
-    if old != none:
-        keep_pace(s, old, now)
-        left -= s.pace[old].mark
-        if flow.end <= s.pace[old].first_end:
-            s.pace[old].stale = 1
-    flow.end = s.pace[new].mark + max(left, 0.0)
-    s.pace[new].first_end = min(s.pace[new].first_end, flow.end)
-    after = s.level[new]
-    for h in range(s.plan[f].first, s.plan[f].live):
-        q = s.hop_link[h]
-        part = s.hop_part[h]
-        link = s.link[q]
-        s.slot_owner[s.hop_at[h]] = new
-        if old == none:
-            link.new -= 1
-            link.weight -= part
-        elif q == old:
-            link.own -= 1
-            link.weight -= part
-            swap(s, s.hop_at[h], link.first + link.own)
-        else:
-            link.used -= part * before
-        if q == new:
-            swap(s, s.hop_at[h], link.first + link.own)
-            link.own += 1
-            link.weight += part
-        else:
-            link.used += part * after
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def lowest_other(s, path, c, level):  # type: ignore[no-untyped-def]
-    """The link of least level below `level` on a path, or c."""
-    if path.one > LONG:
-        if path.one >= 0 and s.level[path.one] < level:
-            level = s.level[path.one]
-            c = path.one
-        if path.two >= 0 and s.level[path.two] < level:
-            c = path.two
-        return c
-    for h in range(path.first, path.first + path.hops):
-        q = s.hop_link[h]
-        if s.level[q] < level and q != c:
-            level = s.level[q]
-            c = q
-    return c
-
-
-@njit(cache=True, _nrt=False)
-def pass_on(s, path, c, old, before, new, now):  # type: ignore[no-untyped-def]
-    """`change_owner` while link c is looked at, and whom it concerns is told."""
-    first, hops = path.first, path.hops
-    change_owner(s, path.flow, old, before, new, now)
-    for h in range(first, first + hops):
-        q = s.hop_link[h]
-        if q == c:
-            continue
-        if q in (old, new) and s.link[q].queued == 0:
-            enqueue_by_level(s, q)
-        else:
-            tell(s, q)
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
@@ -357,47 +209,6 @@ def look(s, c, now):  # type: ignore[no-untyped-def]
         let_go(s, c, now)
     elif taken > 0 or abs(level - s.level[c]) > SAME * level:
         hold(s, c, level, limit, above, now)
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def settle(s):  # type: ignore[no-untyped-def]
-    """After a solve: the touched links into the heap of ends."""
-    count = s.counts
-    heap, pos, keys = s.ranks[END_HEAP], s.ranks[END_POS], s.keys[END_KEY]
-    for i in range(count[N_TOUCHED]):
-        c = s.ranks[TOUCHED_LIST, i]
-        link = s.link[c]
-        pace = s.pace[c]
-        link.touched = 0
-        if link.own == 0 or s.level[c] == 0.0:
-            count[N_END] = heap_remove(heap, pos, keys, count[N_END], c)
-            continue
-        if pace.stale:
-            pace.stale = 0
-            pace.first_end = np.inf
-            for at in range(link.first, link.first + link.own):
-                pace.first_end = min(pace.first_end, s.flow[s.slot_path[at].flow].end)
-        due = pace.since + (pace.first_end - pace.mark) / s.level[c]
-        count[N_END] = heap_set(heap, pos, keys, count[N_END], c, due)
-    count[N_TOUCHED] = 0
-
-
-@njit(cache=True, _nrt=False, forceinline=True)
-def put_in_order(s):  # type: ignore[no-untyped-def]
-    """The links queued by events, by the levels they seem to have now that all has happened."""
-    heap, pos, keys = s.ranks[QUEUE_HEAP], s.ranks[QUEUE_POS], s.keys[QUEUE_KEY]
-    for size in range(s.counts[N_QUEUE]):
-        c = heap[size]
-        pos[c] = -1
-        heap_set(heap, pos, keys, size, c, estimate(s.link[c]))
-
-
-@njit(cache=True, _nrt=False)
-def take_turns(s):  # type: ignore[no-untyped-def]
-    """The queue becomes first in, first out: whoever stands in it gets a number in place of a level."""
-    s.counts[TURN] = s.counts[N_QUEUE]
-    for i in range(s.counts[N_QUEUE]):
-        s.keys[QUEUE_KEY, i] = i
 
 
 @njit(cache=True, _nrt=False)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from netsim.network import components, events, filling, state
+from netsim.network import components, events, filling, progress, state
 from netsim.network.flows import FlowTable
 
 NOTHING: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -141,7 +141,7 @@ class FluidNetwork:
 
     def _go_on(self, now_s: float, table: FlowTable) -> None:
         new = state.make_state(self._capacity, table)
-        events.hand_over(self._s, new, float(now_s), self._n_links)
+        progress.hand_over(self._s, new, float(now_s), self._n_links)
         self._s, self._table = new, table
 
     def bottleneck_link(self, batch: int) -> int:
@@ -196,7 +196,7 @@ class FluidNetwork:
     def _progress(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         filling.solve(self._s)
         total, rates = self._s.tally["bytes"][: self._n_links].copy(), np.zeros(self._s.flow.size)
-        events.add_progress(self._s, total, rates)
+        progress.add_progress(self._s, total, rates)
         return total, rates
 
     def _late(self, now_s: float) -> ValueError:

@@ -34,9 +34,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from netsim.network.coloured import Groups, make_coloured
-from netsim.network.copies import find_copies, with_copies, without_copies
+from netsim.network.copies import find_copies
 from netsim.network.flows import FlowTable
 from netsim.network.quotient import Folded, coarsest_quotient
+from netsim.network.reduced import with_copies, without_copies
 
 
 def fold(

@@ -19,21 +19,19 @@ the detour (microseconds).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netsim.routing.around import Around
 from netsim.routing.paths import ROUTERS, Leg, as_table, between_switches, router_for
-from netsim.routing.steps import Pairs, Router, some
+from netsim.routing.steps import Pairs, some
 from netsim.routing.table import PathTable, Trunks, expand, merge, over_trunks, splice
+from netsim.routing.ways import RULES, Ways
 from netsim.specs import Routing
 from netsim.topologies import LinkKind, Topology
-from netsim.topologies.custom import Mesh, make_mesh
-from netsim.topologies.edge_list import Edges
-from netsim.topologies.tree import Tree
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -47,15 +45,6 @@ class Flows(NamedTuple):
     target: Ints
     key: Ints
     seed: int
-
-
-class Ways(NamedTuple):
-    """Ways that flows may go: (n,) row of the flow, GPUs whose NICs it leaves and enters by, and port of the NICs."""
-
-    row: Ints
-    near: Ints
-    far: Ints
-    port: Ints
 
 
 def detour(
@@ -133,7 +122,7 @@ class _Todo:
         self.lost_or_trunk = np.concatenate(
             [lost, over_trunks(np.maximum, lost.astype(np.float64), trunks) > 0]
         )
-        self.around = _Around(topology, routing, lost)
+        self.around = Around(topology, routing, lost)
         self.served = np.zeros(self.source.size, dtype=bool)
         self.legs: list[Leg] = []
 
@@ -214,110 +203,3 @@ class _Todo:
         if again.size:
             found += self.around.legs(some(numbered, again), words)
         return reached, [Leg(pairs.row[g.rows], g.links, g.share, g.latency_s) for g in found]
-
-
-class _Around:
-    """The switches and cables that are left, and the shortest paths over them."""
-
-    def __init__(self, topology: Topology, routing: Routing, lost: Bools) -> None:
-        self.topology = replace(topology, structure=_surviving(topology, lost))
-        self.tree = topology.structure if isinstance(topology.structure, Tree) else None
-        by_name = ROUTERS[Mesh].by_name
-        self.router: Router = by_name.get(routing, by_name["adaptive"])
-
-    def reaches(self, pairs: Pairs) -> Bools:
-        """Which pairs have a path left."""
-        switch = self.topology.endpoint_switch
-        distance = self.topology.structure.distance[switch[pairs.source], switch[pairs.target]]
-        if self.tree is None:
-            return np.asarray(distance >= 0)
-        pod = self.tree.leaf_pod
-        near, far = (self.tree.endpoint_leaf[end] for end in (pairs.source, pairs.target))
-        up_and_down = np.where(near == far, 0, np.where(pod[near] == pod[far], 2, 4))
-        return np.asarray(distance == up_and_down)
-
-    def legs(self, pairs: Pairs, words: tuple[Ints, ...]) -> Iterable[Leg]:
-        """The steps of pairs that have a path, cable by cable."""
-        return [self._cables(leg) for leg in between_switches(self.topology, pairs, self.router, words)]
-
-    def _cables(self, leg: Leg) -> Leg:
-        """Bundles of parallel cables as their cables, in equal parts."""
-        mesh: Mesh = self.topology.structure
-        bundle = leg.links - self.topology.n_links
-        number = bundle % max(mesh.cables.size, 1)
-        first = np.where(
-            bundle < mesh.cables.size, self.topology.first(LinkKind.UP), self.topology.first(LinkKind.DOWN)
-        )
-        count = np.where(bundle >= 0, mesh.cables[number], 1)
-        start = np.where(bundle >= 0, first + mesh.first_cable[number], leg.links)
-        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        return Leg(
-            np.repeat(leg.rows, count),
-            np.repeat(start, count) + within,
-            np.repeat(leg.share / count, count),
-            leg.latency_s,
-        )
-
-
-def _surviving(topology: Topology, lost: Bools) -> Mesh:
-    """Cables that are up as a mesh; a run of parallel cables with neighbouring numbers is one adjacency."""
-    ups = topology.links(LinkKind.UP)
-    alive = np.flatnonzero(~lost[ups.start : ups.stop] & ~lost[topology.first(LinkKind.DOWN) :])
-    lower = topology.link_src[ups.start : ups.stop].astype(np.int64)[alive] - topology.first_switch
-    upper = topology.link_dst[ups.start : ups.stop].astype(np.int64)[alive] - topology.first_switch
-    new = np.ones(alive.size, dtype=bool)
-    new[1:] = (np.diff(lower) != 0) | (np.diff(upper) != 0) | (np.diff(alive) != 1)
-    start = np.flatnonzero(new)
-    size = np.diff(np.append(start, alive.size))
-    none: Ints = np.zeros(0, dtype=np.int64)
-    edges = Edges((), 0, 0, 1, none, none.astype(float), lower[start], upper[start], none.astype(float), size)
-    return replace(make_mesh(topology.switches, edges), first_cable=alive[start])
-
-
-def _own_nics(topology: Topology, source: Ints, target: Ints) -> Ways:
-    """The NICs of both GPUs; across planes, that of the target's index in the source's host."""
-    per_host, per_nic, ports = topology.gpus_per_host, topology.gpus_per_nic, topology.nic_ports
-    near = source
-    if ports == 1 and topology.planes > 1:
-        plane = topology.endpoint_plane
-        apart = plane[source // per_nic] != plane[target // per_nic]
-        near = np.where(apart, source // per_host * per_host + target % per_host, source)
-    return Ways(
-        np.repeat(np.arange(source.size), ports),
-        np.repeat(near, ports),
-        np.repeat(target, ports),
-        np.tile(np.arange(ports), source.size),
-    )
-
-
-def _nics(topology: Topology, source: Ints, target: Ints, near: Ints, far: Ints) -> Ways:
-    """Through given NICs of the hosts, (choices,) each, and every port."""
-    per_host, per_nic = topology.gpus_per_host, topology.gpus_per_nic
-    port = np.arange(topology.nic_ports)
-
-    def gpu(of: Ints, nic: Ints) -> Ints:
-        beside = of // per_host * per_host + of % per_nic
-        return np.asarray(beside[:, None, None] + (nic * per_nic)[None, :, None] + 0 * port)
-
-    row = np.arange(source.size)[:, None, None] + np.zeros((1, near.size, port.size), dtype=np.int64)
-    return Ways(
-        row.ravel(),
-        gpu(source, near).ravel(),
-        gpu(target, far).ravel(),
-        np.broadcast_to(port, row.shape).ravel(),
-    )
-
-
-def _same_nics(topology: Topology, source: Ints, target: Ints) -> Ways:
-    nic = np.arange(topology.nics // topology.hosts)
-    return _nics(topology, source, target, nic, nic)
-
-
-def _any_nics(topology: Topology, source: Ints, target: Ints) -> Ways:
-    nics = topology.nics // topology.hosts
-    near, far = np.divmod(np.arange(nics * nics), nics)
-    return _nics(topology, source, target, near, far)
-
-
-#: what a moved flow tries, in order
-RULES: tuple[Callable[[Topology, Ints, Ints], Ways], ...] = (_own_nics, _same_nics, _any_nics)
