@@ -16,6 +16,7 @@ lint: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(VENV)/bin/mypy
+	for study in reports/studies/*/run.py; do $(VENV)/bin/mypy $$study || exit 1; done
 
 check: lint types test
 

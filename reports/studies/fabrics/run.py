@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 GPUS = 2048
@@ -28,7 +29,7 @@ NAMES = (
 )
 
 
-def netsim(*arguments: str) -> object:
+def netsim(*arguments: str) -> Any:
     """What a command prints as JSON."""
     command = [sys.executable, "-c", "from netsim.cli import main; main()", *arguments, "--json"]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
@@ -39,16 +40,16 @@ def all_to_all(name: str, group: int) -> float:
     rows = netsim(
         "collective", "all_to_all", "-t", name, "-n", str(GPUS), "--group-size", str(group), "--sizes", "1GiB"
     )
-    return float(rows[0]["algbw_GBps"])  # type: ignore[index]
+    return float(rows[0]["algbw_GBps"])
 
 
 def main() -> None:
     names = ",".join(NAMES)
-    street = {row["name"]: row for row in netsim("topology", "compare", names, "--prices", "street_2026")}  # type: ignore[union-attr]
+    street = {row["name"]: row for row in netsim("topology", "compare", names, "--prices", "street_2026")}
     rows = []
-    for row in netsim("topology", "compare", names, "--draw", str(HERE / "cost_over_size.png")):  # type: ignore[union-attr]
+    for row in netsim("topology", "compare", names, "--draw", str(HERE / "cost_over_size.png")):
         name = row["name"]
-        step = netsim("run", "-t", name, "-n", str(GPUS), "-q")["step"]["time_s"]  # type: ignore[index]
+        step = netsim("run", "-t", name, "-n", str(GPUS), "-q")["step"]["time_s"]
         local, wide = all_to_all(name, 64), all_to_all(name, 512)
         rows.append(
             {

@@ -13,9 +13,8 @@ from pathlib import Path
 from netsim.errors import StalledError
 from netsim.faults.history import resolve
 from netsim.faults.impact import Effect
-from netsim.faults.touch import touches
 from netsim.reports.plots import canvas, save_png
-from netsim.simulate import Step, lay_out, simulate_job
+from netsim.simulate import Step, is_touched, lay_out, simulate_job
 from netsim.specs.case import make_case
 from netsim.specs.faults import parse_fault
 from netsim.topologies import build
@@ -72,7 +71,7 @@ def rows_of(fabric: str) -> list[dict[str, object]]:
         for when, words in WHEN.items():
             strikes = resolve(topology, [parse_fault(f"{part} down{words}") for part in parts], whole_s)
             step: Step | None = whole
-            stalled, touched = "", touches(whole, strikes)
+            stalled, touched = "", is_touched(whole, strikes)
             try:
                 step = simulate_job(case, topology, job, strikes=strikes) if touched else whole
             except StalledError as error:

@@ -10,7 +10,7 @@ KEPT = ("text/plain", "text/html")
 
 
 def main() -> None:
-    notebook = nbformat.read(PATH, as_version=4)
+    notebook = nbformat.read(PATH, as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
     for cell in notebook.cells:
         cell.metadata = {}
@@ -18,7 +18,7 @@ def main() -> None:
             if "data" in output:
                 output["data"] = {kind: output["data"][kind] for kind in KEPT if kind in output["data"]}
     notebook.metadata["language_info"] = {"name": "python"}
-    nbformat.write(notebook, PATH)
+    nbformat.write(notebook, PATH)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -43,18 +43,18 @@ def cold(samples: list[Sample], block: str) -> np.ndarray:
     """(COLD_LAYERS,) ms of a block after rest, means over the runs."""
     table = pd.DataFrame(samples)
     mine = table[(table["window"] == "cold") & (table["block"] == block)]
-    return mine.groupby("layer")["ms"].mean().to_numpy()[:COLD_LAYERS]
+    return np.asarray(mine.groupby("layer")["ms"].mean())[:COLD_LAYERS]
 
 
 def trace(block: str) -> np.ndarray:
     """(4,) ms of a block of the public H800 trace, layer pair by layer pair."""
     rows = pd.read_csv(TRACE, comment="#")
     mine = rows[rows["block"] == block].sort_values("layer_pair")
-    return (mine["end_us"] - mine["start_us"]).to_numpy() * 1e-3
+    return np.asarray(mine["end_us"] - mine["start_us"], np.float64) * 1e-3
 
 
 def of_mean(values: np.ndarray) -> np.ndarray:
-    return values / values.mean()
+    return np.asarray(values / values.mean())
 
 
 def figure(runs: dict[str, list[Sample]]) -> Any:

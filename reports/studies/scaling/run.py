@@ -14,7 +14,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
-CASES = [("mpft", gpus, []) for gpus in (1024, 2048, 4096, 8192, 16384)]
+CASES: list[tuple[str, int, list[str]]] = [("mpft", gpus, []) for gpus in (1024, 2048, 4096, 8192, 16384)]
 CASES += [("ft3", gpus, ["--set", "switch.radix=128"]) for gpus in (2048, 16384, 32768, 65536, 131072)]
 
 
