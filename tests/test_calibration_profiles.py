@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,22 +11,24 @@ import numpy as np
 import pytest
 
 from netsim import catalog
+from netsim.calibration.fit import Sample, constant_efficiency, predict
 from netsim.calibration.residuals import (
     STREAMS,
     Residual,
     block_residuals,
-    constant_residuals,
     scorecard,
     spread_of,
     table_residuals,
     table_samples,
     trace_residuals,
     transfer_residuals,
+    workload_operators,
 )
 from netsim.cli.app import run_app
 from netsim.compute import ComputeModel
 from netsim.compute.device import measured_device
 from netsim.compute.roofline import estimate
+from netsim.compute.table import measured_operator
 from netsim.compute.tiles import Product, fewest_waves
 from netsim.errors import DomainError, NetsimError
 from netsim.specs import HardwareSpec, WorkloadSpec, load
@@ -181,6 +184,32 @@ def test_an_h200_profile_predicts_the_published_h800_table() -> None:
 
 
 # --- H800: operators of the trace that were not fitted ---
+
+
+def constant_residuals(profile: ProfileSpec, workload: WorkloadSpec) -> tuple[Residual, ...]:
+    """The same operators as `trace_residuals` by constant-efficiency rooflines fitted to the same rows."""
+    device, operators = measured_device(profile), workload_operators(workload)
+    by_kind: dict[str, list[Sample]] = defaultdict(list)
+    rows = {row.name: row for row in profile.operators if row.name in operators}
+    for row in rows.values():
+        known = measured_operator(row, operators[row.name])
+        if known is not None:
+            by_kind[row.kind].append(
+                Sample(known, row.overlapped * row.calls, 0.0, None, row.name, row.split != "cal")
+            )
+    found = []
+    for kind, samples in by_kind.items():
+        fitted = [s for s in samples if not s.held_out]
+        if not fitted:  # no row of its own: the streaming rate of copies, or the efficiency of the forward
+            fitted = [
+                s for s in by_kind["copy" if not samples[0].op.flops else "attention_fwd"] if not s.held_out
+            ]
+        model = constant_efficiency(fitted, device)
+        found += [
+            Residual(s.name, kind, rows[s.name].block, s.seconds, float(seconds), not s.held_out)
+            for s, seconds in zip(samples, predict(samples, model, device), strict=True)
+        ]
+    return tuple(found)
 
 
 def test_held_out_operators_of_the_trace_against_a_constant_efficiency() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from netsim import catalog
-from netsim.calibration.fit import Sample, Spread, constant_efficiency, predict, spread
+from netsim.calibration.fit import Sample, Spread, predict, spread
 from netsim.calibration.rules import load_rules
 from netsim.calibration.tables import read_tables
 from netsim.compute.device import measured_device, target_device
@@ -157,32 +157,6 @@ def transfer_residuals(
         for kind, mine in samples.items()
         for s, seconds in zip(mine, predict(mine, profile.classes[kind], device), strict=True)
     )
-
-
-def constant_residuals(profile: ProfileSpec, workload: WorkloadSpec) -> tuple[Residual, ...]:
-    """The same operators as `trace_residuals` by constant-efficiency rooflines fitted to the same rows."""
-    device, operators = measured_device(profile), workload_operators(workload)
-    by_kind: dict[str, list[Sample]] = defaultdict(list)
-    rows = {row.name: row for row in profile.operators if row.name in operators}
-    for row in rows.values():
-        known = measured_operator(row, operators[row.name])
-        if known is not None:
-            by_kind[row.kind].append(
-                Sample(known, row.overlapped * row.calls, 0.0, None, row.name, row.split != "cal")
-            )
-    found = []
-    for kind, samples in by_kind.items():
-        fitted = [s for s in samples if not s.held_out]
-        if not fitted:  # no row of its own: the streaming rate of copies, or the efficiency of the forward
-            fitted = [
-                s for s in by_kind["copy" if not samples[0].op.flops else "attention_fwd"] if not s.held_out
-            ]
-        model = constant_efficiency(fitted, device)
-        found += [
-            Residual(s.name, kind, rows[s.name].block, s.seconds, float(seconds), not s.held_out)
-            for s, seconds in zip(samples, predict(samples, model, device), strict=True)
-        ]
-    return tuple(found)
 
 
 def scorecard() -> list[dict[str, Any]]:
