@@ -59,6 +59,10 @@ def training_step(where: Sequence[Where]) -> list[float | None]:
     ]
 
 
+#: trillion tokens that DeepSeek-V3 was pre-trained on (arXiv 2412.19437)
+PRETRAINING_T = 14.8
+
+
 @lru_cache(maxsize=4)
 def _step(fabric: str, ranks: str = "", speed: str = "") -> dict[str, float]:
     """`ranks`, `speed` : "as traced", or left out for what a run has without asking."""
@@ -76,6 +80,9 @@ def _step(fabric: str, ranks: str = "", speed: str = "") -> dict[str, float]:
         **step["phases_s"],
         "step": step["time_s"],
         "tokens_per_day": step["tokens_per_day"] / 1e9,
+        "gpu_hours": step["gpu_hours_per_trillion_tokens"] / 1e3,
+        "days": step["days_per_trillion_tokens"],
+        "pretraining": PRETRAINING_T * step["gpu_hours_per_trillion_tokens"] / 1e3,
         "tflops_causal": step["tflops_per_gpu_causal"],
         "tflops_noncausal": step["tflops_per_gpu_noncausal"],
         "mfu_causal": 100 * step["mfu_causal"],
