@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from netsim import catalog
 from netsim.cli.app import run_app
@@ -13,7 +14,7 @@ from netsim.reports import collisions, validation
 from netsim.reports.experiments import EXPERIMENTS
 from netsim.reports.figures import FIGURES
 from netsim.reports.validation_report import page, write_report
-from netsim.specs.published import PublishedSpec
+from netsim.specs.published import PublishedRow, PublishedSpec
 
 EVIDENCE = Path(__file__).parents[2] / "shared" / "evidence"
 NETWORK = ["deepep_h800", "deepseek_online", "h800_trace", "isca25_fig5", "isca25_fig6", "isca25_fig7", "isca25_fig8",
@@ -127,7 +128,47 @@ def test_error_and_verdict_by_hand() -> None:
     assert [row.ok for row in (a, b, c, d, e, f)] == [False, True, True, None, False, False]
     assert middle.simulated == pytest.approx(33.4)  # of 0.9, 11, 33.4, 66.5, 66.5
     assert middle.ok is False
-    assert "**missed**" in page([(spec, [a, b, c, d, middle])])
+    text = page([(spec, [a, b, c, d, middle])])
+    assert "**missed**" in text
+    assert "- x.median: 33.4 % (at most 1 %), predicted" in text
+    assert (
+        "| median | median error of 5 rows, % |  |  | 33.4 % | at most 1 % | predicted | **missed** |" in text
+    )
+
+
+def test_an_error_in_percent_is_nothing_published(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(EXPERIMENTS, "held_out_operators", lambda where: [38.25 for _ in where])
+    assert run_app(["validate", "--only", "h800_operators"]) == 1
+    assert "missed: h800_operators.all.p90: 38.2 % (at most 20 %), predicted" in capsys.readouterr().out
+    assert run_app(["validate", "--only", "h800_operators", "--json"]) == 1
+    row = json.loads(capsys.readouterr().out)[1]
+    assert (row["published"], row["simulated"], row["error_pct"], row["tolerance_pct"]) == (
+        None,
+        38.25,
+        38.25,
+        20.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "rule"),
+    [({"value": 0.0}, "value = 0, has no relative error"), ({"decimals": 2}, "needs a value")],
+)
+def test_a_row_without_relative_error(row: dict[str, float], rule: str) -> None:
+    with pytest.raises(ValidationError, match=rule):
+        PublishedRow.model_validate({"id": "a", **row})
+
+
+def test_tolerances_of_our_own_are_disclosed() -> None:
+    """No source says how close a simulator must come; where it seems so, the notes, which the report prints, tell."""
+    for name in ("isca25_inference", "isca25_mtp", "deepep_h800"):
+        (spec,) = validation.published([name])
+        own = {row.tolerance_pct for row in spec.rows if row.tolerance_pct}
+        assert own
+        assert all(f"{each:g} %" in spec.notes for each in own)
+        assert "netsim's own" in spec.notes
 
 
 def test_every_published_file_is_sound() -> None:

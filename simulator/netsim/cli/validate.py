@@ -62,7 +62,4 @@ def _print(found: list[Any], checks: list[Any]) -> None:
     print_rows(rows, left=1)
     for check in checks:
         if check.ok is False:
-            print(
-                f"missed: {check.id}: {check.simulated:.4g} {check.unit}, published {check.published:.4g} "
-                f"({check.error_pct:+.1f} %, tolerance {check.tolerance_pct:g} %, {check.kind})"
-            )
+            print(f"missed: {check}")

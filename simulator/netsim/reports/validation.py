@@ -1,6 +1,6 @@
 """netsim against what other people measured: one row a published number, with its error and its tolerance.
 
-    error = simulated / published - 1, in percent; the simulated value itself where zero was published
+    error = simulated / published - 1, in percent; of a row that is an error itself (nothing is published), its value
 
 A row is fine when its error is within its tolerance (zero means equal to nine digits), or when both round to the same
 decimals where the file says so. Rows without a tolerance are shown and never fail. `calibrated` rows were used to set
@@ -25,13 +25,16 @@ _EQUAL_PCT = 1e-7
 
 @dataclass(frozen=True)
 class Check:
-    """One published number beside its simulated one; `ok` is None where there is no tolerance."""
+    """One published number beside its simulated one; `ok` is None where there is no tolerance.
+
+    `published` is None for an error in percent, which is to be small.
+    """
 
     id: str
     source: str
     metric: str
     unit: str
-    published: float
+    published: float | None
     simulated: float
     error_pct: float
     tolerance_pct: float | None
@@ -41,6 +44,22 @@ class Check:
     def record(self) -> dict[str, Any]:
         """The row as plain values."""
         return asdict(self)
+
+    def __str__(self) -> str:
+        """The row in words: what is computed, what is published, and how close it must come."""
+        if self.published is None:
+            return f"{self.id}: {self.error_pct:.1f} % ({self.bound}), {self.kind}"
+        return (
+            f"{self.id}: {self.simulated:.4g} {self.unit}, published {self.published:.4g} "
+            f"({self.error_pct:+.1f} %, {self.bound}), {self.kind}"
+        )
+
+    @property
+    def bound(self) -> str:
+        """The tolerance in words; empty without."""
+        if self.tolerance_pct is None:
+            return ""
+        return f"{'at most' if self.published is None else 'tolerance'} {self.tolerance_pct:.2g} %"
 
 
 def published(only: Iterable[str] = ()) -> list[PublishedSpec]:
@@ -79,10 +98,10 @@ def validate(spec: PublishedSpec) -> list[Check]:
 
 def _check(spec: PublishedSpec, row: PublishedRow, simulated: float) -> Check:
     simulated = float(simulated)  # a number of numpy is none to JSON
-    error = 100.0 * (simulated / row.value - 1.0) if row.value else simulated
+    error = simulated if row.value is None else 100.0 * (simulated / row.value - 1.0)
     tolerance = spec.tolerance_pct if row.tolerance_pct is None else row.tolerance_pct
     ok: bool | None = None
-    if row.decimals is not None:
+    if row.decimals is not None and row.value:
         tolerance = 100.0 * 0.5 * 10.0**-row.decimals / row.value
         ok = round(simulated, row.decimals) == row.value
     elif tolerance is not None:
@@ -113,7 +132,7 @@ def _median(spec: PublishedSpec, checks: Sequence[Check]) -> list[Check]:
             source=spec.source,
             metric=f"median error of {len(errors)} rows",
             unit="%",
-            published=0.0,
+            published=None,
             simulated=middle,
             error_pct=middle,
             tolerance_pct=spec.median_tolerance_pct,

@@ -19,10 +19,13 @@ Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 
 
 class PublishedRow(Strict):
-    """One published number; what is left out is taken from its file."""
+    """One published number; what is left out is taken from its file.
+
+    A row without `value` is an error in percent, which nobody published and which is to be small.
+    """
 
     id: str
-    value: float
+    value: float | None = None
     where: Mapping[str, str | int | float] = Field(default_factory=dict)
     metric: str | None = None
     unit: str | None = None
@@ -30,6 +33,16 @@ class PublishedRow(Strict):
     kind: Evidence | None = None
     tolerance_pct: Percent | None = None
     decimals: Annotated[int, Field(ge=0, le=6)] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_relative_error(self) -> PublishedRow:
+        if self.value == 0:
+            raise ValueError(
+                "value = 0, has no relative error: leave it out of a row that is an error itself"
+            )
+        if self.decimals is not None and self.value is None:
+            raise ValueError(f"decimals = {self.decimals}, needs a value")
+        return self
 
 
 class PublishedSpec(Preset):
