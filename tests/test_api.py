@@ -143,3 +143,96 @@ def test_workload_is_the_command(capsys: pytest.CaptureFixture[str]) -> None:
         netsim.workload()
     with pytest.raises(NetsimError, match="context = 0, must be at least 1"):
         netsim.workload("deepseek-v3", context=0)
+
+
+JOBS = """
+[[jobs]]
+name = "left"
+gpus = 64
+set = { "parallelism.pipeline" = 1, "schedule.name" = "1f1b", "batch.microbatches" = 2 }
+
+[[jobs]]
+name = "right"
+gpus = 64
+set = { "parallelism.pipeline" = 1, "schedule.name" = "1f1b", "batch.microbatches" = 3 }
+"""
+ONE_STAGE = {"parallelism.pipeline": 1, "schedule.name": "1f1b", "batch.microbatches": 2}
+SETS = [word for key, value in ONE_STAGE.items() for word in ("--set", f"{key}={value}")]
+
+
+def test_goodput_is_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = netsim.goodput("ft2", 64, days=3, runs=20, spares=1, seed=2, overrides=ONE_STAGE)
+    assert asked.record == printed(
+        capsys, "goodput", "-t", "ft2", "--gpus", "64", "--days", "3", "--runs", "20", "--spares", "1", "--seed", "2",
+        *SETS,
+    )  # fmt: skip
+    assert asked.by_spares["goodput"].is_monotonic_increasing
+    assert set(asked.parts["effect"]) >= {"host"}
+    # a second call still finds the function and no module of that name
+    assert callable(netsim.goodput)
+
+
+def test_share_is_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "jobs.toml"
+    file.write_text(JOBS)
+    asked = netsim.share(file, "ft2", 128, overrides={"oversubscription": 2.0})
+    said = printed(capsys, "share", str(file), "-t", "ft2", "--gpus", "128", "--set", "oversubscription=2")
+    assert said == json.loads(json.dumps(asked.record))
+    assert asked.jobs["name"].tolist() == ["left", "right"]
+    assert set(asked.collectives["job"]) == {"left", "right"}
+
+
+def test_sweep_is_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vary = {"nic.line_rate": ["200 Gb/s", "400 Gb/s"]}
+    asked = netsim.sweep(vary=vary, base={"gpus": 64, **ONE_STAGE}, folder=tmp_path / "one")
+    said = printed(capsys, "sweep", "--vary", "nic.line_rate=200 Gb/s,400 Gb/s", "--gpus", "64", *SETS,
+                   "-o", str(tmp_path / "two"))  # fmt: skip
+    assert asked.record == said
+    assert asked.table["status"].tolist() == ["ok", "ok"]
+    assert (asked.folder / "table.parquet").is_file()
+    assert asked.findings
+
+
+def test_optimize_is_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = netsim.optimize(
+        "cost", "step_time<=100", 64, {"topology": ["ft3", "ft2"]}, overrides=ONE_STAGE, seed=1
+    )
+    said = printed(capsys, "optimize", "--subject-to", "step_time<=100", "--gpus", "64", "--vary", "topology=ft3,ft2",
+                   "--seed", "1", *SETS)  # fmt: skip
+    assert said == json.loads(json.dumps(asked.record))
+    assert asked.table.loc[0, "topology"] == asked.record["best"]["topology"]
+    assert not asked.front.empty
+
+
+@pytest.mark.slow
+def test_ablate_is_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = [
+        "compare",
+        "--ablate",
+        "overlap",
+        "--gpus",
+        "128",
+        "--set",
+        "parallelism.pipeline=2",
+        "--jobs",
+        "1",
+    ]
+    asked = netsim.ablate("overlap", gpus=128, overrides={"parallelism.pipeline": 2})
+    assert printed(capsys, *keys) == json.loads(json.dumps(asked.record))
+    assert asked.table["choice"].tolist() == ["base", "overlap"]
+    assert (tmp_path / "out" / "report.html") in asked.save(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_claims_are_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = netsim.claims()
+    assert printed(capsys, "claims", "--jobs", "1") == json.loads(json.dumps(asked.record))
+    assert len(asked.table) == 6
+    assert asked.wall
+
+
+def test_every_door_is_named_once() -> None:
+    from netsim import api
+
+    assert set(netsim.__all__) - {"__version__"} == set(api.__all__)
+    assert set(netsim.__all__) <= set(dir(netsim))

@@ -27,7 +27,7 @@ FLOORS = [
         "bench",
         "inference",
     ],
-    ["reports", "goodput", "studies", "measure", "calibration"],
+    ["reports", "reliability", "studies", "measure", "calibration"],
     ["api"],
     ["cli"],
     ["__main__"],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from netsim.cli.app import run_app
-from netsim.goodput.closed_form import (
+from netsim.reliability.closed_form import (
     best_interval_s,
     daly_interval_s,
     erlang_b,
@@ -19,8 +19,8 @@ from netsim.goodput.closed_form import (
     saved_fraction,
     young_interval_s,
 )
-from netsim.goodput.parts import part_classes
-from netsim.goodput.sampled import HOST, RESTART, WAIT, Run, sample
+from netsim.reliability.parts import part_classes
+from netsim.reliability.sampled import HOST, RESTART, WAIT, Run, sample
 from netsim.specs import load
 from netsim.specs.case import make_case
 from netsim.specs.reliability import ReliabilitySpec

@@ -1,8 +1,7 @@
 """netsim: which network, how much of it, and what does it cost in step time?
 
-From Python: `netsim.run(...)`, `netsim.compare(...)`, `netsim.infer(...)`, `netsim.topology(...)`,
-`netsim.workload(...)` and `netsim.collective(...)`; see `netsim.api`, which is loaded when one of them is first asked
-for.
+From Python: `netsim.run(...)`, `compare`, `ablate`, `claims`, `sweep`, `optimize`, `goodput`, `share`, `infer`,
+`topology`, `workload` and `collective`; see `netsim.api`, which is loaded when one of them is first asked for.
 """
 
 from __future__ import annotations
@@ -10,34 +9,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from netsim.api import (
-        Collective,
-        Comparison,
-        Fabric,
-        Inference,
-        Models,
-        Run,
-        collective,
-        compare,
-        infer,
-        run,
-        topology,
-        workload,
-    )
+    from netsim.api import *  # noqa: F403  (as many as its __all__)
 
 __version__ = "0.1.0"
-__all__ = [
+#: the names of `netsim.api`, here so that it need not be loaded to know them
+__all__ = [  # noqa: F405
+    "Ablation",
+    "Claims",
     "Collective",
     "Comparison",
+    "Design",
     "Fabric",
+    "Goodput",
     "Inference",
     "Models",
     "Run",
+    "Sharing",
+    "Study",
     "__version__",
+    "ablate",
+    "claims",
     "collective",
     "compare",
+    "goodput",
     "infer",
+    "optimize",
     "run",
+    "share",
+    "sweep",
     "topology",
     "workload",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from netsim.goodput.closed_form import best_interval_s
-from netsim.goodput.parts import part_classes
-from netsim.goodput.study import Policy, Question, as_run, checkpoint_write_s, expected_goodput, goodput
+from netsim.reliability.closed_form import best_interval_s
+from netsim.reliability.parts import part_classes
+from netsim.reliability.study import Policy, Question, as_run, checkpoint_write_s, expected_goodput, goodput
 from netsim.reports.plots import MUTED, SECOND, SIMULATED, canvas, save_png
 from netsim.specs import load
 from netsim.specs.case import make_case

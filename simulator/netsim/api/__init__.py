@@ -9,23 +9,38 @@ raises `netsim.errors.NetsimError` with the line that the command prints. Nothin
 arguments and seed give the same bits.
 """
 
+from netsim.api.codesign import Ablation, Claims, ablate, claims
 from netsim.api.comparison import Comparison, compare
 from netsim.api.fabrics import Collective, Fabric, collective, topology
 from netsim.api.models import Models, workload
+from netsim.api.operation import Goodput, Sharing, goodput, share
 from netsim.api.serving import Inference, infer
+from netsim.api.studies import Design, Study, optimize, sweep
 from netsim.api.training import Run, run
 
 __all__ = [
+    "Ablation",
+    "Claims",
     "Collective",
     "Comparison",
+    "Design",
     "Fabric",
+    "Goodput",
     "Inference",
     "Models",
     "Run",
+    "Sharing",
+    "Study",
+    "ablate",
+    "claims",
     "collective",
     "compare",
+    "goodput",
     "infer",
+    "optimize",
     "run",
+    "share",
+    "sweep",
     "topology",
     "workload",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,12 +22,8 @@ from netsim.cli.options import (
     Sets,
     TopologyName,
     WorkloadName,
-    case_from,
     needs_folder,
 )
-
-if TYPE_CHECKING:
-    from netsim.specs.reliability import ReliabilitySpec
 
 Reliability = Annotated[
     str, typer.Option("--reliability", help="What fails how often: a preset (llama3, hpn, rsc1) or a TOML.")
@@ -68,27 +64,20 @@ def goodput(
 ) -> None:
     """Goodput over days: which parts stop the job, which only slow it, and how often to checkpoint."""
     from netsim.cli.progress import progress_bar
-    from netsim.goodput.study import Policy, Question
-    from netsim.goodput.study import goodput as answer
+    from netsim.reliability.request import make_question
+    from netsim.reliability.study import goodput as answer
     from netsim.reports import rundir
-    from netsim.specs.idle import refuse
+    from netsim.specs.case import parse_overrides
 
     needs_folder(output, force=force)
-    table, rest = _table(reliability, sets)
-    _refuse_idle(rest, scaling)
-    case = case_from(topology, workload, profile, routing, schedule, rest)
-    refuse(case.idle)
-    policy = Policy(
-        interval_s=None
-        if checkpoint_interval == "auto"
-        else _time("--checkpoint-interval", checkpoint_interval),
-        write_s=None if checkpoint_time is None else _time("--checkpoint-time", checkpoint_time, zero=True),
-        restart_s=_time("--restart", restart, zero=True),
-        spares=spares,
-    )
+    question = make_question(
+        topology, gpus, workload, profile=profile, routing=routing, schedule=schedule,
+        scaling=scaling,  # type: ignore[arg-type]
+        reliability=reliability, days=days, checkpoint_interval=checkpoint_interval, checkpoint_time=checkpoint_time,
+        restart=restart, spares=spares, runs=runs, seed=seed, overrides=parse_overrides(sets or []),
+    )  # fmt: skip
     if output is not None:
         rundir.prepare(output, force)
-    question = Question(case, gpus, table, policy, days, runs, seed, scaling)  # type: ignore[arg-type]
     with progress_bar("simulating", quiet) as report:
         record = answer(question, report)
     if output is not None:
@@ -99,46 +88,9 @@ def goodput(
         _print(record)
 
 
-def _table(name: str, sets: list[str] | None) -> tuple[ReliabilitySpec, list[str]]:
-    """The reliability table with its own `--set reliability.*`, and the other overrides."""
-    from netsim.specs import load
-    from netsim.specs.case import parse_overrides
-    from netsim.specs.reliability import ReliabilitySpec
-
-    mine = [item for item in sets or [] if item.startswith("reliability.")]
-    rest = [item for item in sets or [] if not item.startswith("reliability.")]
-    overrides = {key.removeprefix("reliability."): value for key, value in parse_overrides(mine).items()}
-    return load(ReliabilitySpec, "reliability", name, overrides), rest
-
-
-def _refuse_idle(sets: list[str], scaling: str) -> None:
-    """Keys that no answer here depends on."""
-    from netsim.errors import NetsimError
-    from netsim.specs.case import parse_overrides, sort_overrides
-    from netsim.specs.idle import refuse_idle
-
-    overrides = parse_overrides(sets)
-    refuse_idle(overrides, scaling, ["failover.forwarding"])
-    for key in sort_overrides(overrides)["prices"]:
-        raise NetsimError(f"--set prices.{key}: has no effect on goodput")
-
-
-def _time(option: str, text: str, zero: bool = False) -> float:
-    from netsim.errors import NetsimError
-    from netsim.units import parse
-
-    try:
-        seconds = parse(text, "seconds")
-    except ValueError as error:
-        raise NetsimError(f"{option} {text}: {error}") from None
-    if not (seconds >= 0 if zero else seconds > 0) or seconds == float("inf"):
-        raise NetsimError(f"{option} {text}: must be {'at least' if zero else 'more than'} 0 s, and finite")
-    return seconds
-
-
 def _write(folder: Path, record: dict[str, Any]) -> None:
     from netsim.errors import NetsimError
-    from netsim.goodput.figure import figure
+    from netsim.reliability.figure import figure
     from netsim.reports.plots import svg
 
     try:

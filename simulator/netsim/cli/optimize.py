@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from netsim.cli.options import Gpus, Json, Quiet, Sets
 from netsim.cli.sweep import Vary, Yes
-
-if TYPE_CHECKING:
-    from netsim.studies.goal import Goal
-    from netsim.studies.optimize import Search
-    from netsim.studies.points import Point
-
-#: what is tried when nothing is said: NIC count and speed, radix, fabric and taper
-SPACE = (
-    "topology=mpft,mrft,ft2,ft3", "nics_per_host=2,4,8", "nic.line_rate=200 Gb/s,400 Gb/s", "switch.radix=64,128",
-    "oversubscription=[1.0],[2.0],[1.0,1.0],[2.0,1.0]",
-)  # fmt: skip
 
 
 def optimize(
@@ -58,112 +47,30 @@ def optimize(
 
     Exit status 1 when no design obeys the constraints.
     """
-    from netsim.errors import NetsimError
-    from netsim.studies.goal import parse_goal
-    from netsim.studies.optimize import choose_method
-    from netsim.studies.points import points
-    from netsim.studies.spec import check_size, count_points
+    from netsim.specs.case import parse_overrides
+    from netsim.studies.design import SPACE
+    from netsim.studies.design import optimize as ask
+    from netsim.studies.spec import parse_vary
 
-    goal = parse_goal(objective, subject_to or [])
-    spec = _space(gpus, vary, sets, seed)
-    check_size(count_points(spec), yes, "the space")
-    space = list(points(spec))
-    _check_method(method)
-    used = method or choose_method(len(space), goal, trials or 100)
-    if trials is not None and (used == "bounds" or method == "exhaustive"):
-        raise NetsimError(f"--trials: has no effect on the method {used}")
-    search = _search(goal, spec, quiet)
-    _run(search, space, used, trials or 100, seed)
-    result = _record(search, space, goal, used)
+    told = _told if sys.stderr.isatty() and not quiet else None
+    varied = parse_vary(vary or [])
+    result = ask(
+        objective, subject_to or [], gpus, varied, overrides=parse_overrides(sets or []), method=method,
+        trials=trials, seed=seed, large=yes, told=told,
+    )  # fmt: skip
+    if told:
+        print("\r", end="", file=sys.stderr)
     if json:
         import json as jsonlib
 
         sys.stdout.write(jsonlib.dumps(result, indent=1, allow_nan=False) + "\n")
     elif not quiet:
-        _print(result, list(space[0].varied))
+        _print(result, list(varied or SPACE))
     return 0 if result["best"] else 1
 
 
-def _check_method(method: str | None) -> None:
-    from typing import get_args
-
-    from netsim.errors import NetsimError, did_you_mean
-    from netsim.studies.optimize import Method
-
-    if method is not None and method not in get_args(Method):
-        raise NetsimError(f"--method {method}: unknown: {did_you_mean(method, get_args(Method))}")
-
-
-def _space(gpus: int, vary: list[str] | None, sets: list[str] | None, seed: int) -> Any:
-    from netsim.cli.sweep import study_from
-    from netsim.specs.case import parse_overrides
-    from netsim.specs.idle import RUNNING, refuse_idle
-
-    refuse_idle(parse_overrides(sets or []), "weak", [RUNNING])
-    base: dict[str, Any] = {"gpus": gpus}
-    varied = vary or list(SPACE)
-    # the same seed for all, so that designs differ by what they are alone
-    return study_from(None, varied, base, sets, seed).model_copy(update={"seeds": "shared"})
-
-
-def _search(goal: Goal, spec: Any, quiet: bool) -> Search:
-    from netsim.studies.evaluate import evaluate
-    from netsim.studies.optimize import Search
-    from netsim.studies.workers import Terms
-
-    terms = Terms(spec.gpu_usd_per_hour, spec.years)
-
-    def simulate(question: Any) -> dict[str, Any]:
-        return evaluate(question.as_values(), question.id, terms.gpu_usd_per_hour, terms.years)
-
-    return Search(goal, terms, simulate)
-
-
-def _run(search: Search, space: list[Point], method: str, trials: int, seed: int) -> None:
-    from netsim.studies.optimize import by_bounds, by_optuna, exhaustive
-
-    def told(count: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{count} simulations", end="", file=sys.stderr, flush=True)
-
-    if method == "optuna":
-        by_optuna(search, space, trials, seed, told)
-    elif method == "bounds":
-        by_bounds(search, space, told)
-    else:
-        exhaustive(search, space, told)
-    if sys.stderr.isatty():
-        print("\r", end="", file=sys.stderr)
-
-
-def _record(search: Search, space: list[Point], goal: Goal, method: str) -> dict[str, Any]:
-    """The answer: the best, the runners-up, the front, and what it took."""
-    from netsim.studies.axes import pareto_front
-    from netsim.studies.optimize import ranked
-
-    def design(index: int) -> dict[str, Any]:
-        return {**space[index].varied, **search.rows[index]}
-
-    order = ranked(search)
-    simulated = [design(index) for index in sorted(search.rows) if search.rows[index]["status"] == "ok"]
-    reasons = [row["reason"] for row in search.built.values() if "reason" in row]
-    trees = [row["tree_bound_usd"] for row in search.built.values() if row.get("tree_bound_usd") is not None]
-    return {
-        "schema": 1,
-        "objective": goal.objective,
-        "subject_to": [str(each) for each in goal.constraints],
-        "method": method,
-        "space": len(space),
-        "cannot_be_built": len(reasons),
-        "first_reason": reasons[0] if reasons else None,
-        "evaluations": search.evaluations,
-        "proven": method != "optuna",
-        "least_step_s": min((job.step_s for job in search.jobs.values()), default=None),
-        "least_tree_usd": min(trees, default=None),
-        "best": design(order[0]) if order else None,
-        "runners_up": [design(index) for index in order[1:6]],
-        "front": [simulated[n] for n in pareto_front(simulated, ["network_usd", "step_time_s"], 1e-3)],
-    }
+def _told(count: int) -> None:
+    print(f"\r{count} simulations", end="", file=sys.stderr, flush=True)
 
 
 def _print(result: dict[str, Any], keys: list[str]) -> None:

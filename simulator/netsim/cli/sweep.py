@@ -11,7 +11,6 @@ import typer
 from netsim.cli.options import Json, Quiet, Sets, refuse_beside_list
 
 if TYPE_CHECKING:
-    from netsim.studies.spec import StudySpec
     from netsim.studies.sweep import Outcome
     from netsim.studies.workers import Workers
 
@@ -69,11 +68,13 @@ def sweep(
         return 0
     from netsim.cli.study_progress import study_progress
     from netsim.errors import NetsimError
-    from netsim.studies.spec import check_size, count_points
+    from netsim.specs.case import parse_overrides
+    from netsim.studies.spec import check_size, count_points, make_study, parse_vary
     from netsim.studies.sweep import sweep as run
 
     options = {"topology": topology, "gpus": gpus, "workload": workload}
-    spec = study_from(study, vary, {k: v for k, v in options.items() if v is not None}, sets, seed)
+    base = {key: value for key, value in options.items() if value is not None}
+    spec = make_study(study, parse_vary(vary or []), base | parse_overrides(sets or []), seed)
     check_size(count_points(spec), yes)
     workers = workers_from(jobs, scheduler, scheduler_timeout)
     folder = output or Path("runs") / spec.name
@@ -91,34 +92,6 @@ def sweep(
     if outcome.count("failed"):
         print(f"netsim: {_failed(outcome)}", file=sys.stderr)
     return int(outcome.count("failed") > 0)
-
-
-def study_from(
-    study: str | None, vary: list[str] | None, base: dict[str, Any], sets: list[str] | None, seed: int | None
-) -> StudySpec:
-    """The study that the file and the options make together: options go before the file.
-
-    Raises NetsimError.
-    """
-    from netsim.specs.case import parse_overrides
-    from netsim.studies.spec import StudySpec, check, find_study, load_study, parse_vary
-
-    place, spec = "the command line", StudySpec()
-    if study is not None:
-        path = find_study(study)
-        place, spec = f"{path.name} with options", load_study(path)
-    more = base | parse_overrides(sets or [])
-    varied = parse_vary(vary or [])
-    if not more and not varied and seed is None and study is not None:
-        return spec
-    changed = {
-        "base": {key: value for key, value in spec.base.items() if key not in varied} | more,
-        "vary": dict(spec.vary) | varied,
-        "seed": spec.seed if seed is None else seed,
-    }
-    spec = spec.model_copy(update=changed)
-    check(spec, place)
-    return spec
 
 
 def workers_from(jobs: int, scheduler: str | None, timeout_s: float) -> Workers:

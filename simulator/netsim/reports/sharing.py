@@ -2,15 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from netsim.catalog import display, find
+from netsim.errors import NetsimError
 from netsim.result import collective_statistics, phases, step_time_s
-from netsim.simulate import Step
-from netsim.tenants import Tenant, simulate_together
-from netsim.topologies import Topology
+from netsim.simulate import Step, lay_out
+from netsim.specs.base import read_toml, validate
+from netsim.specs.case import Case, make_case, sort_overrides, with_option
+from netsim.specs.idle import refuse, refuse_idle
+from netsim.specs.jobs import JobSpec, JobsSpec
+from netsim.tenants import Tenant, assign_hosts, simulate_together
+from netsim.topologies import Topology, build
+from netsim.workloads.plan import make_plan
+
+
+def make_tenants(
+    file: str,
+    topology: str,
+    gpus: int,
+    routing: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> tuple[Topology, list[Tenant]]:
+    """The fabric, and every job of a preset or TOML of `[[jobs]]` laid out on its hosts; `overrides` are of the fabric
+    and its hosts.
+
+    Raises NetsimError (SpecError) for a name, key or value that is wrong or has no effect.
+    """
+    path = find("jobs", file)
+    where = display(path)
+    spec = validate(JobsSpec, read_toml(path), where)
+    given = with_option(overrides or {}, "topology.routing", routing)
+    for section, keys in sort_overrides(given).items():
+        if keys and section in ("workload", "profile", "prices"):
+            raise NetsimError(
+                f"--set {section}.{next(iter(keys))}: has no effect here: a job's `set` holds its keys"
+            )
+    refuse_idle(given, "weak")
+    for job in spec.jobs:
+        refuse_idle(job.set, "weak")
+    cases = [_case(job, where, n, topology, given) for n, job in enumerate(spec.jobs)]
+    for case in cases:
+        refuse(case.idle)
+    for job, case in zip(spec.jobs, cases, strict=True):
+        if case.hardware != cases[0].hardware:
+            raise NetsimError(
+                f"{where}: job {job.name!r} runs on {case.hardware.name}, {spec.jobs[0].name!r} on "
+                f"{cases[0].hardware.name}: must be the same hosts"
+            )
+    fabric = build(cases[0].topology, cases[0].hardware, gpus)
+    hosts = assign_hosts(spec.jobs, fabric.hosts, fabric.gpus_per_host, where)
+    jobs = [
+        lay_out(case, make_plan(case.workload, job.gpus)) for case, job in zip(cases, spec.jobs, strict=True)
+    ]
+    return fabric, [
+        Tenant(job.name, case, laid, own)
+        for job, case, laid, own in zip(spec.jobs, cases, jobs, hosts, strict=True)
+    ]
+
+
+def _case(job: JobSpec, where: str, number: int, topology: str, given: Mapping[str, Any]) -> Case:
+    for section, keys in sort_overrides(job.set).items():
+        if keys and section not in ("workload", "profile"):
+            rule = f"is of the {section}, which all jobs share: give it with --set"
+            raise NetsimError(f"{where}: jobs.{number}.set.{next(iter(keys))}: {rule}")
+    return make_case(topology, job.workload, profile=job.profile, overrides={**given, **job.set})
 
 
 def sharing(

@@ -151,6 +151,29 @@ def _choices(place: str, where: str, value: Any) -> list[Any]:
     return value
 
 
+def make_study(
+    study: str | None, vary: Mapping[str, Sequence[Any]], base: Mapping[str, Any], seed: int | None
+) -> StudySpec:
+    """A study by name or path (None: an empty one), with what else varies and stays: that goes before the file.
+
+    Raises NetsimError.
+    """
+    place, spec = "the command line", StudySpec()
+    if study is not None:
+        path = find_study(study)
+        place, spec = f"{path.name} with options", load_study(path)
+    if not base and not vary and seed is None and study is not None:
+        return spec
+    changed = {
+        "base": {key: value for key, value in spec.base.items() if key not in vary} | dict(base),
+        "vary": dict(spec.vary) | {key: list(values) for key, values in vary.items()},
+        "seed": spec.seed if seed is None else seed,
+    }
+    spec = spec.model_copy(update=changed)
+    check(spec, place)
+    return spec
+
+
 def parse_vary(items: Sequence[str]) -> dict[str, list[Any]]:
     """`key=a,b,c` texts to lists; a value is JSON where it is JSON, else text.
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from netsim.errors import NetsimError
-from netsim.goodput import closed_form
-from netsim.goodput.parts import PartClass, part_classes
-from netsim.goodput.sampled import HOST, RESTART, WAIT, Run, sample
+from netsim.reliability import closed_form
+from netsim.reliability.parts import PartClass, part_classes
+from netsim.reliability.sampled import HOST, RESTART, WAIT, Run, sample
 from netsim.result import step_time_s
 from netsim.simulate import simulate
 from netsim.specs.case import Case

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from netsim.goodput import closed_form
+from netsim.reliability import closed_form
 from netsim.reports.plots import MUTED, SECOND, SIMULATED, canvas
 
 
 def figure(record: dict[str, Any]) -> Any:
-    """Two panels from the record of `netsim.goodput.study.goodput`."""
+    """Two panels from the record of `netsim.reliability.study.goodput`."""
     fig, (left, right) = canvas(1, 2, width=9.0, height=3.4)
     policy, expected = record["policy"], record["goodput"]
     rate = record["stops"]["per_day"] / 86400.0
