@@ -1,7 +1,10 @@
 """Compute of a training step takes as much longer as the profile says a GPU does at its power limit."""
 
+from pathlib import Path
+
 import pytest
 
+from netsim.catalog import find
 from netsim.errors import SpecError
 from netsim.simulate import simulate
 from netsim.specs.case import make_case
@@ -10,12 +13,25 @@ from netsim.timing import sustained_factor
 SMALL = {"batch.microbatches": 32}
 
 
-def test_a_profile_that_knows_its_speed_under_load_uses_it_unless_told_otherwise() -> None:
+@pytest.fixture
+def bare(tmp_path: Path) -> str:
+    """A profile that does not know its speed under load."""
+    text = find("profile", "h200").read_text("utf-8")
+    head, _, tail = text.partition("[sustained]")
+    path = tmp_path / "bare.toml"
+    path.write_text(
+        head.replace('name = "h200"', 'name = "bare"') + "[sources]" + tail.partition("[sources]")[2]
+    )
+    return str(path)
+
+
+def test_a_profile_that_knows_its_speed_under_load_uses_it_unless_told_otherwise(bare: str) -> None:
     factor = make_case().profile.sustained.factor
     assert sustained_factor(make_case()) == factor
     assert sustained_factor(make_case(overrides={"compute.sustained": True})) == factor
     assert sustained_factor(make_case(overrides={"compute.sustained": False})) == 1.0
-    assert sustained_factor(make_case(profile="h200")) == 1.0
+    assert sustained_factor(make_case(profile=bare)) == 1.0
+    assert sustained_factor(make_case(profile="h200", overrides={"compute.clock": "1.5 GHz"})) == 1.0
 
 
 def test_kernels_take_longer_and_the_gaps_between_them_do_not() -> None:
@@ -32,9 +48,9 @@ def test_kernels_take_longer_and_the_gaps_between_them_do_not() -> None:
         assert sum(block.by_origin.values()) == pytest.approx(block.seconds, rel=1e-12)
 
 
-def test_it_is_refused_where_it_would_have_no_effect() -> None:
+def test_it_is_refused_where_it_would_have_no_effect(bare: str) -> None:
     for wanted in (True, False):
-        with pytest.raises(SpecError, match=r"compute.sustained.*has no effect: profile h200"):
-            sustained_factor(make_case(profile="h200", overrides={"compute.sustained": wanted}))
+        with pytest.raises(SpecError, match=r"compute.sustained.*has no effect: profile bare"):
+            sustained_factor(make_case(profile=bare, overrides={"compute.sustained": wanted}))
     with pytest.raises(SpecError, match="has no effect beside clock"):
         make_case(profile="h200", overrides={"compute.sustained": True, "compute.clock": "1.5 GHz"})

@@ -14,13 +14,14 @@ from pydantic import Field
 from netsim.errors import NetsimError
 from netsim.specs.base import Preset, read_toml, validate
 from netsim.specs.hardware import Count
-from netsim.specs.profile import ProfileSpec, Share
+from netsim.specs.profile import ProfileSpec, Share, Sustained
 from netsim.units import FlopRate, Hertz, Rate, Seconds
 
 
 class About(Preset):
     """Facts of a measured device. `overhead` is what timing adds to each row of a table; `slowdown` by class
-    is what a transfer beside a kernel adds, where it was measured."""
+    is what a transfer beside a kernel adds, where it was measured; `sustained` what layers take longer at the power
+    limit, which depends on how the input was measured, and so is never that of a base profile."""
 
     device: str
     sms: Count
@@ -35,6 +36,7 @@ class About(Preset):
     transport_share: Share
     gap: Seconds
     slowdown: Mapping[str, float] = Field(default_factory=dict)
+    sustained: Sustained | None = None
 
 
 def load_about(path: Path) -> About:
@@ -71,4 +73,5 @@ def about_from(base: ProfileSpec, name: str, device: str, source: str) -> About:
         transport_share=base.transport_share,
         gap=base.gap,
         slowdown={},
+        sustained=None,
     )

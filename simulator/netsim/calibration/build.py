@@ -190,6 +190,7 @@ def assemble(
         hbm_rate=about.hbm_rate,
         peak_clock=about.peak_clock,
         clock=about.clock,
+        sustained=about.sustained,
         transport_share=about.transport_share,
         gap=about.gap,
         transfers=base.transfers,

@@ -56,6 +56,13 @@ def _lines(p: ProfileSpec) -> Iterator[str]:
     yield "operators = ["
     yield from (f"  {_inline(_row(row))}," for row in p.operators)
     yield "]"
+    if p.sustained is not None:
+        yield from (
+            "",
+            "[sustained]",
+            f"factor = {p.sustained.factor:g}",
+            f"source = {_text(p.sustained.source)}",
+        )
     yield ""
     yield "[sources]"
     yield from (f"{key} = {_text(value)}" for key, value in p.sources.items())
