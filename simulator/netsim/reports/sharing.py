@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from netsim.specs.base import read_toml, validate
 from netsim.specs.case import Case, make_case, sort_overrides, with_option
 from netsim.specs.idle import refuse, refuse_idle
 from netsim.specs.jobs import JobSpec, JobsSpec
+from netsim.specs.paths import near, placed
 from netsim.tenants import Tenant, assign_hosts, simulate_together
 from netsim.topologies import Topology, build
 from netsim.workloads.plan import make_plan
@@ -44,7 +46,7 @@ def make_tenants(
     refuse_idle(given, "weak")
     for job in spec.jobs:
         refuse_idle(job.set, "weak")
-    cases = [_case(job, where, n, topology, given) for n, job in enumerate(spec.jobs)]
+    cases = [_case(job, where, path.parent, n, topology, given) for n, job in enumerate(spec.jobs)]
     for case in cases:
         refuse(case.idle)
     for job, case in zip(spec.jobs, cases, strict=True):
@@ -64,12 +66,17 @@ def make_tenants(
     ]
 
 
-def _case(job: JobSpec, where: str, number: int, topology: str, given: Mapping[str, Any]) -> Case:
+def _case(
+    job: JobSpec, where: str, folder: Path, number: int, topology: str, given: Mapping[str, Any]
+) -> Case:
     for section, keys in sort_overrides(job.set).items():
         if keys and section not in ("workload", "profile"):
             rule = f"is of the {section}, which all jobs share: give it with --set"
             raise NetsimError(f"{where}: jobs.{number}.set.{next(iter(keys))}: {rule}")
-    return make_case(topology, job.workload, profile=job.profile, overrides={**given, **job.set})
+    return make_case(
+        topology, near(job.workload, folder), profile=near(job.profile, folder),
+        overrides={**given, **placed(job.set, folder)},
+    )  # fmt: skip
 
 
 def sharing(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from netsim import catalog
 from netsim.errors import NetsimError, SpecError, did_you_mean
+from netsim.specs import paths
 from netsim.specs.huggingface import with_config
 
 
@@ -149,7 +150,8 @@ def load(
 ) -> S:
     """A preset or a file, with `--set` overrides applied, as a checked spec.
 
-    A file may also be the `spec.toml` of a run, which holds every spec under its kind. `options` : overrides that were
+    A file may also be the `spec.toml` of a run, which holds every spec under its kind. Files that it names are looked
+    for beside it first (`netsim.specs.paths`). `options` : overrides that were
     given by an option of their own, for complaints.
     """
     if kind == "workload" and name.endswith(".json"):
@@ -164,6 +166,7 @@ def load(
     data = read_toml(path)
     if "name" not in data and isinstance(data.get(kind), dict):
         data, place = data[kind], f"{place}: [{kind}]"
+    paths.place(data, kind, path.parent)
     for key, value in _model_first(kind, data, overrides or {}).items():
         put(data, key, value)
     if kind == "workload":

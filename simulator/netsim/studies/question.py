@@ -17,6 +17,7 @@ from typing import Any
 import netsim
 from netsim import catalog
 from netsim.errors import NetsimError, SpecError, did_you_mean
+from netsim.specs import paths
 from netsim.specs.base import read_toml
 from netsim.specs.case import Case, make_case, sort_overrides
 
@@ -57,7 +58,9 @@ class Question:
         named: dict[str, Any] = {kind: getattr(self, kind) for kind in PRESETS}
         if named["hardware"] is None or named["profile"] is None:
             try:
-                job = read_toml(catalog.find("workload", self.workload))
+                path = catalog.find("workload", self.workload)
+                job = read_toml(path)
+                paths.place(job, "workload", path.parent)
                 named["hardware"] = named["hardware"] or job.get("hardware")
                 named["profile"] = named["profile"] or job.get("profile")
             except NetsimError:

@@ -18,7 +18,8 @@ from pydantic import Field
 from netsim import catalog
 from netsim.errors import NetsimError
 from netsim.specs.base import Strict, read_toml, validate
-from netsim.studies.question import check_keys, check_presets
+from netsim.specs.paths import placed
+from netsim.studies.question import PRESETS, check_keys, check_presets
 
 #: more points than this need to be asked for twice
 MANY = 100_000
@@ -82,6 +83,15 @@ def load_study(path: Path) -> StudySpec:
         data["zip"] = [flatten(each) if isinstance(each, dict) else each for each in data["zip"]]
     if isinstance(data.get("sample"), dict) and isinstance(data["sample"].get("ranges"), dict):
         data["sample"] = data["sample"] | {"ranges": flatten(data["sample"]["ranges"])}
+    data |= {
+        table: placed(data[table], path.parent, PRESETS)
+        for table in ("base", "vary")
+        if isinstance(data.get(table), dict)
+    }
+    if isinstance(data.get("zip"), list):
+        data["zip"] = [
+            placed(each, path.parent, PRESETS) if isinstance(each, dict) else each for each in data["zip"]
+        ]
     place = catalog.display(path)
     spec = validate(StudySpec, data, place)
     check(spec, place)
