@@ -15,7 +15,11 @@ from netsim.reports.plots import MEASURED, MUTED, SECOND, SIMULATED, canvas, sav
 HERE = Path(__file__).parent
 MEASURED_AT = root() / "workloads/compute/measured"
 TRACE = root() / "reports/studies/h800_trace/blocks.csv"
-SIDES = {"h100_soak.csv": "20 SMs held, waiting", "h100_soak_copy.csv": "20 SMs held, copying"}
+SIDES = {
+    "h100_soak.csv": "H100, 20 SMs held, waiting",
+    "h100_soak_copy.csv": "H100, 20 SMs held, copying",
+    "h200_soak.csv": "H200, 20 SMs held, waiting",
+}
 #: blocks whose shapes no routing changes
 FIXED = ("attn(B)", "attn(W)")
 
@@ -59,15 +63,15 @@ def of_mean(values: np.ndarray) -> np.ndarray:
 
 def figure(runs: dict[str, list[Sample]]) -> Any:
     fig, (left, right) = canvas(1, 2, width=9.0, height=3.4)
-    for (label, samples), colour in zip(runs.items(), (SIMULATED, SECOND), strict=True):
+    for (label, samples), colour in zip(runs.items(), (SIMULATED, SECOND, "#009E73"), strict=True):
         start, ms = layers(samples, "long")
         left.plot(start + 0.027, ms, ".", markersize=2, color=colour, alpha=0.4)
         found = slowdown(samples)
         left.axhline(found.cold_ms, linestyle=":", linewidth=1, color=colour)
         left.axhline(found.steady_ms, linewidth=1, color=colour, label=f"{label}: {found.factor:.3f}")
     left.set(xscale="log", xlabel="time since rest (s)", ylabel="one layer, forward and backward (ms)")
-    left.set_title("H100 under one training layer, over and over", fontsize=9)
-    left.legend(fontsize=8, loc="lower right")
+    left.set_title("One training layer, over and over", fontsize=9)
+    left.legend(fontsize=8, loc="upper right")
     samples = next(iter(runs.values()))
     for block, marker in zip(FIXED, ("o", "s"), strict=True):
         right.plot(range(1, 5), of_mean(trace(block)), marker, color=MEASURED, label=f"{block}, H800 trace")

@@ -184,7 +184,7 @@ def _soak(
     if not quiet:
         print(
             f"{found.factor:.3f} times as long under load: {found.steady_ms:.2f} ms a layer at "
-            f"{found.steady_GHz:.2f} GHz, {found.cold_ms:.2f} (+- {found.cold_std_ms:.2f}) from rest at "
+            f"{found.steady_GHz:.2f} GHz, {found.cold_ms:.2f} (+- {found.cold_deviation_ms:.2f}) from rest at "
             f"{found.cold_GHz:.2f} GHz: {output}",
             file=sys.stderr,
         )

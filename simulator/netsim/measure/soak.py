@@ -5,7 +5,7 @@ kernels of one MoE layer, forward, input gradient and weight gradient in the ord
 over: *cold*, the first `COLD_LAYERS` layers after `REST_S` seconds of rest, `COLD_RUNS` times; then *steady*, the
 second half of one long run.
 
-    slowdown = (mean layer of the steady half) / (mean layer of the cold windows)
+    slowdown = (mean layer of the steady half) / (mean layer of a cold window, median of the windows)
 
 A ratio of the same kernels on the same GPU: what stands in for the kernels of another library cancels, as far as it
 draws as much power. Matrix products are FP8 with a scale a row, an expert at a time, since these leave the SMs alone
@@ -64,10 +64,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Slowdown:
-    """Mean milliseconds of a layer in the cold windows (and their standard deviation) and in the steady half."""
+    """Mean milliseconds of a layer: of a cold window, median (and median deviation) of the windows, since a pause of
+    the host can spoil one; and in the steady half."""
 
     cold_ms: float
-    cold_std_ms: float
+    cold_deviation_ms: float
     steady_ms: float
     cold_GHz: float
     steady_GHz: float
@@ -135,8 +136,8 @@ def slowdown(samples: Iterable[Sample]) -> Slowdown:
     runs = {run: [_ms(blocks) for r, blocks in cold if r == run] for run, _ in cold}
     means = [float(np.mean(values)) for values in runs.values()]
     return Slowdown(
-        cold_ms=float(np.mean(means)),
-        cold_std_ms=float(np.std(means)),
+        cold_ms=float(np.median(means)),
+        cold_deviation_ms=float(np.median(np.abs(np.subtract(means, np.median(means))))),
         steady_ms=float(np.mean([_ms(blocks) for blocks in steady])),
         cold_GHz=_clock([blocks for _, blocks in cold]),
         steady_GHz=_clock(steady),
