@@ -13,6 +13,8 @@ from netsim.errors import NetsimError
 from netsim.maxmin import maxmin_rates
 from netsim.routing import KINDS, PathTable, paths
 from netsim.routing.hashing import mix
+from netsim.routing.paths import Leg, as_table
+from netsim.routing.steps import undivided
 from netsim.specs import HardwareSpec, Routing, TopologySpec, load
 from netsim.topologies import FAMILIES, LinkKind, Topology, build, to_networkx
 
@@ -344,3 +346,33 @@ def test_refusals(arguments: dict[str, Any], message: str) -> None:
     call: dict[str, Any] = {"routing": "adaptive", "src_gpu": [0], "dst_gpu": [1], "seed": 0} | arguments
     with pytest.raises(NetsimError, match=message):
         paths(fabric("ft2", 64), **call)
+
+
+def test_steps_become_rows_in_the_order_of_the_steps() -> None:
+    """Row 0: link 7 at 2 s, then links 5 and 6 with a half each at 1 s; row 1 nothing; row 2: link 8, then link 9."""
+    topology = fabric("ft2", 16, {"switch.radix": 8})
+    legs = [
+        Leg(np.array([2, 0]), np.array([8, 7]), undivided(2), 2.0),
+        Leg(np.array([0, 2, 0]), np.array([5, 9, 6]), np.array([0.5, 1.0, 0.5]), 1.0),
+    ]
+    table = as_table(topology, legs, 3, topology.capacity_bytes_per_s)
+    assert table.ptr.tolist() == [0, 3, 3, 5]
+    assert table.link_ids.tolist() == [7, 5, 6, 8, 9]
+    assert table.share.tolist() == [1.0, 0.5, 0.5, 1.0, 1.0]
+    assert table.latency_s.tolist() == [3.0, 0.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("family", "routing", "whole"),
+    [
+        ("ft2", "static", True),
+        ("mrft", "adaptive", True),
+        ("mpft_ideal", "static", False),
+        ("ft2", "ecmp", True),
+    ],
+)
+def test_flows_that_are_sent_whole_hold_no_column_of_ones(family: str, routing: Routing, whole: bool) -> None:
+    topology = fabric(family, 64, {"switch.radix": 16})
+    table = paths(topology, routing, np.arange(63), np.arange(1, 64), seed=0)
+    assert (table.share == 1).all() == whole
+    assert (table.share.strides == (0,)) == whole

@@ -93,19 +93,20 @@ def _round(n, share, label, flow, link, batch, actor):  # type: ignore[no-untype
     to_actor = np.zeros(actor.size, np.uint64)
     for b in range(batch.size):
         from_flows = np.uint64(0)
+        from_batch = mix(batch[b], np.uint64(2))
         for f in range(n.batch_ptr[b], n.batch_ptr[b + 1]):
             mine = mix(flow[f], usual)
-            from_links = np.uint64(0)
+            around = from_batch
             for k in range(n.link_ptr[f], n.link_ptr[f + 1]):
                 c = n.link_ids[k]
                 if share[k * n.share.step] == usual:
-                    from_links += told[c, 0]
+                    around += told[c, 0]
                     told[c, 1] += mine
                 else:
-                    from_links += mix(link[c], share[k])
+                    around += mix(link[c], share[k])
                     told[c, 1] += mix(flow[f], share[k])
             from_flows += mine
-            flow[f] = mix(mix(mine, from_links), batch[b])
+            flow[f] = mix(mine, around)
         from_actors = np.uint64(0)
         for k in range(n.actor_ptr[b], n.actor_ptr[b + 1]):
             from_actors += mix(actor[n.actor_ids[k]], label[k])
