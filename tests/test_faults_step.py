@@ -12,10 +12,10 @@ from netsim.cli.app import run_app
 from netsim.errors import NetsimError, StalledError
 from netsim.faults.draw import draw_faults
 from netsim.faults.history import reaction_s, resolve
-from netsim.faults.impact import Impact, detour_links, impact, link_bytes
 from netsim.faults.touch import touches
 from netsim.reports.contract import contract
 from netsim.reports.faults import FaultRequest, fault_record, step_with_faults
+from netsim.reports.impact import Impact, detour_links, impact, link_bytes
 from netsim.result import nic_bytes, step_time_s
 from netsim.simulate import Step, simulate
 from netsim.specs import load

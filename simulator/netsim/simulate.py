@@ -83,7 +83,7 @@ def simulate(
     """Simulate one step of the case's workload on its fabric with `gpus` GPUs.
 
     `degraded` maps link ids to the fraction of their capacity that is left; `faults` happen while the step runs (which
-    takes a fault-free step before; `netsim.faults.impact` has both, and each fault alone); `progress` is told
+    takes a fault-free step before; `netsim.reports.impact` has both, and each fault alone); `progress` is told
     (done, all) tasks.
 
     Raises SpecError when the fabric, the plan or the schedule cannot be built, NetsimError for a fault in a part that

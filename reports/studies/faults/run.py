@@ -12,7 +12,7 @@ from pathlib import Path
 
 from netsim.errors import StalledError
 from netsim.faults.history import resolve
-from netsim.faults.impact import Effect
+from netsim.reports.impact import Effect
 from netsim.reports.plots import canvas, save_png
 from netsim.simulate import Step, is_touched, lay_out, simulate_job
 from netsim.specs.case import make_case

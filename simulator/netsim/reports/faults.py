@@ -8,8 +8,8 @@ from typing import Any
 
 from netsim.errors import NetsimError, StalledError
 from netsim.faults.draw import draw_faults
-from netsim.faults.impact import Effect, Impact, detour_links, impact
 from netsim.reports.contract import contract
+from netsim.reports.impact import Effect, Impact, detour_links, impact
 from netsim.simulate import Step
 from netsim.specs.base import load
 from netsim.specs.case import Case
