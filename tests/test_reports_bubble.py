@@ -2,12 +2,12 @@
 
 import pytest
 
+from ideal_schedules import BUBBLES, ChunkTimes
 from netsim.reports.bubble import bubble_by_cause
 from netsim.result import phases
 from netsim.simulate import simulate
 from netsim.specs.case import make_case
 from netsim.workloads.plan import make_plan
-from netsim.workloads.schedules.ideal import BUBBLES, ChunkTimes
 
 
 def test_parts_add_up_to_the_bubble() -> None:

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from netsim.errors import SpecError
-from netsim.reports.cost import bill, network_cost, parts_of
-from netsim.reports.table3 import dragonfly_parts, slim_fly_parts, table3
+from netsim.reports.cost import bill, network_cost
 from netsim.specs import HardwareSpec, TopologySpec, load
 from netsim.specs.prices import PriceBook
 from netsim.topologies import FAMILIES, Topology, build
@@ -19,34 +18,6 @@ def fabric(family: str, gpus: int, **switch: Any) -> Topology:
     return build(
         load(TopologySpec, "topology", family, {f"switch.{k}": v for k, v in switch.items()}), H800, gpus
     )
-
-
-def test_table_3() -> None:
-    # endpoints, switches, links, M$ and k$ an endpoint as printed
-    published = {
-        "FT2": (2048, 96, 2048, 9, 4.39),
-        "MPFT": (16384, 768, 16384, 72, 4.39),
-        "FT3": (65536, 5120, 131072, 491, 7.5),
-        "SF": (32928, 1568, 32928, 146, 4.4),
-        "DF": (261632, 16352, 384272, 1522, 5.8),
-    }
-    for column in table3():
-        endpoints, switches, links, millions, thousands = published[column.name]
-        assert (column.endpoints, column.switches, column.links) == (endpoints, switches, links)
-        assert column.musd == millions
-        digits = len(str(thousands).split(".")[1])
-        assert round(column.usd_per_endpoint / 1e3, digits) == thousands
-
-
-def test_formula_parts_are_those_of_built_networks() -> None:
-    own = {"dragonfly.endpoints": 2, "dragonfly.switches": 4, "dragonfly.global_cables": 2, "switch.radix": 8}
-    t = build(load(TopologySpec, "topology", "dragonfly", own), H800, 72)
-    formula, counted = dragonfly_parts(9, 4, 2, 2, radix=8), parts_of(t, lay_out=False)
-    assert (formula.switches, formula.endpoints) == (counted.switches, counted.endpoints)
-    assert {c.role: c.number for c in formula.cables} == {c.role: c.number for c in counted.cables}
-    fly = build(load(TopologySpec, "topology", "slim_fly", {"slim_fly.q": 5, "switch.radix": 12}), H800, 200)
-    found = {c.role: c.number for c in parts_of(fly, lay_out=False).cables}
-    assert {c.role: c.number for c in slim_fly_parts(5).cables} == found
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "custom"])

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from netsim.errors import SpecError
 from netsim.specs import HardwareSpec, TopologySpec, load
 from netsim.topologies import LinkKind, Topology, build, max_gpus, ports_used
-from netsim.topologies.dragonfly import counts as dragonfly_counts
 from netsim.topologies.dragonfly import wire
 from netsim.topologies.galois import field, prime_power
 from netsim.topologies.slim_fly import counts, degree, exists, graph
@@ -117,9 +116,11 @@ def test_global_cables_are_even_over_pairs_and_ports(groups: int, switches: int,
 
 
 def test_dragonfly_of_table_3() -> None:
-    endpoints, switches, inside, between = dragonfly_counts(511, 32, 16, 16)
-    assert (endpoints, switches, inside + between) == (261632, 16352, 384272)
-    assert np.diff(wire(511, 32, 16).pair_first).sum() == between
+    # g groups of a switches with p endpoints and h cables to other groups: g a (a - 1)/2 + g a h/2 cables
+    groups, switches, global_cables = 511, 32, 16
+    between = groups * switches * global_cables // 2
+    assert groups * switches * (switches - 1) // 2 + between == 384272
+    assert np.diff(wire(groups, switches, global_cables).pair_first).sum() == between
 
 
 def test_a_balanced_dragonfly_has_one_cable_between_groups() -> None:

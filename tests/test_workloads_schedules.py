@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from ideal_schedules import ACTIVATIONS, BUBBLES, ChunkTimes, idle_s
 from netsim.errors import SpecError
 from netsim.workloads.schedules import SCHEDULES, Order, dualpipe, dualpipe_v, schedule
-from netsim.workloads.schedules.ideal import ACTIVATIONS, BUBBLES, ChunkTimes, idle_s
 
 #: forward, input gradient and weight gradient of one length, overlapping for free: what the formulas assume
 EQUAL = ChunkTimes(forward=1.0, backward=2.0, weight=1.0, overlapped=3.0)

@@ -20,13 +20,13 @@ from netsim.reports.cost import network_cost
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.prices import PriceBook
 from netsim.specs.protocol import ProtocolSpec
-from netsim.topologies import build, latency_us, max_gpus, summary
+from netsim.topologies import build, latency_us, max_gpus, slim_fly, summary
 
 Where = Mapping[str, Any]
 Experiment = Callable[[Sequence[Where]], Sequence[float | None]]
 
 #: q = 28 is no prime power, so this Slim Fly does not exist: it is counted by formula
-_SLIM_FLY_Q, _SLIM_FLY_ENDPOINTS = 28, 21
+_SLIM_FLY_Q = 28
 #: fabrics that the paper does not fill: Dragonfly with 511 of 513 groups
 _PUBLISHED_GPUS = {"dragonfly": 261_632}
 _NORMAL_TOKENS, _LOW_LATENCY_TOKENS = 4096, 128
@@ -114,9 +114,8 @@ def parts(where: Sequence[Where]) -> list[float]:
 @lru_cache(maxsize=8)
 def _counted(fabric: str) -> dict[str, float]:
     if fabric == "slim_fly":
-        q, book = _SLIM_FLY_Q, load(PriceBook, "prices", "published")
-        switches = 2 * q * q
-        endpoints, links = switches * _SLIM_FLY_ENDPOINTS, switches * (3 * q // 2) // 2
+        book = load(PriceBook, "prices", "published")
+        endpoints, switches, links = slim_fly.counts(_SLIM_FLY_Q)
         usd = (
             switches * book.switch.price
             + links * book.switch_link.price

@@ -61,17 +61,6 @@ def pair_index(low: Ints, high: Ints, of: int) -> Ints:
     return low * (2 * of - low - 1) // 2 + high - low - 1
 
 
-def counts(groups: int, switches: int, endpoints: int, global_cables: int) -> tuple[int, int, int, int]:
-    """Endpoints, switches, cables in groups and cables between groups.
-
-    >>> counts(511, 32, 16, 16)
-    (261632, 16352, 253456, 130816)
-    """
-    routers = groups * switches
-    between = groups * switches * global_cables // 2 if groups > 1 else 0
-    return routers * endpoints, routers, groups * switches * (switches - 1) // 2, between
-
-
 def _max_hosts(spec: TopologySpec, hardware: HardwareSpec) -> int:
     check_flat(spec)
     width = spec.dragonfly
