@@ -1,0 +1,124 @@
+"""The blocks of a layer with what they exchange: experts, tensor and context parallelism, ZeRO.
+
+The backward of a combine moves tokens like a dispatch (`cached_dispatch`, no counts to exchange), the backward of a
+dispatch like a combine.
+
+Tensor parallelism (Korthikanti et al. 2022, section 4.2.2) puts an all-gather before and a reduce-scatter after
+attention and dense FFN, forward and backward; the backward gathers the block's input once more for the weight gradient,
+beside the input gradient. Vocabulary-parallel embedding and head have the half of it that they need; MoE blocks none,
+since experts are whole. Context parallelism as Llama 3 does it (arXiv 2407.21783, section 3.3.2): keys and values are
+gathered before attention, gathered again before its backward, and their gradients scattered after it. All of this is in
+line with the block that needs it, so exposed unless the chunk is overlapped. Attention is one block here: what of it is
+computed before its keys and values are gathered makes no difference to the sum.
+
+ZeRO stage 2 and 3 reduce a layer's gradients after each of its weight gradients, in every micro-batch: there is no full
+accumulator to wait in. Stage 3 gathers a layer's parameters before its forward and again before its backward, one
+layer ahead of the compute (Zhao et al. 2023, PyTorch FSDP, arXiv 2304.11277).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from netsim.workloads.graph import GRADIENT, PARAMETER, Division, Work
+from netsim.workloads.task_writer import Layer, Side, TaskWriter
+
+#: block -> whether tensor parallelism gathers its input and scatters its output, forward (and so backward the other
+#: way round), and gathers the input again for its weight gradient; blocks of a MoE layer's experts are not divided
+_TENSOR_BLOCKS = {
+    "attn": (True, True),
+    "mlp": (True, True),
+    "embedding": (False, True),
+    "head": (True, False),
+}
+
+
+class Blocks:
+    """Writes blocks of one rank; `weights_done` holds the last weight gradient of each stage so far."""
+
+    def __init__(self, writer: TaskWriter, division: Division) -> None:
+        self.writer, self.division = writer, division
+        self.weights_done: dict[int, int] = {}
+        self._turns: Counter[tuple[str, str, int]] = Counter()  # how often a layer's parameters have moved
+        self._used: list[int] = []  # last compute of each layer that gathered parameters
+
+    def exchange(self, side: Side, layer: Layer, name: str) -> None:
+        """Dispatch or combine of a MoE layer."""
+        if layer.kind == "moe":
+            phase = "B" if name in ("cached_dispatch", "combine_backward") else "F"
+            side.ready = (self.writer.transfer(side, name, "", phase, layer),)
+
+    def forward(self, side: Side, layer: Layer, block: str) -> None:
+        """A block forward, between the exchanges of its divided inputs and outputs."""
+        gathers, scatters = self._tensor(layer, block)
+        if gathers:
+            self._divided(side, "tensor_gather", block, "F", layer)
+        if self.division.context and block == "attn":
+            self._divided(side, "context_gather", block, "F", layer)
+        side.ready = (self.writer.compute(side, layer, block, "F"),)
+        if scatters:
+            self._divided(side, "tensor_scatter", block, "F", layer)
+
+    def backward(self, side: Side, layer: Layer, block: str, with_weight: bool) -> None:
+        """An input gradient: what was scattered forward is gathered, and the other way round."""
+        if layer.kind == "embedding":  # its input is token numbers: only a weight gradient
+            return
+        gathers, scatters = self._tensor(layer, block)
+        if scatters:
+            self._divided(side, "tensor_gather", block, "B", layer)
+        if self.division.context and block == "attn":
+            self._divided(side, "context_gather", block, "B", layer)
+        if gathers and with_weight:
+            side.again = (self.writer.transfer(side, "tensor_gather", block, "W", layer),)
+        side.ready = (self.writer.compute(side, layer, block, "B"),)
+        if self.division.context and block == "attn":
+            self._divided(side, "context_scatter", block, "B", layer)
+        if gathers:
+            self._divided(side, "tensor_scatter", block, "B", layer)
+
+    def weight(self, side: Side, layer: Layer, block: str) -> None:
+        """A weight gradient, and under ZeRO 2 and 3 what reduces it."""
+        waits, side.again = side.again, ()
+        if layer.kind == "embedding" and self.division.tensor:
+            # the gradient of its output, which was scattered
+            waits = (self.writer.transfer(side, "tensor_gather", block, "W", layer),)
+        done = self.writer.compute(side, layer, block, "W", waits)
+        self.weights_done[side.unit.stage] = done
+        if self.division.zero >= 2 and block == layer.first_block:
+            self._layer_moves(GRADIENT, "reduce_scatter", side, layer, "W", (done,))
+
+    def lone_weight(self, side: Side, layer: Layer, block: str) -> None:
+        """A weight gradient away from its input gradient: the block's input is gathered again for it."""
+        if self._tensor(layer, block)[0]:
+            side.again = (self.writer.transfer(side, "tensor_gather", block, "W", layer),)
+        self.weight(side, layer, block)
+
+    def gather_parameters(self, side: Side, layer: Layer, phase: str) -> None:
+        """Under stage 3, gather when the layer before starts: two layers' worth are there at a time."""
+        side.parameters = ()
+        if self.division.zero == 3 and (layer.kind, phase) != ("embedding", "B"):
+            before = tuple(self._used[-2:-1])
+            side.parameters = (self._layer_moves(PARAMETER, "parameter_gather", side, layer, phase, before),)
+
+    def used(self, side: Side | None, layer: Layer | None) -> None:
+        """A layer is done: its parameters may go."""
+        if side and layer and side.last >= 0:
+            self._used.append(side.last)
+
+    def _divided(self, side: Side, name: str, block: str, phase: str, layer: Layer) -> None:
+        side.ready = (self.writer.transfer(side, name, block, phase, layer),)
+
+    def _tensor(self, layer: Layer, block: str) -> tuple[bool, bool]:
+        """Whether a block gathers its input and scatters its output, forward."""
+        if not self.division.tensor or (layer.kind, block) == ("moe", "mlp"):
+            return False, False
+        return _TENSOR_BLOCKS.get(block, (False, False))
+
+    def _layer_moves(
+        self, queue: int, name: str, side: Side, layer: Layer, phase: str, waits: tuple[int, ...]
+    ) -> int:
+        """Gradients or parameters of one layer (ZeRO stages 2 and 3)."""
+        turn = self._turns[name, phase, layer.number]
+        self._turns[name, phase, layer.number] += 1
+        work = Work(name, layer.kind, phase, stage=side.unit.stage, layer=layer.number, turn=turn)
+        return self.writer.add(queue, work, side.unit, waits, layer.number)
