@@ -178,6 +178,8 @@ def test_the_command_answers_in_json_and_writes_its_picture(
     by_spares = [row["goodput"] for row in record["by_spares"]]
     assert by_spares == sorted(by_spares)
     assert (tmp_path / "out" / "goodput.svg").read_text("utf-8").startswith("<?xml")
+    assert run_app([*ARGUMENTS, "--quiet", "--force", "-o", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

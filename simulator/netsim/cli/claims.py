@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from netsim.cli.options import Force, Json, Output, Quiet, needs_folder
-
-Jobs = Annotated[
-    int | None,
-    typer.Option("--jobs", "-j", min=1, help="Processes; the numbers stay the same. [default: all cores]"),
-]
+from netsim.cli.options import Csv, Force, Json, Output, Processes, Quiet
+from netsim.cli.output import answer, needs_folder, say_written
 
 
 def claims(
-    jobs: Jobs = None,
+    jobs: Processes = None,
     output: Output = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Write the tables as CSV too (with -o).")] = False,
+    csv: Csv = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -29,7 +22,6 @@ def claims(
     from netsim.reports.codesign.claims import claims as ask
     from netsim.reports.codesign.claims_page import document
     from netsim.reports.comparison import files
-    from netsim.reports.rundir import to_json
 
     needs_folder(output, csv=csv, force=force)
     if output is not None:
@@ -37,13 +29,8 @@ def claims(
     with progress_bar("checking claims", quiet) as report:
         record = ask(jobs or os.cpu_count() or 1, report)
     if output is not None:
-        written = files.write(output, record, csv, document)
-        if not quiet:
-            print(f"wrote {', '.join(f.name for f in written)} to {output}", file=sys.stderr)
-    if json:
-        sys.stdout.write(to_json(record))
-    elif not quiet:
-        _print(record)
+        say_written(output, files.write(output, record, csv, document), quiet)
+    answer(record, json, quiet, _print)
 
 
 def _print(record: dict[str, Any]) -> None:

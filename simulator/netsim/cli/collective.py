@@ -18,8 +18,8 @@ from netsim.cli.options import (
     Seed,
     Sets,
     TopologyName,
-    needs_folder,
 )
+from netsim.cli.output import needs_folder, say_written
 
 _SHOWN = ("kind", "algorithm", "protocol", "ranks", "size_bytes", "time_us", "algbw_GBps", "busbw_GBps",
           "wire_GBps", "logical_GBps", "bottleneck", "utilisation")  # fmt: skip
@@ -132,9 +132,7 @@ def collective(
         report.prepare(output, force)
     rows = collective_rows(setup, kind, algorithm=algorithm, **options)
     if output is not None:
-        files = report.write(output, rows, setup)
-        if not quiet:
-            print(f"wrote {', '.join(f.name for f in files)} to {output}", file=sys.stderr)
+        say_written(output, report.write(output, rows, setup), quiet)
     if json:
         sys.stdout.write(report.to_json(rows))
     elif csv:

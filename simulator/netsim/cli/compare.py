@@ -10,10 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from netsim.cli.options import (
+    Csv,
     Force,
     GpuHour,
+    Hardware,
     Json,
     Output,
+    Prices,
+    Processes,
     Profile,
     Quiet,
     Routing,
@@ -21,8 +25,8 @@ from netsim.cli.options import (
     Schedule,
     Seed,
     Sets,
-    needs_folder,
 )
+from netsim.cli.output import answer, needs_folder, say_written
 
 Topologies = Annotated[
     str | None,
@@ -35,12 +39,6 @@ Topologies = Annotated[
 ]
 Workloads = Annotated[str, typer.Option("--workloads", "-w", help="Jobs, a,b,c: presets or TOML files.")]
 Sizes = Annotated[str, typer.Option("--gpus", "-n", help="Cluster sizes, 2048,4096.")]
-Hardware = Annotated[
-    str | None, typer.Option("--hardware", help="Host: a preset or a TOML file. [default: the workload's]")
-]
-Prices = Annotated[
-    str, typer.Option("--prices", help="Price book: a preset (published, street_2026) or a TOML file.")
-]
 Messages = Annotated[
     str | None,
     typer.Option(
@@ -63,10 +61,6 @@ Ablate = Annotated[
         "mla,moe,fp8,mtp,node_limit,overlap,mpft, or all.",
     ),
 ]
-Jobs = Annotated[
-    int | None,
-    typer.Option("--jobs", "-j", min=1, help="Processes; the numbers stay the same. [default: all cores]"),
-]
 
 
 def compare(
@@ -85,9 +79,9 @@ def compare(
     bind: Bind = None,
     ablate: Ablate = None,
     gpu_hour_usd: GpuHour = None,
-    jobs: Jobs = None,
+    jobs: Processes = None,
     output: Output = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Write the tables as CSV too (with -o).")] = False,
+    csv: Csv = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -95,12 +89,12 @@ def compare(
     """Compare fabrics on the same job: step, price, power, latency, what binds, what changed and why; or, with
     --ablate, what each choice of the job is worth."""
     from netsim.bench.sizes import parse_counts, parse_sizes
+    from netsim.cli.comparison_tables import print_comparison
     from netsim.cli.progress import progress_bar
     from netsim.errors import NetsimError
     from netsim.reports.comparison import Question, files
     from netsim.reports.comparison import compare as ask
     from netsim.reports.comparison.question import SIZES
-    from netsim.reports.rundir import to_json
     from netsim.specs.case import parse_overrides
 
     needs_folder(output, csv=csv, force=force)
@@ -132,15 +126,8 @@ def compare(
     for note in record["notes"]:
         print(f"netsim: warning: {note}", file=sys.stderr)
     if output is not None:
-        written = files.write(output, record, csv)
-        if not quiet:
-            print(f"wrote {', '.join(f.name for f in written)} to {output}", file=sys.stderr)
-    if json:
-        sys.stdout.write(to_json(record))
-    elif not quiet:
-        from netsim.cli.comparison_tables import print_comparison
-
-        print_comparison(record)
+        say_written(output, files.write(output, record, csv), quiet)
+    answer(record, json, quiet, print_comparison)
 
 
 def _one(topologies: str, workloads: str, gpus: str) -> dict[str, Any]:
@@ -170,12 +157,12 @@ def _ablate(
     json: bool,
     quiet: bool,
 ) -> None:
+    from netsim.cli.ablation_tables import print_ablation
     from netsim.cli.progress import progress_bar
     from netsim.reports.codesign.ablation import ablate
     from netsim.reports.codesign.ablation_page import document
     from netsim.reports.codesign.choices import CHOICES, Question
     from netsim.reports.comparison import files
-    from netsim.reports.rundir import to_json
 
     names = tuple(CHOICES) if choices == "all" else _words(choices, "--ablate")
     question = Question(choices=names, **asked)
@@ -184,15 +171,8 @@ def _ablate(
     with progress_bar("ablating", quiet) as report:
         record = ablate(question, jobs, report)
     if output is not None:
-        written = files.write(output, record, csv, document)
-        if not quiet:
-            print(f"wrote {', '.join(f.name for f in written)} to {output}", file=sys.stderr)
-    if json:
-        sys.stdout.write(to_json(record))
-    elif not quiet:
-        from netsim.cli.ablation_tables import print_ablation
-
-        print_ablation(record)
+        say_written(output, files.write(output, record, csv, document), quiet)
+    answer(record, json, quiet, print_ablation)
 
 
 def _words(text: str, option: str) -> tuple[str, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,8 +20,8 @@ from netsim.cli.options import (
     Sets,
     TopologyName,
     WorkloadName,
-    needs_folder,
 )
+from netsim.cli.output import answer, needs_folder, say_written
 
 Reliability = Annotated[
     str, typer.Option("--reliability", help="What fails how often: a preset (llama3, hpn, rsc1) or a TOML.")
@@ -65,7 +63,7 @@ def goodput(
     """Goodput over days: which parts stop the job, which only slow it, and how often to checkpoint."""
     from netsim.cli.progress import progress_bar
     from netsim.reliability.request import make_question
-    from netsim.reliability.study import goodput as answer
+    from netsim.reliability.study import goodput as ask
     from netsim.reports import rundir
     from netsim.specs.case import parse_overrides
 
@@ -79,26 +77,24 @@ def goodput(
     if output is not None:
         rundir.prepare(output, force)
     with progress_bar("simulating", quiet) as report:
-        record = answer(question, report)
+        record = ask(question, report)
     if output is not None:
-        _write(output, record)
-    if json:
-        print(jsonlib.dumps(record, indent=1))
-    elif not quiet:
-        _print(record)
+        say_written(output, _write(output, record), quiet)
+    answer(record, json, quiet, _print)
 
 
-def _write(folder: Path, record: dict[str, Any]) -> None:
+def _write(folder: Path, record: dict[str, Any]) -> list[Path]:
     from netsim.errors import NetsimError
     from netsim.reliability.figure import figure
     from netsim.reports.plots import svg
+    from netsim.reports.rundir import to_json
 
     try:
-        (folder / "result.json").write_text(jsonlib.dumps(record, indent=1) + "\n", "utf-8")
+        (folder / "result.json").write_text(to_json(record), "utf-8")
         (folder / "goodput.svg").write_text(svg(figure(record)), "utf-8")
     except OSError as error:
         raise NetsimError(f"-o {folder}: cannot be written: {error.strerror}") from None
-    print(f"wrote result.json, goodput.svg to {folder}", file=sys.stderr)
+    return [folder / "result.json", folder / "goodput.svg"]
 
 
 def _print(record: dict[str, Any]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netsim.cli.options import Force, Json, Output, Quiet, Routing, Seed, Sets, TopologyName, needs_folder
+from netsim.cli.options import Force, Json, Output, Quiet, Routing, Seed, Sets, TopologyName
+from netsim.cli.output import answer, needs_folder, say_written
 
 if TYPE_CHECKING:
     from netsim.inference import Deployment
@@ -97,6 +97,7 @@ def infer(
     quiet: Quiet = False,
 ) -> None:
     """Serve a model: time per token, time to the first token, tokens a second, and what bounds them."""
+    from netsim.cli.infer_summary import print_inference
     from netsim.errors import NetsimError
     from netsim.inference import refuse_idle
     from netsim.reports import inference as report
@@ -147,15 +148,8 @@ def infer(
     if output is not None:
         from netsim.reports.inference_files import write
 
-        files = write(output, found, result, iterations, service)
-        if not quiet:
-            print(f"wrote {', '.join(f.name for f in files)} to {output}", file=sys.stderr)
-    if json:
-        print(jsonlib.dumps(result, indent=1, allow_nan=False))
-    elif not quiet:
-        from netsim.cli.infer_summary import print_inference
-
-        print_inference(result)
+        say_written(output, write(output, found, result, iterations, service), quiet)
+    answer(result, json, quiet, print_inference)
 
 
 def _refuse_doubts(result: dict[str, Any]) -> None:

@@ -108,6 +108,11 @@ Hardware = Annotated[
 Prices = Annotated[
     str, typer.Option("--prices", help="Price book: a preset (published, street_2026) or a TOML file.")
 ]
+Csv = Annotated[bool, typer.Option("--csv", help="Write the tables as CSV too (with -o).")]
+Processes = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, help="Processes; the numbers stay the same. [default: all cores]"),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite a result that is already there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No summary and no progress.")]
@@ -129,15 +134,6 @@ def refuse_beside_list(context: typer.Context, *argument: str) -> None:
     for name, option in given(context).items():
         if name not in (*argument, "json"):
             raise NetsimError(f"{option}: has no effect on list")
-
-
-def needs_folder(output: Path | None, **given: bool) -> None:
-    """Options about a folder with results, by name, are a mistake where no folder is written."""
-    from netsim.errors import NetsimError
-
-    for name in given:
-        if given[name] and output is None:
-            raise NetsimError(f"--{name}: is about a folder with results; add -o DIR")
 
 
 def case_from(

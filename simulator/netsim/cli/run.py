@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from netsim.cli.options import (
+    Csv,
     FaultRate,
     Faults,
     Force,
@@ -32,8 +33,8 @@ from netsim.cli.options import (
     WorkloadName,
     case_from,
     given,
-    needs_folder,
 )
+from netsim.cli.output import answer, needs_folder, say_written
 
 Spec = Annotated[
     Path | None,
@@ -76,12 +77,13 @@ def run(
         bool, typer.Option("--explain", help="Say where the bubble comes from (four more simulations).")
     ] = False,
     output: Output = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Write the tables as CSV too (with -o).")] = False,
+    csv: Csv = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Simulate one training step and say how long it takes, what it waits for, and what the network costs."""
+    from netsim.cli.summary import print_summary
     from netsim.errors import NetsimError
     from netsim.reports import rundir
     from netsim.reports.faults import FaultRequest
@@ -129,15 +131,8 @@ def run(
         _refuse_doubts(step, result)
     result["run"] = {"wall_s": time.perf_counter() - began}
     if output is not None:
-        files = rundir.write_run(output, step, result, csv)
-        if not quiet:
-            print(f"wrote {', '.join(f.name for f in files)} to {output}", file=sys.stderr)
-    if json:
-        sys.stdout.write(rundir.to_json(result))
-    elif not quiet:
-        from netsim.cli.summary import print_summary
-
-        print_summary(result)
+        say_written(output, rundir.write_run(output, step, result, csv), quiet)
+    answer(result, json, quiet, print_summary)
 
 
 def _refuse_doubts(step: Any, result: dict[str, Any]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from typing import Annotated, Any
 
 import typer
 
 from netsim.cli.options import Gpus, Json, Quiet, Routing, Seed, Sets, TopologyName
+from netsim.cli.output import answer
 
 
 def share(
@@ -33,10 +33,7 @@ def share(
     fabric, tenants = make_tenants(file, topology, gpus, routing, parse_overrides(sets or []))
     with progress_bar("simulating", quiet) as report:
         record = sharing(fabric, tenants, seed=seed, folded=fold, progress=report)
-    if json:
-        print(jsonlib.dumps(record, indent=1))
-    elif not quiet:
-        _print(record)
+    answer(record, json, quiet, _print)
 
 
 def _print(record: dict[str, Any]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json as jsonlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netsim.cli.options import Force, Json, Quiet, Sets, needs_folder, refuse_beside_list
+from netsim.cli.options import Force, Json, Quiet, Sets, refuse_beside_list
+from netsim.cli.output import needs_folder, say_written
 
 if TYPE_CHECKING:
     from netsim.reports.models import Question
@@ -55,9 +55,7 @@ def workload(
     result = models.compare(names, ask, parse_overrides(sets or []))
     if output is not None:
         prepare(output, force)
-        written = models.write(output, result)
-        if not quiet:
-            print(f"wrote {', '.join(path.name for path in written)} to {output}", file=sys.stderr)
+        say_written(output, models.write(output, result), quiet)
     if json:
         print(jsonlib.dumps(result, indent=1))
     elif not quiet:
