@@ -86,10 +86,8 @@ def _find(n, label, count):  # type: ignore[no-untyped-def]
     bits = 1
     while 1 << bits < 2 * count:
         bits += 1
-    last, before = (
-        np.full(1 << bits, NONE),
-        np.full(count, NONE),
-    )  # kept components of one hash, the latest first
+    last = np.full(1 << bits, NONE)  # kept component of each hash, the latest
+    before = np.full(count, NONE)  # the one before it
     attempt = 0
     found = False
     for c in range(count):
