@@ -7,8 +7,8 @@
 A step is the main model over the sure and drafted tokens of all requests, then the MTP module once for each token to
 draft. Low-latency kernels leave the SMs to the compute.
 
-Every rank is equally loaded. Left out: load imbalance between experts and between ranks, the power limit (decoding waits
-for memory and network, and draws less than training), sampling, scheduling on the host.
+Every rank is equally loaded. Left out: load imbalance between experts and between ranks, the power limit (decoding
+waits for memory and network, and draws less than training), sampling, scheduling on the host.
 """
 
 from __future__ import annotations

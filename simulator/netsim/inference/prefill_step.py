@@ -3,9 +3,9 @@
 Normal kernels move tokens over NIC and NVLink; they hold SMs, and products run on the others. The head runs for the
 last token of each prompt, an MTP module over all tokens, for its cache.
 
-Every rank is equally loaded, and computes as fast as its profile was measured. Left out: the power limit (training steps
-have it; under full load prefill takes up to as much longer), load imbalance, scheduling on the host, transfer of the KV
-cache to decode (see `netsim.inference.requests`).
+Every rank is equally loaded, and computes as fast as its profile was measured. Left out: the power limit (training
+steps have it; under full load prefill takes up to as much longer), load imbalance, scheduling on the host, transfer of
+the KV cache to decode (see `netsim.inference.requests`).
 """
 
 from __future__ import annotations
