@@ -10,17 +10,12 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from command import netsim
 from netsim.cli.app import COMMANDS, app, run_app
 from netsim.errors import NetsimError
 
 SMALL = ["--gpus", "64", "--schedule", "1f1b", "--set", "workload.parallelism.pipeline=1"]
 SMALL += ["--set", "batch.microbatches=2"]
-
-
-def netsim(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
-    command = [sys.executable, "-c", "from netsim.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, check=False)
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,22 @@
 """`netsim measure` on a machine without a CUDA GPU: the plan can be read, and anything more is one clear line."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-
-def netsim(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from netsim.cli import main; main()", "measure", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+from command import netsim
 
 
 def test_list_needs_no_gpu_and_no_torch() -> None:
-    done = netsim("--list", "--only", "attn_fwd:bf16:4096x128x192:workload:*")
+    done = netsim("measure", "--list", "--only", "attn_fwd:bf16:4096x128x192:workload:*")
     assert done.returncode == 0
     assert done.stdout.split() == [
         f"attn_fwd:bf16:4096x128x192:workload:{how}" for how in ("cool", "cool+spin20", "cool+copy20", "hot")
     ]
-    names = json.loads(netsim("--list", "--quick", "--side-sms", "0", "--json").stdout)["measurements"]
+    names = json.loads(netsim("measure", "--list", "--quick", "--side-sms", "0", "--json").stdout)[
+        "measurements"
+    ]
     assert names
     assert not any("+" in name for name in names)
 
@@ -34,7 +31,7 @@ def has_gpu() -> bool:
 
 @pytest.mark.skipif(has_gpu(), reason="here there is a GPU")
 def test_without_torch_or_gpu_it_says_so(tmp_path: Path) -> None:
-    done = netsim("--quick", "-o", str(tmp_path / "t.csv"))
+    done = netsim("measure", "--quick", "-o", str(tmp_path / "t.csv"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("netsim: measure needs ")
     assert done.stderr.count("\n") == 1
@@ -58,7 +55,7 @@ def test_without_torch_or_gpu_it_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], line: str) -> None:
-    done = netsim(*arguments)
+    done = netsim("measure", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert line in done.stderr
     assert done.stderr.count("\n") == 1

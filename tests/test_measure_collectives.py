@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 import tomllib
 from multiprocessing.connection import Connection
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from command import netsim
 from netsim.errors import NetsimError
 from netsim.measure.collectives import COLLECTIVES, ENVIRONMENT, Case, bandwidths_GBps, bus_factor, make_plan
 from netsim.measure.collectives_rank import Job, Reply
@@ -226,11 +225,6 @@ def test_the_provenance_lists_sessions_and_forgets_an_empty_one(tmp_path: Path) 
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
-def netsim(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from netsim.cli import main; main()", "measure", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-
-
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -240,7 +234,7 @@ def netsim(*arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_options_without_effect_are_refused(arguments: list[str], line: str) -> None:
-    done = netsim(*arguments)
+    done = netsim("measure", *arguments)
     assert (done.returncode, done.stdout, done.stderr.strip()) == (2, "", f"netsim: {line}")
 
 
@@ -248,7 +242,17 @@ def test_gloo_among_two_processes(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs torch, an optional extra")
     path = tmp_path / "t.csv"
     done = netsim(
-        "--collectives", "--backend", "gloo", "--gpus", "2", "--sizes", "64B:1KiB", "-o", str(path), "--json"
+        "measure",
+        "--collectives",
+        "--backend",
+        "gloo",
+        "--gpus",
+        "2",
+        "--sizes",
+        "64B:1KiB",
+        "-o",
+        str(path),
+        "--json",
     )
     assert (done.returncode, done.stderr.count("Warning")) == (0, 0), done.stderr
     assert json.loads(done.stdout)["measured"] == len(read_rows(path)) == 25

@@ -1,23 +1,15 @@
 """Table 3 of arXiv 2505.09343 from counts and the published book; the arithmetic of a bill."""
 
-from typing import Any
-
 import pytest
 
+from fabrics import fabric
 from netsim.errors import SpecError
 from netsim.reports.cost import bill, network_cost
-from netsim.specs import HardwareSpec, TopologySpec, load
+from netsim.specs import load
 from netsim.specs.prices import PriceBook
-from netsim.topologies import FAMILIES, Topology, build
+from netsim.topologies import FAMILIES
 
-H800 = load(HardwareSpec, "hardware", "h800")
 BOOK = load(PriceBook, "prices", "published")
-
-
-def fabric(family: str, gpus: int, **switch: Any) -> Topology:
-    return build(
-        load(TopologySpec, "topology", family, {f"switch.{k}": v for k, v in switch.items()}), H800, gpus
-    )
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "custom"])
@@ -41,11 +33,11 @@ def test_a_bill_adds_up(family: str, gpus: int) -> None:
 
 
 def test_another_switch_is_priced_by_its_ports_and_said_so() -> None:
-    line = bill(fabric("ft2", 2048, radix=128), BOOK)[0]
+    line = bill(fabric("ft2", 2048, switch__radix=128), BOOK)[0]
     assert line.unit_usd == 2 * 80460
     assert line.status == "assumption"
     assert line.source.startswith("2 times the port capacity")
-    assert network_cost(fabric("ft2", 2048, radix=128), BOOK)["status"] == "assumption"
+    assert network_cost(fabric("ft2", 2048, switch__radix=128), BOOK)["status"] == "assumption"
 
 
 def test_a_book_without_a_date_or_source_is_refused() -> None:

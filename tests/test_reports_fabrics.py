@@ -3,8 +3,6 @@
 import io
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +10,19 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from command import netsim
+from fabrics import H800, fabric, spec_of
 from netsim.errors import NetsimError, SpecError
 from netsim.reports.cost import bill, network_cost
 from netsim.reports.drawing import draw
 from netsim.reports.fabrics import compare, cost_curve, curve_figure, ownership
 from netsim.reports.layout import IN_RACK_M, RISE_M, cable_lengths_m
 from netsim.reports.plots import svg
-from netsim.specs import HardwareSpec, TopologySpec, load
+from netsim.specs import load
 from netsim.specs.prices import PriceBook
-from netsim.topologies import Topology, build
 from netsim.topologies.export import to_graphml, to_json
 
-H800 = load(HardwareSpec, "hardware", "h800")
 BOOK, STREET = (load(PriceBook, "prices", name) for name in ("published", "street_2026"))
-
-
-def spec_of(name: str, overrides: dict[str, Any] | None = None) -> TopologySpec:
-    return load(TopologySpec, "topology", name, overrides)
-
-
-def fabric(name: str, gpus: int) -> Topology:
-    return build(spec_of(name), H800, gpus)
 
 
 def test_cables_of_a_small_hall() -> None:
@@ -134,25 +124,31 @@ def test_graphs_survive_a_round_trip(name: str) -> None:
         assert total == pytest.approx(float(t.capacity_bytes_per_s.sum()))
 
 
-def netsim(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from netsim.cli import main; main()", "topology", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, check=False)
-
-
 def test_the_command_writes_reads_and_compares(tmp_path: Path) -> None:
     done = netsim(
-        "mpft", "--gpus", "128", "--export", "mine.csv", "--draw", "mine.svg", "--json", cwd=tmp_path
+        "topology",
+        "mpft",
+        "--gpus",
+        "128",
+        "--export",
+        "mine.csv",
+        "--draw",
+        "mine.svg",
+        "--json",
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert {"topology", "latency_us", "properties", "cost", "ownership"} == set(record)
     assert (tmp_path / "mine.svg").read_text().startswith("<?xml")
-    again = json.loads(netsim("mine.csv", "--gpus", "128", "--json", cwd=tmp_path).stdout)
+    again = json.loads(netsim("topology", "mine.csv", "--gpus", "128", "--json", cwd=tmp_path).stdout)
     assert again["topology"]["switches"] == record["topology"]["switches"]
     assert again["cost"]["network_usd"] == record["cost"]["network_usd"]
-    rows = json.loads(netsim("compare", "mpft,rail_only", "--gpus", "64", "--json", cwd=tmp_path).stdout)
+    rows = json.loads(
+        netsim("topology", "compare", "mpft,rail_only", "--gpus", "64", "--json", cwd=tmp_path).stdout
+    )
     assert [row["switches"] for row in rows] == [8, 8]
-    assert "dragonfly" in netsim("list", cwd=tmp_path).stdout
+    assert "dragonfly" in netsim("topology", "list", cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize(
@@ -169,7 +165,7 @@ def test_the_command_writes_reads_and_compares(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], line: str) -> None:
-    done = netsim(*arguments, cwd=tmp_path)
+    done = netsim("topology", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert line in done.stderr

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fabrics import fabric
 from netsim.errors import SpecError
 from netsim.maxmin import maxmin_rates
 from netsim.routing import PathTable, paths
-from netsim.specs import HardwareSpec, Routing, TopologySpec, load
-from netsim.topologies import LinkKind, Topology, build, to_networkx
+from netsim.specs import Routing
+from netsim.topologies import LinkKind, Topology, to_networkx
 
-H800 = load(HardwareSpec, "hardware", "h800")
 FLY = {"dragonfly.endpoints": 2, "dragonfly.switches": 4, "dragonfly.global_cables": 2}
 SMALL: list[tuple[str, int, dict[str, Any]]] = [
     ("slim_fly", 200, {"slim_fly.q": 5, "switch.radix": 12}),
@@ -30,10 +30,6 @@ SMALL: list[tuple[str, int, dict[str, Any]]] = [
     ("torus", 120, {"torus.sides": [5, 1, 4], "torus.endpoints": 8}),
     ("torus", 2048, {}),
 ]
-
-
-def fabric(family: str, gpus: int, overrides: dict[str, Any]) -> Topology:
-    return build(load(TopologySpec, "topology", family, overrides), H800, gpus)
 
 
 def remote_pairs(gpus: int, flows: int = 40) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

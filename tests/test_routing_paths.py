@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fabrics import fabric
 from netsim.errors import NetsimError
 from netsim.maxmin import maxmin_rates
 from netsim.routing import KINDS, PathTable, paths
 from netsim.routing.hashing import mix
 from netsim.routing.paths import Leg, as_table
 from netsim.routing.steps import undivided
-from netsim.specs import HardwareSpec, Routing, TopologySpec, load
-from netsim.topologies import FAMILIES, LinkKind, Topology, build, to_networkx
+from netsim.specs import Routing
+from netsim.topologies import FAMILIES, LinkKind, Topology, to_networkx
 
-H800 = load(HardwareSpec, "hardware", "h800")
 ROUTINGS: list[Routing] = ["adaptive", "ecmp", "static"]
 #: small switches make all tiers, parallel cables and uneven last leaves appear with few GPUs
 SMALL = [
@@ -34,10 +34,6 @@ SMALL = [
     ("ft3", 128, {"switch.radix": 8}),
     ("ft3", 200, {"switch.radix": 16, "oversubscription": [3, 1]}),
 ]
-
-
-def fabric(family: str, gpus: int, overrides: dict[str, Any] | None = None) -> Topology:
-    return build(load(TopologySpec, "topology", family, overrides), H800, gpus)
 
 
 def random_pairs(gpus: int, flows: int = 60) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,23 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fabrics import H800, fabric, spec_of
 from netsim.errors import SpecError
-from netsim.specs import HardwareSpec, TopologySpec, load
-from netsim.topologies import LinkKind, Topology, build, max_gpus, ports_used
+from netsim.topologies import LinkKind, Topology, max_gpus, ports_used
 from netsim.topologies.dragonfly import wire
 from netsim.topologies.galois import field, prime_power
 from netsim.topologies.slim_fly import counts, degree, exists, graph
 from netsim.topologies.torus import grid, sides_for
-
-H800 = load(HardwareSpec, "hardware", "h800")
-
-
-def spec_of(family: str, **overrides: Any) -> TopologySpec:
-    return load(TopologySpec, "topology", family, {k.replace("__", "."): v for k, v in overrides.items()})
-
-
-def fabric(family: str, gpus: int, **overrides: Any) -> Topology:
-    return build(spec_of(family, **overrides), H800, gpus)
 
 
 def switch_graph(t: Topology) -> nx.MultiGraph:

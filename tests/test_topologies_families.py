@@ -9,9 +9,10 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from fabrics import H800, fabric, spec_of
 from netsim.errors import SpecError
 from netsim.routing import paths
-from netsim.specs import HardwareSpec, TopologySpec, load
+from netsim.specs import HardwareSpec, load
 from netsim.topologies import (
     CHECKS,
     FAMILIES,
@@ -29,19 +30,10 @@ from netsim.topologies import (
     to_networkx,
 )
 
-H800 = load(HardwareSpec, "hardware", "h800")
 #: every family that has sizes of its own; a custom one has the size of its list
 BUILT = [name for name in FAMILIES if name != "custom"]
 TREES = [name for name in FAMILIES if name not in ("slim_fly", "dragonfly", "torus", "custom")]
 SIZES = [8, 16, 64, 72, 256, 264, 520, 1000, 1024, 1032, 2040, 2048]
-
-
-def spec_of(family: str, /, **overrides: Any) -> TopologySpec:
-    return load(TopologySpec, "topology", family, {k.replace("__", "."): v for k, v in overrides.items()})
-
-
-def fabric(family: str, gpus: int, /, **overrides: Any) -> Topology:
-    return build(spec_of(family, **overrides), H800, gpus)
 
 
 @pytest.mark.parametrize("gpus", SIZES)

@@ -6,8 +6,8 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from netsim.specs import HardwareSpec, TopologySpec, load
-from netsim.topologies import LinkKind, NodeKind, Topology, build
+from fabrics import fabric
+from netsim.topologies import LinkKind, NodeKind, Topology
 from netsim.topologies.measure import (
     bisection,
     disjoint_paths,
@@ -17,7 +17,6 @@ from netsim.topologies.measure import (
     ports_by_tier,
 )
 
-H800 = load(HardwareSpec, "hardware", "h800")
 SMALL: list[tuple[str, int, dict[str, Any]]] = [
     ("mpft", 128, {"switch.radix": 8}),
     ("mpft", 96, {"switch.radix": 8, "planes": 4}),
@@ -32,10 +31,6 @@ SMALL: list[tuple[str, int, dict[str, Any]]] = [
     ("dragonfly", 72, {"dragonfly.endpoints": 2, "dragonfly.switches": 4, "dragonfly.global_cables": 2}),
     ("torus", 200, {"torus.endpoints": 4, "torus.cables": 1}),
 ]
-
-
-def fabric(family: str, gpus: int, overrides: dict[str, Any] | None = None) -> Topology:
-    return build(load(TopologySpec, "topology", family, overrides), H800, gpus)
 
 
 def flow_between_halves(t: Topology) -> float:
