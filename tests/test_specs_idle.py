@@ -185,6 +185,14 @@ LIBRARY = "--set protocol.ring.local_step.simple: has no effect on all_to_all"
          "--set protocol.ring.base.simple: has no effect on broadcast by tree"),
         (["collective", "deepep", "--set", "protocol.exchange.low_latency=1 us"],
          "--set protocol.exchange.low_latency: has no effect on deepep"),
+        (["infer", "--phase", "decode", "--set", "model.moe.group_limit=2"],
+         "--set model.moe.group_limit: has no effect on low_latency kernels, which send to each expert"),
+        (["infer", "--ideal", "--set", "attention.efficiency=0.5"],
+         "--set attention.efficiency: has no effect on the bound, which leaves compute out"),
+        (["infer", "--set", "model.tied_embeddings=true"],
+         "--set workload.model.tied_embeddings: has no effect on inference"),
+        (["optimize", "--set", "prices.gpu_hour.price=3 USD"],
+         "--set prices.gpu_hour.price: has no effect on a study: its gpu_usd_per_hour says it"),
         (["infer", "--set", "nic.power=1 W"], "--set hardware.nic.power: has no effect on inference"),
         (["run", "--fault", "nic host0.0 degraded to 50%", "--set", "failover.detection=1 s"],
          "has no effect where no part is down: traffic is not sent around what is slow"),
@@ -228,6 +236,8 @@ def test_of_many_points_it_is_said() -> None:
 
 def test_a_study_reads_what_running_costs() -> None:
     asked = {"gpus": 32, **V3}
+    with pytest.raises(NetsimError, match=r"prices\.gpu_hour\.price: has no effect on a study"):
+        simulate_row(make_question({**asked, "prices.gpu_hour.price": "3 USD"}), 2.0, 4.0)
     cheap, dear = (
         simulate_row(make_question({**asked, "prices.running.usd_per_kwh": price}), 2.0, 4.0)
         for price in (0.05, 0.5)

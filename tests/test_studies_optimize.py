@@ -242,3 +242,12 @@ def test_a_bound_is_of_one_seed() -> None:
         assert search.bound(point) is not None
     first, second = search.jobs.values()
     assert first.step_s != second.step_s
+
+
+def test_what_stays_may_be_an_option_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    small = {"parallelism.pipeline": 1, "schedule": "1f1b", "batch.microbatches": 2}
+    sets = [
+        f"--set={key}={value}" for key, value in {"topology": "ft2", "routing": "static", **small}.items()
+    ]
+    assert run_app(["optimize", "--gpus", "64", "--vary", "nic.line_rate=200 Gb/s", *sets, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best"]["switches"] == 1

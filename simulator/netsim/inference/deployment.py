@@ -74,6 +74,8 @@ _OTHER_PHASE = {
 }
 #: keys that only requests at a rate read; their means also set how many prefill GPUs keep up
 _OF_REQUESTS = ("requests.count", "requests.prompt.variation", "requests.output.variation")
+#: keys of a model that only kernels read which send one copy to each host
+_OF_GROUPS = ("model.moe.groups", "model.moe.group_limit")
 
 
 def refuse_idle(keys: Iterable[str], phase: str, rate: float | None, deployment: Deployment) -> None:
@@ -81,10 +83,15 @@ def refuse_idle(keys: Iterable[str], phase: str, rate: float | None, deployment:
 
     Raises NetsimError naming the first.
     """
+    kernel = deployment.spec.decode.kernel
     for key in keys:
         bare = key.removeprefix("inference.")
         if bare.startswith(_OTHER_PHASE.get(phase, ())):
             raise NetsimError(f"--set {key}: has no effect on {phase}")
+        if bare.startswith("attention.") and not deployment.assume.compute:
+            raise NetsimError(f"--set {key}: has no effect on the bound, which leaves compute out")
+        if bare.removeprefix("workload.") in _OF_GROUPS and phase == "decode" and "low_latency" in kernel:
+            raise NetsimError(f"--set {key}: has no effect on {kernel} kernels, which send to each expert")
         if bare in _OF_REQUESTS and rate is None:
             raise NetsimError(f"--set {key}: has no effect without --rate")
         if bare == "speculative.acceptance" and not deployment.spec.speculative.draft_tokens:

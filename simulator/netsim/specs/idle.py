@@ -33,13 +33,15 @@ COUNTS = (
     "hardware.gpu.name", "hardware.gpu.sms", "hardware.gpu.boost_clock", "hardware.gpu.power", "hardware.scale_up.",
     "hardware.pcie.", "hardware.nic.",
 )  # fmt: skip
+#: of many steps; what a GPU-hour costs there is the study's own `gpu_usd_per_hour`
+STUDY = ("prices.gpu_hour.",)
 COLLECTIVE = (
     "workload.", "profile.", "prices.", "topology.failover.", "hardware.gpu.", "hardware.scale_up.rate",
     "hardware.pcie.rate", "hardware.nic.power",
 )  # fmt: skip
 INFERENCE = (
-    "profile.", "prices.", "topology.failover.", "hardware.gpu.name", "hardware.gpu.power",
-    "hardware.gpu.boost_clock", "hardware.nic.power",
+    "profile.", "prices.", "topology.failover.", "workload.model.tied_embeddings", "hardware.gpu.name",
+    "hardware.gpu.power", "hardware.gpu.boost_clock", "hardware.nic.power",
 )  # fmt: skip
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 from netsim.errors import NetsimError, did_you_mean
-from netsim.specs.idle import RUNNING, refuse_idle
+from netsim.specs.case import sort_overrides
+from netsim.specs.idle import RUNNING, STUDY, refuse_idle, refuse_unread
 from netsim.studies.axes import pareto_front
 from netsim.studies.evaluate import evaluate
 from netsim.studies.goal import Goal, parse_goal
 from netsim.studies.optimize import Method, Search, by_bounds, by_optuna, choose_method, exhaustive, ranked
 from netsim.studies.points import Point, points
-from netsim.studies.question import Question
+from netsim.studies.question import ALIASES, OPTIONS, Question
 from netsim.studies.spec import StudySpec, check_size, count_points, make_study
 from netsim.studies.workers import Terms
 
@@ -49,6 +50,8 @@ def optimize(
     """
     goal = parse_goal(objective, subject_to)
     refuse_idle(overrides or {}, "weak", [RUNNING])
+    keys = {key: value for key, value in (overrides or {}).items() if key not in (*OPTIONS, *ALIASES)}
+    refuse_unread(sort_overrides(keys), STUDY, "a study: its gpu_usd_per_hour says it")
     # the same seed for all, so that designs differ by what they are alone
     spec = make_study(None, vary or SPACE, {"gpus": gpus, **(overrides or {})}, seed)
     spec = spec.model_copy(update={"seeds": "shared"})

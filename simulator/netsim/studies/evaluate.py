@@ -48,9 +48,11 @@ def simulate_row(question: Question, gpu_usd_per_hour: float, years: float) -> d
     """
     from netsim.reports.contract import contract
     from netsim.simulate import simulate
-    from netsim.specs.idle import RUNNING, refuse_idle
+    from netsim.specs.case import sort_overrides
+    from netsim.specs.idle import RUNNING, STUDY, refuse_idle, refuse_unread
 
     refuse_idle(question.overrides, question.scaling, [RUNNING])
+    refuse_unread(sort_overrides(question.spec_overrides), STUDY, "a study: its gpu_usd_per_hour says it")
     case = question.case()
     step = simulate(case, question.gpus, scaling=question.scaling, seed=question.seed)  # type: ignore[arg-type]
     record = contract(step)

@@ -70,11 +70,16 @@ class Question:
                 digests[kind] = _digest(kind, name)
         return digests
 
+    @property
+    def spec_overrides(self) -> dict[str, Any]:
+        """Overrides as `--set` spells them."""
+        return {ALIASES.get(key, key): value for key, value in self.overrides.items()}
+
     def case(self) -> Case:
         """The checked specs; Raises NetsimError."""
         return make_case(
             self.topology, self.workload, hardware=self.hardware, profile=self.profile, prices=self.prices,
-            overrides={ALIASES.get(key, key): value for key, value in self.overrides.items()},
+            overrides=self.spec_overrides,
         )  # fmt: skip
 
 
