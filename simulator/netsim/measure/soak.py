@@ -97,8 +97,9 @@ def layer_blocks(workload: WorkloadSpec, seed: int) -> tuple[Block, ...]:
     draws, found = Draws(seed, "soak"), []
     for block, phase in BLOCKS:
         ops = block_operators(
-            workload.model, "moe", block, phase, tokens, batch.sequence_length, tokens * moe.top_k, local
-        )
+            workload.model, "moe", block, phase, tokens, batch.sequence_length, tokens * moe.top_k, local,
+            products=workload.compute.products,
+        )  # fmt: skip
         chosen = [(op, _kernels(op, workload, draws)) for op in ops]
         shapes = tuple(shape for op, some in chosen for shape in some * min(op.calls, _MOST_CALLS))
         found.append(Block(f"{block}({phase})", shapes, tuple(op.name for op, some in chosen if not some)))
