@@ -235,6 +235,12 @@ def test_same_seed_same_bits(tmp_path: Path) -> None:
     assert texts[0] == texts[1]
 
 
+def test_no_arguments_print_the_help() -> None:
+    done = netsim()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage: netsim" in done.stdout
+
+
 def test_help_and_version() -> None:
     assert "Usage" in netsim("--help").stdout
     assert "--topology" in netsim("run", "--help").stdout

@@ -40,6 +40,14 @@ def test_half_a_layer_is_no_layer() -> None:
         slowdown(made("cold", 0, 0, 0.0, 1.0)[:3] + made("long", 0, 0, 0.0, 1.0))
 
 
+def test_a_layer_of_other_blocks_is_none_and_a_time_that_is_none_is_refused() -> None:
+    good = made("cold", 0, 0, 0.0, 1.0) + made("long", 0, 0, 0.0, 1.0)
+    assert slowdown(good + made("cold", 1, 0, 0.0, 9.0)[::-1]) == slowdown(good)
+    for ms in (-1.0, 0.0, float("nan"), float("inf")):
+        with pytest.raises(NetsimError, match="must be positive numbers"):
+            slowdown(good + made("cold", 1, 0, 0.0, ms))
+
+
 def test_samples_survive_the_file(tmp_path: Path) -> None:
     samples = made("cold", 0, 0, 0.25, 1.5)
     write_samples(tmp_path / "a" / "soak.csv", samples)

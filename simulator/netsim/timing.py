@@ -167,11 +167,9 @@ def sustained_factor(case: Case) -> float:
     Raises SpecError where the workload asks for one that the profile does not know.
     """
     wanted, known = case.workload.compute.sustained, case.profile.sustained
-    if known is None and wanted is not None:
-        rule = (
-            f"has no effect: profile {case.profile.name} knows no speed under load; set compute.clock instead"
-        )
-        raise SpecError(case.workload.name, "compute.sustained", str(wanted).lower(), rule)
+    if known is None and wanted:
+        rule = f"profile {case.profile.name} knows no speed under load; set compute.clock instead"
+        raise SpecError(case.workload.name, "compute.sustained", "true", rule)
     if known is None or wanted is False or case.workload.compute.clock is not None:
         return 1.0
     return known.factor

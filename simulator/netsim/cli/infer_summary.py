@@ -64,7 +64,8 @@ def _print_common(result: dict[str, Any], phase: str) -> None:
           f"{m['replicas_gb']:.1f}, MTP {m['mtp_gb']:.1f}, cache {m['cache_gb']:.1f}, reserve {m['reserve_gb']:.1f}), "
           f"{room}")  # fmt: skip
     origin = ", ".join(f"{s:.1%} {n}" for n, s in result["provenance"]["compute_origin"][phase].items())
-    print(f"Compute ({result['provenance']['compute_profile'][phase]}): {origin or 'free'}\n")
+    profile = result["provenance"]["compute_profile"][phase]
+    print(f"Compute ({profile}): {origin or 'free'}; as fast as measured, no power limit\n")
 
 
 def _print_requests(r: dict[str, Any]) -> None:

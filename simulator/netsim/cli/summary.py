@@ -184,9 +184,9 @@ def _print_provenance(console: Console, provenance: dict[str, Any]) -> None:
         f"{share:.1%} {_ORIGINS[name]}" for name, share in provenance["compute_origin"].items() if share
     )
     ran = provenance["execution"]
-    slower = provenance["compute_sustained_factor"]
-    sustained = f"; layers take {slower:g} x as long as measured, at the power limit" if slower != 1.0 else ""
-    console.print(f"Compute ({provenance['compute_profile']}): {origin}{sustained}")
+    from netsim.reports.contract import speed_words
+
+    console.print(f"Compute ({provenance['compute_profile']}): {origin}; {speed_words(provenance)}")
     if ran["folded"]:
         console.print(
             f"Shared: {ran['stage_groups']} stage groups ran as {ran['executed']}, {ran['flows']:,} flows as "

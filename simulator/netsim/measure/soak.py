@@ -122,12 +122,15 @@ def _kernels(op: Operator, workload: WorkloadSpec, draws: Draws) -> list[Shape]:
 def slowdown(samples: Iterable[Sample]) -> Slowdown:
     """The result of a run.
 
-    Raises NetsimError where a window holds no whole layer.
+    Raises NetsimError where a window holds no whole layer, or a time or clock is not a positive number.
     """
     layers: dict[tuple[str, int, int], list[Sample]] = {}
     for sample in samples:
+        if not (0.0 < sample.ms < np.inf and 0.0 < sample.sm_clock_GHz < np.inf):
+            raise NetsimError(f"measure --soak: {sample}: ms and sm_clock_GHz must be positive numbers")
         layers.setdefault((sample.window, sample.run, sample.layer), []).append(sample)
-    whole = [(key, blocks) for key, blocks in layers.items() if len(blocks) == len(BLOCKS)]
+    names = [f"{block}({phase})" for block, phase in BLOCKS]
+    whole = [(key, blocks) for key, blocks in layers.items() if [b.block for b in blocks] == names]
     cold = [(key[1], blocks) for key, blocks in whole if key[0] == "cold" and key[2] < COLD_LAYERS]
     long = [blocks for key, blocks in whole if key[0] == "long"]
     end = max((blocks[-1].t_s for blocks in long), default=0.0)

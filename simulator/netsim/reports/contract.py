@@ -12,6 +12,7 @@ from netsim.reports.cost import network_cost
 from netsim.reports.skew import skew
 from netsim.result import Phases, collective_statistics, nic_bytes, phases, spine_bytes, step_time_s
 from netsim.simulate import Step
+from netsim.specs.profile import ProfileSpec
 from netsim.topologies import latency_us, summary
 from netsim.workloads.model import flops_per_token
 
@@ -184,6 +185,9 @@ def _provenance(step: Step) -> dict[str, Any]:
         "compute_profile": case.profile.name,
         "compute_origin": compute_origin(step),
         "compute_sustained_factor": step.timing.sustained_factor,
+        "compute_clock_GHz": None
+        if case.workload.compute.clock is None
+        else case.workload.compute.clock / 1e9,
         "execution": {
             "folded": step.folded,
             "stage_groups": int(step.traffic.actor_class.size),
@@ -194,6 +198,11 @@ def _provenance(step: Step) -> dict[str, Any]:
         },
         "evidence": {
             name: dict(sorted(spec.sources.items()))
+            | (
+                {"sustained": spec.sustained.source}
+                if isinstance(spec, ProfileSpec) and spec.sustained
+                else {}
+            )
             for name, spec in (
                 ("topology", case.topology),
                 ("workload", case.workload),
@@ -203,6 +212,16 @@ def _provenance(step: Step) -> dict[str, Any]:
             )
         },
     }
+
+
+def speed_words(provenance: dict[str, Any]) -> str:
+    """How fast the GPUs compute, against the measurement of the profile."""
+    slower, clock = provenance["compute_sustained_factor"], provenance["compute_clock_GHz"]
+    if clock is not None:
+        return f"at an SM clock of {clock:g} GHz"
+    if slower != 1.0:
+        return f"layers take {slower:g} x as long as measured, at the power limit"
+    return "as fast as measured, no power limit"
 
 
 def compute_origin(step: Step) -> dict[str, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from netsim.reports.contract import speed_words
 from netsim.reports.gantt import gantt
 from netsim.reports.page import (
     Beside,
@@ -241,7 +242,8 @@ def _provenance(record: Row) -> list[Part]:
         {"origin": _ORIGINS[name], "share": share} for name, share in provenance["compute_origin"].items()
     ]
     return [
-        Text(f"Compute profile {provenance['compute_profile']}; every value in use: {provenance['spec_sha256'][:16]}."),
+        Text(f"Compute profile {provenance['compute_profile']}; {speed_words(provenance)}. Every value in use: "
+             f"{provenance['spec_sha256'][:16]}."),
         Table("origin", "Compute time by origin",
               [Column("origin", "from", left=True), Column("share", "share", percent())], origin),
         sources_table(provenance["evidence"]),

@@ -28,8 +28,9 @@ FABRIC = (
     "prices.gpu_hour.",
 )  # fmt: skip
 COUNTS = (
-    "topology.", "profile.", "prices.", "workload.profile", "workload.compute.clock", "workload.communication.sms",
-    "workload.communication.slowdown", "workload.placement.", "workload.variation.", "hardware.nics_per_host",
+    "topology.", "profile.", "prices.", "workload.profile", "workload.compute.clock", "workload.compute.sustained",
+    "workload.communication.sms", "workload.communication.slowdown", "workload.placement.", "workload.variation.",
+    "hardware.nics_per_host",
     "hardware.gpu.name", "hardware.gpu.sms", "hardware.gpu.boost_clock", "hardware.gpu.power", "hardware.scale_up.",
     "hardware.pcie.", "hardware.nic.",
 )  # fmt: skip
@@ -97,7 +98,13 @@ def idle_in(
         "workload.model.tied_embeddings": "a step computes and keeps embedding and head alike",
         "hardware.gpu.fp8_peak": "matrix products run in BF16" if workload.compute.products == "bf16" else "",
     }
+    speed = workload.compute
+    if speed.clock is not None or speed.sustained is False:
+        why["profile.sustained.factor"] = "compute.clock or compute.sustained says how fast layers are"
     lines = [f"--set {name}: has no effect: {why[name]}" for name in _names(given) if why.get(name)]
+    if dense:
+        idle = [name for name in _names(given) if name.startswith("profile.transfers.")]
+        lines += [f"--set {name}: has no effect: {model.name} has no experts" for name in idle]
     if "mla_up" in given["workload"].get("storage.recompute", ()) and model.attention.kind != "mla":
         rule = f"mla_up has no effect: attention of {model.name} is {model.attention.kind}"
         lines.append(f"--set workload.storage.recompute: {rule}")
