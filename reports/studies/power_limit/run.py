@@ -84,7 +84,9 @@ def figure(runs: dict[str, list[Sample]]) -> Any:
             label=f"{block}, H100 after rest",
         )  # fmt: skip
     right.axhline(1.0, linewidth=0.8, color=MUTED)
-    right.set(xlabel="layer of the window", ylabel="time over its mean", xticks=range(1, 5), ylim=(0.96, 1.06))
+    right.set(
+        xlabel="layer of the window", ylabel="time over its mean", xticks=range(1, 5), ylim=(0.96, 1.06)
+    )
     right.set_title("Did the trace begin at rest?", fontsize=9)
     right.legend(fontsize=7.5, ncols=2, loc="upper left")
     return fig
