@@ -24,7 +24,9 @@ def measured() -> dict[tuple[int, str], float]:
     mine = [
         row for row in rows if row.where["collective"] == "reduce_scatter" and row.where["routing"] != "ratio"
     ]
-    return {(int(row.where["tp"]), str(row.where["routing"])): row.value for row in mine}
+    return {
+        (int(row.where["tp"]), str(row.where["routing"])): row.value for row in mine if row.value is not None
+    }
 
 
 def row(found: Outcome, gpus: int, published: float | None) -> dict[str, object]:
