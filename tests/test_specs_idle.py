@@ -189,6 +189,8 @@ LIBRARY = "--set protocol.ring.local_step.simple: has no effect on all_to_all"
          "--set model.moe.group_limit: has no effect on low_latency kernels, which send to each expert"),
         (["infer", "--ideal", "--set", "attention.efficiency=0.5"],
          "--set attention.efficiency: has no effect on the bound, which leaves compute out"),
+        (["infer", "--set", "scale_up.rate=1 GB/s"], "has no effect but on the bound (--ideal)"),
+        (["infer", "--ideal", "--set", "nic.goodput_fraction=0.5"], "has no effect on the bound, which takes links"),
         (["infer", "--set", "model.tied_embeddings=true"],
          "--set workload.model.tied_embeddings: has no effect on inference"),
         (["optimize", "--set", "prices.gpu_hour.price=3 USD"],

@@ -74,6 +74,9 @@ _OTHER_PHASE = {
 }
 #: keys that only requests at a rate read; their means also set how many prefill GPUs keep up
 _OF_REQUESTS = ("requests.count", "requests.prompt.variation", "requests.output.variation")
+#: what links are sold as, and what they achieve: the bound reads the first, everything else the second
+_SOLD = ("scale_up.rate", "pcie.rate")
+_ACHIEVED = ("scale_up.achieved_rate", "pcie.achieved_rate", "nic.goodput_fraction")
 #: keys of a model that only kernels read which send one copy to each host
 _OF_GROUPS = ("model.moe.groups", "model.moe.group_limit")
 
@@ -90,6 +93,10 @@ def refuse_idle(keys: Iterable[str], phase: str, rate: float | None, deployment:
             raise NetsimError(f"--set {key}: has no effect on {phase}")
         if bare.startswith("attention.") and not deployment.assume.compute:
             raise NetsimError(f"--set {key}: has no effect on the bound, which leaves compute out")
+        if bare.removeprefix("hardware.") in _SOLD and deployment.assume.overheads:
+            raise NetsimError(f"--set {key}: has no effect but on the bound (--ideal); the achieved rate has")
+        if bare.removeprefix("hardware.") in _ACHIEVED and not deployment.assume.overheads:
+            raise NetsimError(f"--set {key}: has no effect on the bound, which takes links as they are sold")
         if bare.removeprefix("workload.") in _OF_GROUPS and phase == "decode" and "low_latency" in kernel:
             raise NetsimError(f"--set {key}: has no effect on {kernel} kernels, which send to each expert")
         if bare in _OF_REQUESTS and rate is None:
