@@ -185,6 +185,8 @@ def test_the_command_prints_best_runners_up_and_front(capsys: pytest.CaptureFixt
     assert found["best"]["network_usd"] >= found["least_tree_usd"]
     assert run_app([*command, "--subject-to", "step_time<=0.1"]) == 1
     assert "No design obeys" in capsys.readouterr().out
+    assert run_app([*command, "--vary", "nic.line_rate=200"]) == 2
+    assert "no design of the space can be built; the first: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,9 @@ def optimize(
 ) -> int:
     """Find the design that makes an objective least: exact bounds first, simulations where they cannot tell.
 
-    Exit status 1 when no design obeys the constraints.
+    Exit status 1 when no design obeys the constraints, 2 when none can be built.
     """
+    from netsim.errors import NetsimError
     from netsim.specs.case import parse_overrides
     from netsim.studies.design import SPACE
     from netsim.studies.design import optimize as ask
@@ -66,6 +67,8 @@ def optimize(
         sys.stdout.write(jsonlib.dumps(result, indent=1, allow_nan=False) + "\n")
     elif not quiet:
         _print(result, list(varied or SPACE))
+    if result["cannot_be_built"] == result["space"]:
+        raise NetsimError(f"no design of the space can be built; the first: {result['first_reason']}")
     return 0 if result["best"] else 1
 
 
