@@ -45,17 +45,14 @@ def make_setup(
         if key.startswith("protocol."):
             of_library[key.partition(".")[2]] = rest.pop(key)
     given = sort_overrides(with_option(rest, "topology.routing", routing))
-    refuse_unread(given, _JOB, "a collective, which takes the job as its file has it (--workload)")
-    refuse_unread(given, COLLECTIVE, "a collective")
+    of_job = ", which takes the job as its file has it (--workload)" if kind in EXPERT_KINDS else ""
+    refuse_unread(given, COLLECTIVE, f"a collective{of_job if given['workload'] else ''}")
     _refuse_of_library(of_library, kind, algorithm)
     spec = load(TopologySpec, "topology", topology, given["topology"])
     host = load(HardwareSpec, "hardware", hardware, given["hardware"])
     library = load(ProtocolSpec, "protocol", protocol, of_library)
     return Setup(build(spec, host, gpus), library, spec.routing, seed)
 
-
-#: a job is read where tokens are routed as its gate does, from its file
-_JOB = ("workload.",)
 
 #: whose latencies -> the keys of a library that are read
 _READ = {

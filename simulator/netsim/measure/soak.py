@@ -8,9 +8,9 @@ second half of one long run.
     slowdown = (mean layer of the steady half) / (mean layer of a cold window, median of the windows)
 
 A ratio of the same kernels on the same GPU: what stands in for the kernels of another library cancels, as far as it
-draws as much power. Matrix products are FP8 with a scale a row, an expert at a time, since these leave the SMs alone
-that they are told to leave; those SMs are held by a resident kernel for the share of each block in which a profile has
-a transfer resident, waiting (as a transfer kernel does most of the time) or streaming a copy.
+draws as much power. FP8 products have a scale a row, an expert at a time, since these leave the SMs alone that they are
+told to leave (BF16 ones do not: `--side-sms 0`); those SMs are held by a resident kernel for the share of each block in
+which a profile has a transfer resident, waiting (as a transfer kernel does most of the time) or streaming a copy.
 
 Left out: operators that nothing measured stands for (they are listed), how warm other GPUs and their rooms are, and
 the host.

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from netsim.errors import NetsimError
 from netsim.measure.plan import Side
 from netsim.measure.resident import Resident
 from netsim.measure.session import GpuBench
@@ -109,11 +108,9 @@ def _samples(window: str, number: int, queued: Sequence[tuple[Any, list[Any]]]) 
         for i in range(len(events) - 1):
             block, phase = BLOCKS[i % len(BLOCKS)]
             layer, began_s = len(found) // len(BLOCKS), float(clock[i] - origin) * 1e-9
-            ms, GHz = (
-                float(events[i].elapsed_time(events[i + 1])),
-                sm_clock_GHz(stamps[i, None], stamps[i + 1, None]),
-            )
-            found.append(Sample(window, number, layer, began_s, f"{block}({phase})", ms, GHz))
+            ms = float(events[i].elapsed_time(events[i + 1]))
+            clock_GHz = sm_clock_GHz(stamps[i, None], stamps[i + 1, None])
+            found.append(Sample(window, number, layer, began_s, f"{block}({phase})", ms, clock_GHz))
     return found
 
 
@@ -139,6 +136,4 @@ def soak(
     samples += layer.run("long", 0, seconds)
     if progress is not None:
         progress(COLD_RUNS + 1, COLD_RUNS + 1)
-    if not samples:
-        raise NetsimError("measure --soak: nothing was measured")
     return samples

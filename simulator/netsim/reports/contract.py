@@ -12,7 +12,6 @@ from netsim.reports.cost import network_cost
 from netsim.reports.skew import skew
 from netsim.result import Phases, collective_statistics, nic_bytes, phases, spine_bytes, step_time_s
 from netsim.simulate import Step
-from netsim.specs.profile import ProfileSpec
 from netsim.topologies import latency_us, summary
 from netsim.workloads.model import flops_per_token
 
@@ -177,7 +176,11 @@ def warnings(step: Step) -> list[str]:
 
 
 def _provenance(step: Step) -> dict[str, Any]:
-    case = step.case
+    case, clock = step.case, step.case.workload.compute.clock
+    specs = {name: getattr(case, name) for name in ("topology", "workload", "hardware", "profile", "prices")}
+    evidence = {name: dict(sorted(spec.sources.items())) for name, spec in specs.items()}
+    if case.profile.sustained is not None:
+        evidence["profile"]["sustained"] = case.profile.sustained.source
     return {
         "version": netsim.__version__,
         "seed": step.seed,
@@ -185,9 +188,7 @@ def _provenance(step: Step) -> dict[str, Any]:
         "compute_profile": case.profile.name,
         "compute_origin": compute_origin(step),
         "compute_sustained_factor": step.timing.sustained_factor,
-        "compute_clock_GHz": None
-        if case.workload.compute.clock is None
-        else case.workload.compute.clock / 1e9,
+        "compute_clock_GHz": None if clock is None else clock / 1e9,
         "execution": {
             "folded": step.folded,
             "stage_groups": int(step.traffic.actor_class.size),
@@ -196,21 +197,7 @@ def _provenance(step: Step) -> dict[str, Any]:
             "flow_classes": step.traffic.table.n_flows,
             "tasks": len(step.program),
         },
-        "evidence": {
-            name: dict(sorted(spec.sources.items()))
-            | (
-                {"sustained": spec.sustained.source}
-                if isinstance(spec, ProfileSpec) and spec.sustained
-                else {}
-            )
-            for name, spec in (
-                ("topology", case.topology),
-                ("workload", case.workload),
-                ("hardware", case.hardware),
-                ("profile", case.profile),
-                ("prices", case.prices),
-            )
-        },
+        "evidence": evidence,
     }
 
 
