@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from netsim.calibration.kineto import Kernel, Trace
 from netsim.calibration.rules import BlockRule, KernelRule, Rules
+from netsim.calibration.trace_events import shown
 from netsim.errors import NetsimError
 
 
@@ -55,13 +56,13 @@ def assign(trace: Trace, rules: Rules) -> tuple[Assigned, ...]:
         names = sorted({note for kernel in trace.kernels for note, _ in kernel.annotations}) or ["none"]
         raise NetsimError(
             f"{trace.source}: no annotation matches a block rule: looked for "
-            f"{', '.join(rule.pattern for rule in rules.blocks)}; found {', '.join(names[:8])}"
+            f"{', '.join(rule.pattern for rule in rules.blocks)}; found {', '.join(shown(name) for name in names[:8])}"
         )
     matched = [next((rule for rule in rules.kernels if rule.matches(k)), None) for k in trace.kernels]
     if not any(rule for rule in matched):
         raise NetsimError(
             f"{trace.source}: no kernel name matches any of {len(rules.kernels)} kernel rules; the longest is "
-            f"{max(trace.kernels, key=lambda k: k.duration_us).name[:80]!r}: add rules with --rules"
+            f"{shown(max(trace.kernels, key=lambda k: k.duration_us).name)!r}: add rules with --rules"
         )
     layers = _layers(annotated)
     roles = _roles(matched, annotated, rules)

@@ -17,7 +17,7 @@ from netsim.calibration.about import About, about_from, load_about
 from netsim.calibration.assign import Coverage, assign, block_busy_us, coverage
 from netsim.calibration.build import ClassResult, assemble, fit_classes, table_rows, trace_samples
 from netsim.calibration.fit import Spread
-from netsim.calibration.kineto import read_trace
+from netsim.calibration.kineto import DEFAULT_LIMIT, read_trace
 from netsim.calibration.observe import observe
 from netsim.calibration.rules import Rules, load_rules
 from netsim.calibration.tables import KernelTable, read_tables
@@ -48,15 +48,17 @@ def calibrate_trace(
     about: Path | None = None,
     name: str = "calibrated",
     fit_all: bool = False,
+    limit_bytes: int = DEFAULT_LIMIT,
 ) -> Calibration:
     """A profile from a profiler trace of a training step of a workload.
 
     fit_all : class models may be fitted to every operator, instead of those that the rules name
+    limit_bytes : most that the trace may hold once decompressed
 
     Raises NetsimError for a trace that cannot be read or holds nothing that the rules know.
     """
     known, start = load_rules(rules), load(ProfileSpec, "profile", base)
-    trace = read_trace(path)
+    trace = read_trace(path, limit_bytes)
     facts = load_about(about) if about else about_from(start, name, trace.device, str(path))
     found = assign(trace, known)
     seen = observe(found, load(WorkloadSpec, "workload", workload), () if fit_all else known.fit)

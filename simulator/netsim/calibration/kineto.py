@@ -1,7 +1,8 @@
-"""A PyTorch profiler (Kineto) trace: GPU kernels with the annotation and operator that launched them.
+"""A PyTorch profiler (Kineto) trace: GPU kernels with the annotations and operators that launched them.
 
 A kernel carries the correlation of its launch call; the launch lies inside user annotations (of any thread:
-the autograd engine launches from its own) and inside an operator of its own thread. Read: JSON and gzipped
+the autograd engine launches from its own) and inside operators of its own thread. A kernel whose launch call is
+missing still carries the External id of its operator, which then stands for the launch. Read: JSON and gzipped
 JSON, one device. Left out: flows between streams, CPU time.
 
 Source: github.com/pytorch/kineto, the "Chrome trace" output of torch.profiler.
@@ -9,21 +10,17 @@ Source: github.com/pytorch/kineto, the "Chrome trace" output of torch.profiler.
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from netsim.calibration.json_stream import DEFAULT_LIMIT
+from netsim.calibration.trace_events import Event, Events, Span, argument, check_repeats, read_events, shown
 from netsim.errors import NetsimError
 
-GPU_CATEGORIES = ("kernel", "gpu_memcpy", "gpu_memset")
-LAUNCH_CATEGORIES = ("cuda_runtime", "cuda_driver", "hip_runtime")
-
-Event = dict[str, Any]
+__all__ = ["DEFAULT_LIMIT", "Kernel", "Span", "Trace", "read_trace"]
 
 
 @dataclass(frozen=True)
@@ -31,9 +28,14 @@ class Kernel:
     """A kernel, copy or fill on the GPU. Times in microseconds from the first one.
 
     registers : of one thread
-    annotations : the user annotations around its launch, innermost first
+    annotations : the user annotations around its launch, innermost first, with their start in the file's clock
     operator : the innermost framework operator around its launch, if any
     dims : input dimensions of that operator, where they were recorded
+    call : that operator's span; where the launch is missing, the one that its External id names
+    outer : names of the operators around the launch, innermost first
+    module : the modules around the launch, innermost first
+    moment_us : start of the launch in the file's clock; thread : of the launch
+    message : what the kernel itself says of a collective
     """
 
     name: str
@@ -48,6 +50,12 @@ class Kernel:
     operator: str
     registers: int = 0
     dims: tuple[tuple[int, ...], ...] = ()
+    call: Span | None = None
+    outer: tuple[str, ...] = ()
+    module: tuple[str, ...] = ()
+    moment_us: float = 0.0
+    thread: object = None
+    message: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def block_registers(self) -> int:
@@ -62,130 +70,147 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a trace says of one GPU. Kernels are in the order of their launches."""
+    """What a trace says of one GPU. Kernels are in the order of their launches.
+
+    facts : the GPU's properties as the file has them
+    annotations : all of them, in the file's clock; threads : (thread, share of its outermost operators that are the
+    autograd engine's) of each thread with operators
+    shapes : whether input dimensions were recorded
+    """
 
     source: str
     device: str
     sms: int | None
     kernels: tuple[Kernel, ...]
     unlaunched: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    annotations: tuple[Span, ...] = ()
+    threads: Mapping[object, float] = field(default_factory=dict)
+    shapes: bool = False
 
 
-def read_trace(path: Path) -> Trace:
+ENGINE = "autograd::engine::evaluate_function"
+
+
+def read_trace(path: Path, limit_bytes: int = DEFAULT_LIMIT) -> Trace:
     """A trace file.
 
+    limit_bytes : most that it may hold once decompressed
+
     Raises NetsimError when it is not a whole JSON document, holds no GPU kernels, kernels of several devices,
-    a kernel twice, or a time that is negative or not a number.
+    a kernel twice, or an event that breaks a rule.
     """
-    document = _parse(path)
-    events = document.get("traceEvents") if isinstance(document, dict) else document
-    if not isinstance(events, list):
-        raise NetsimError(f"{path}: no traceEvents: looked for the JSON that torch.profiler exports")
-    found = [event for event in events if event.get("cat") in GPU_CATEGORIES and event.get("ph") == "X"]
-    if not found:
-        seen = ", ".join(sorted({str(event.get("cat")) for event in events if event.get("cat")})) or "none"
+    events = read_events(path, limit_bytes)
+    check_repeats(path, events.found)
+    facts = _facts(path, events)
+    name, sms = facts.get("name", "unknown GPU"), facts.get("numSms")
+    if not isinstance(name, str) or not isinstance(sms, int | None):
         raise NetsimError(
-            f"{path}: no GPU kernels: looked for events of category {', '.join(GPU_CATEGORIES)}; found {seen}"
+            f"{path}: deviceProperties: name = {shown(name)}, numSms = {shown(sms)}, must be text and a number"
         )
-    _check(path, found)
-    device, sms = _device(path, document, found)
-    return _assemble(path, device, sms, events, found)
+    return _assemble(path, name, sms, facts, events)
 
 
-def _parse(path: Path) -> Any:
-    try:
-        data = path.read_bytes()
-        text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        return json.loads(text)
-    except OSError as error:
-        raise NetsimError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except EOFError:
-        raise NetsimError(f"{path}: the gzip stream ends early: a truncated trace") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise NetsimError(f"{path}: not a whole JSON document ({error}): a truncated trace?") from None
-
-
-def _check(path: Path, found: list[Event]) -> None:
-    for event in found:
-        for key in ("ts", "dur"):
-            value = event.get(key)
-            if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-                raise NetsimError(
-                    f"{path}: kernel {event.get('name', '?')!r}: {key} = {value!r}, must be a time of at least 0"
-                )
-    counts = Counter(
-        (e["ts"], e["dur"], e.get("name"), _argument(e, "stream"), _argument(e, "correlation")) for e in found
+def _facts(path: Path, events: Events) -> Mapping[str, Any]:
+    ids = sorted(
+        {argument(event, "device") for event in events.found if argument(event, "device") is not None}
     )
-    (twice, count), *_ = counts.most_common(1)
-    if count > 1:
-        raise NetsimError(
-            f"{path}: kernel {twice[2]!r} at {twice[0]} us appears {count} times: a duplicated trace?"
-        )
-
-
-def _device(path: Path, document: Any, found: list[Event]) -> tuple[str, int | None]:
-    ids = sorted({_argument(event, "device") for event in found if _argument(event, "device") is not None})
     if len(ids) > 1:
         raise NetsimError(
-            f"{path}: kernels of devices {', '.join(map(str, ids))}: calibrate from one at a time"
+            f"{path}: kernels of devices {', '.join(map(str, ids[:8]))}: calibrate from one at a time"
         )
-    properties = document.get("deviceProperties", []) if isinstance(document, dict) else []
-    for entry in properties:
-        if not ids or entry.get("id") == ids[0]:
-            return str(entry.get("name", "unknown GPU")), entry.get("numSms")
-    return "unknown GPU", None
+    properties = events.header.get("deviceProperties")
+    for entry in properties if isinstance(properties, list) else []:
+        if isinstance(entry, dict) and (not ids or entry.get("id") == ids[0]):
+            return entry
+    return {}
 
 
-def _argument(event: Event, key: str) -> Any:
-    return event.get("args", {}).get(key)
-
-
-def _assemble(path: Path, device: str, sms: int | None, events: list[Event], found: list[Event]) -> Trace:
-    launches = {
-        _argument(event, "correlation"): event for event in events if event.get("cat") in LAUNCH_CATEGORIES
-    }
-    known = [
-        (launches[_argument(e, "correlation")], e) for e in found if _argument(e, "correlation") in launches
-    ]
-    known.sort(key=lambda pair: (pair[0]["ts"], pair[1]["ts"]))
+def _assemble(path: Path, device: str, sms: int | None, facts: Mapping[str, Any], events: Events) -> Trace:
+    known = sorted(_launched(events), key=lambda pair: (pair[0].start_us, pair[1]["ts"]))
     moments = [launch for launch, _ in known]
-    annotations = list(
-        _around(moments, [e for e in events if e.get("cat") == "user_annotation"], same_thread=False)
-    )
-    operators = list(_around(moments, [e for e in events if e.get("cat") == "cpu_op"], same_thread=True))
-    origin = min(event["ts"] for event in found)
+    annotations = _around(moments, events.annotations, same_thread=False)
+    operators = _around(moments, events.operators, same_thread=True)
+    modules = _around(moments, events.modules, same_thread=True)
+    origin = min(event["ts"] for event in events.found)
     kernels = tuple(
-        _kernel(event, launch, origin, notes, calls)
-        for (launch, event), notes, calls in zip(known, annotations, operators, strict=True)
+        _kernel(event, launch, origin, *around)
+        for (launch, event), *around in zip(known, annotations, operators, modules, strict=True)
     )
-    return Trace(str(path), device, sms, kernels, len(found) - len(known))
+    return Trace(
+        str(path), device, sms, kernels, len(events.found) - len(known), facts, tuple(events.annotations),
+        _threads(events.operators), any("Input Dims" in span.args for span in events.operators),
+    )  # fmt: skip
 
 
-def _around(moments: Sequence[Event], spans: list[Event], same_thread: bool) -> Iterator[list[Event]]:
+def _launched(events: Events) -> Iterator[tuple[Span, Event]]:
+    """Kernels with their launch, or the operator that they name where the launch is missing."""
+    by_id = {span.args["External id"]: span for span in events.operators if "External id" in span.args}
+    for event in events.found:
+        launch = events.launches.get(argument(event, "correlation"))
+        if launch is None:
+            # older traces number launches and operators apart: an operator that starts later did not launch it
+            named = by_id.get(argument(event, "External id"))
+            launch = named if named and named.start_us <= event["ts"] else None
+        if launch is not None:
+            yield launch, event
+
+
+def _around(moments: Sequence[Span], spans: list[Span], same_thread: bool) -> Iterator[list[Span]]:
     """For launches in order of time: the spans around each, innermost first."""
-    waiting = sorted(spans, key=lambda span: span["ts"], reverse=True)
-    active: list[Event] = []
+    waiting = sorted(spans, key=lambda span: span.start_us, reverse=True)
+    active: list[Span] = []
     for moment in moments:
-        while waiting and waiting[-1]["ts"] <= moment["ts"]:
+        while waiting and waiting[-1].start_us <= moment.start_us:
             active.append(waiting.pop())
-        active = [span for span in active if span["ts"] + span.get("dur", 0) >= moment["ts"]]
-        yield [s for s in reversed(active) if not same_thread or s.get("tid") == moment.get("tid")]
+        active = [span for span in active if span.start_us + span.duration_us >= moment.start_us]
+        yield [s for s in reversed(active) if not same_thread or s.thread == moment.thread]
 
 
-def _kernel(event: Event, launch: Event, origin: float, notes: Iterable[Event], calls: list[Event]) -> Kernel:
-    grid, block = (tuple(_argument(event, key) or (0, 0, 0)) for key in ("grid", "block"))
-    dims = (_argument(calls[0], "Input Dims") or ()) if calls else ()
+def _threads(operators: Sequence[Span]) -> dict[object, float]:
+    """Share of the outermost operators of each thread that are the autograd engine's."""
+    counts: dict[object, list[int]] = {}
+    ends: dict[object, float] = {}
+    for span in sorted(operators, key=lambda span: (span.start_us, -span.duration_us)):
+        if span.start_us >= ends.get(span.thread, -math.inf):
+            ends[span.thread] = span.end_us
+            engine, all_of_them = counts.get(span.thread, [0, 0])
+            counts[span.thread] = [engine + span.name.startswith(ENGINE), all_of_them + 1]
+    return {thread: engine / every for thread, (engine, every) in counts.items()}
+
+
+def _kernel(
+    event: Event, launch: Span, origin: float, notes: list[Span], calls: list[Span], modules: list[Span]
+) -> Kernel:
+    grid, block = (tuple(argument(event, key) or (0, 0, 0)) for key in ("grid", "block"))
+    dims = calls[0].args.get("Input Dims") or () if calls else ()
     return Kernel(
-        name=str(event.get("name", "")),
+        name=event["name"],
         start_us=float(event["ts"] - origin),
         duration_us=float(event["dur"]),
-        launch_us=float(launch["ts"] - origin),
-        stream=int(_argument(event, "stream") or 0),
+        launch_us=float(launch.start_us - origin),
+        stream=int(argument(event, "stream") or 0),
         grid=grid,
         block=block,
-        shared_bytes=int(_argument(event, "shared memory") or 0),
-        annotations=tuple((str(note["name"]), int(note["ts"])) for note in notes),
-        operator=str(calls[0]["name"]) if calls else "",
-        registers=int(_argument(event, "registers per thread") or 0),
-        dims=tuple(tuple(d) for d in dims if isinstance(d, list) and all(isinstance(x, int) for x in d)),
+        shared_bytes=int(argument(event, "shared memory") or 0),
+        annotations=tuple((note.name, int(note.start_us)) for note in notes),
+        operator=calls[0].name if calls else "",
+        registers=int(argument(event, "registers per thread") or 0),
+        dims=tuple(
+            tuple(d)
+            for d in (dims if isinstance(dims, list) else ())
+            if isinstance(d, list) and all(isinstance(x, int) for x in d)
+        ),
+        call=calls[0] if calls else None,
+        outer=tuple(span.name for span in calls),
+        module=tuple(span.name for span in modules),
+        moment_us=launch.start_us,
+        thread=launch.thread,
+        message={k: v for k, v in (event.get("args") or {}).items() if k in _MESSAGE},
     )
+
+
+_MESSAGE = frozenset({
+    "Collective name", "dtype", "In msg nelems", "Out msg nelems", "Group size", "Process Group Name",
+    "Process Group Description", "Process Group Ranks", "bytes",
+})  # fmt: skip

@@ -36,6 +36,10 @@ Mode = Annotated[
     str | None, typer.Option("--mode", help="Clock protocol of a table's rows to use. [default: cool]")
 ]
 FitAll = Annotated[bool, typer.Option("--fit-all", help="Fit to every operator of a trace; hold none out.")]
+MaxSize = Annotated[
+    str | None,
+    typer.Option("--max-size", help="Most that a trace may hold once decompressed. [default: 1 GiB]"),
+]
 Report = Annotated[
     Path | None, typer.Option("--report", help="Write residuals and pictures into this folder.")
 ]
@@ -54,6 +58,7 @@ def calibrate(
     column: Columns = None,
     mode: Mode = None,
     fit_all: FitAll = False,
+    max_size: MaxSize = None,
     report: Report = None,
     force: Force = False,
     json: Json = False,
@@ -67,7 +72,9 @@ def calibrate(
 
     if output.exists() and not force:
         raise NetsimError(f"{output}: already there; add --force to overwrite it")
-    found = _calibrate(trace, table, output.stem, base, workload, about, rules, column, mode, fit_all)
+    found = _calibrate(
+        trace, table, output.stem, base, workload, about, rules, column, mode, fit_all, max_size
+    )
     write_profile(found.profile, output)
     files = [output, *(write_report(found, report) if report else [])]
     if json:
@@ -93,6 +100,7 @@ def _calibrate(
     column: list[str] | None,
     mode: str | None,
     fit_all: bool,
+    max_size: str | None,
 ) -> Calibration:
     from netsim.calibration.calibrate import calibrate_table, calibrate_trace
     from netsim.errors import NetsimError
@@ -102,7 +110,9 @@ def _calibrate(
     if trace is not None:
         if column or mode:
             raise NetsimError("--column, --mode: only for --table")
-        return calibrate_trace(trace, base, workload, rules, about, name, fit_all)
+        return calibrate_trace(trace, base, workload, rules, about, name, fit_all, _limit(max_size))
+    if max_size is not None:
+        raise NetsimError("--max-size: only for --trace")
     if fit_all:
         raise NetsimError("--fit-all: only for --trace; rows of the set holdout of a table are never fitted")
     return calibrate_table(table or [], base, rules, about, name, _mapping(column or []), mode)
@@ -118,3 +128,19 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
             raise NetsimError(f"--column {pair}: must be OURS=THEIRS")
         found[ours] = theirs
     return found
+
+
+def _limit(max_size: str | None) -> int:
+    from netsim.calibration.json_stream import DEFAULT_LIMIT
+    from netsim.errors import SpecError
+    from netsim.units import size
+
+    if max_size is None:
+        return DEFAULT_LIMIT
+    try:
+        limit = size(max_size)
+    except ValueError as error:
+        raise SpecError("netsim calibrate", "--max-size", max_size, str(error)) from None
+    if not 1 <= limit < 2**50:
+        raise SpecError("netsim calibrate", "--max-size", max_size, "must be at least 1 byte and below 1 PiB")
+    return int(limit)
