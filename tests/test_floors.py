@@ -19,6 +19,7 @@ FLOORS = [
         "program",
         "ranks",
         "executor",
+        "exposure",
         "result",
         "tables",
         "timing",

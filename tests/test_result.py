@@ -79,14 +79,20 @@ def test_phases_by_hand(step: Any) -> None:
     assert sum(found.mean_s.values()) == pytest.approx(17)
 
 
-def test_exposed_is_what_a_chunk_lasts_beyond_its_compute(step: Any) -> None:
+def test_idle_is_what_a_chunk_lasts_beyond_its_compute(step: Any) -> None:
     # class 0: 13 s of chunks, of which 4 + 3 + 3 compute; class 1: 11, of which 5 + 4
-    assert phases(step).exposed_s == pytest.approx((3 * 3 + 2) / 4)
+    assert phases(step).idle_s == pytest.approx((3 * 3 + 2) / 4)
+
+
+def test_exposed_is_every_exchange_without_compute_beside_it(step: Any) -> None:
+    # class 0: [4, 6], [12, 13], and [13, 15] with a send and the gradient; class 1: [10, 12] and [13, 15], since the
+    # gradient's exchange waits for class 0 until 13
+    assert phases(step).exposed_s == pytest.approx((3 * 5 + 4) / 4)
 
 
 def test_hidden_is_the_share_of_transfers_with_compute_beside_them(step: Any) -> None:
-    # class 0: of 2 + 3 + 1 s, [10, 12] is beside compute; class 1: of 5 s, [7, 10]; gradients do not count
-    assert phases(step).hidden_fraction == pytest.approx((3 * 2 + 3) / (3 * 6 + 5))
+    # class 0: of 2 + 3 + 1 + 2 s, [10, 12] is beside compute; class 1: of 5 + 2 s, [7, 10]
+    assert phases(step).hidden_fraction == pytest.approx((3 * 2 + 3) / (3 * 8 + 7))
 
 
 def test_collectives_are_weighted_over_stage_groups(step: Any) -> None:

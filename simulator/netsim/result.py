@@ -5,19 +5,18 @@ task (compute or expert exchange), or the end of the chunk before if that is lat
 apart. `opt` is the tail of the step after the last chunk of the slowest rank; `bubble` is what is left of the step
 on a rank. The table gives means over ranks and the ranges beside them.
 
-Exposed communication is the time inside chunks in which a rank computes nothing. The gradient exchange has a stream of
-its own: what of it no chunk hides is in `opt`, not here. The hidden fraction is the share of
-the duration of expert exchanges and sends during which their rank computes.
+Exposed communication and its hidden fraction are of every exchange of the step (`netsim.exposure`), so they cut across
+the phases. `idle` is the part of chunks in which a rank computes nothing; with compute, bubble and `opt` it adds up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netsim.exposure import Exposure, exposure
 from netsim.simulate import Step
 from netsim.topologies.graph import RESOURCES
 from netsim.workloads.tasks import (
@@ -27,6 +26,7 @@ from netsim.workloads.tasks import (
     EXCHANGES,
     EXPERT_TRANSFERS,
     JOINT,
+    PARAMETER,
     SENDS,
     TENSOR_TRANSFERS,
 )
@@ -36,10 +36,11 @@ PHASES = ("1F", "1B", "1W", "1F1B", "bubble", "opt")
 
 @dataclass(frozen=True)
 class Phases:
-    """Seconds per phase: means over ranks, and (least, most)."""
+    """Seconds per phase: means over ranks, and (least, most); idle time inside chunks; exchanges exposed and hidden."""
 
     mean_s: dict[str, float]
     range_s: dict[str, tuple[float, float]]
+    idle_s: float
     exposed_s: float
     hidden_fraction: float
 
@@ -72,20 +73,21 @@ def phases(step: Step) -> Phases:
     spans = chunk_spans(step, columns)
     last = max(float(span.end_s[-1]) for span in spans)
     rows = {phase: np.zeros(len(spans)) for phase in PHASES}
-    exposed = np.zeros(len(spans))
+    idle = np.zeros(len(spans))
     for actor, span in enumerate(spans):
         length = span.end_s - span.start_s
         for phase in ("1F", "1B", "1W", "1F1B"):
             rows[phase][actor] = length[span.phase == phase].sum()
-        exposed[actor] = length.sum() - span.busy_s
+        idle[actor] = length.sum() - span.busy_s
         rows["opt"][actor] = total - last
         rows["bubble"][actor] = last - length.sum()
-    weight = columns.groups_in
+    weight, found = columns.groups_in, step_exposure(columns)
     return Phases(
         mean_s={phase: float(np.average(row, weights=weight)) for phase, row in rows.items()},
         range_s={phase: (float(row.min()), float(row.max())) for phase, row in rows.items()},
-        exposed_s=float(np.average(exposed, weights=weight)),
-        hidden_fraction=hidden_fraction(columns),
+        idle_s=float(np.average(idle, weights=weight)),
+        exposed_s=found.exposed_s,
+        hidden_fraction=found.hidden_fraction,
     )
 
 
@@ -119,27 +121,12 @@ def _spans(columns: Columns, mask: NDArray[np.bool_], phase: NDArray[np.str_]) -
     return Spans(phase[chunk], start, end, busy)
 
 
-def hidden_fraction(columns: Columns) -> float:
-    """Share of communication time with compute running on the same rank, over all ranks."""
-    hidden = moved = 0.0
-    for actor, ranks in enumerate(columns.groups_in):
-        mine = columns.actor == actor
-        compute = mine & (columns.queue == COMPUTE)
-        transfer = mine & (columns.queue == COMMUNICATION)
-        start, end = columns.start_s[transfer], columns.end_s[transfer]
-        busy = _busy_before(columns.start_s[compute], columns.end_s[compute])
-        hidden += ranks * float((busy(end) - busy(start)).sum())
-        moved += ranks * float((end - start).sum())
-    return hidden / moved if moved else 1.0
-
-
-def _busy_before(
-    start: NDArray[np.float64], end: NDArray[np.float64]
-) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """A function of time: how long an in-order queue has been busy until then."""
-    edges = np.column_stack([start, end]).ravel()
-    busy = np.column_stack([np.zeros_like(start), end - start]).ravel().cumsum()
-    return lambda t: np.interp(t, edges, busy)
+def step_exposure(columns: Columns, last_queue: int = PARAMETER) -> Exposure:
+    """What of the step's exchanges, in the queues up to `last_queue`, is hidden, over all ranks."""
+    c, mine = columns, columns.queue <= last_queue
+    return exposure(
+        c.actor[mine], c.queue[mine], c.work[mine], c.name[mine], c.start_s[mine], c.end_s[mine], c.groups_in
+    )
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Comparison:
 
     @cached_property
     def breakdown(self) -> pd.DataFrame:
-        """Compute, exposed communication, bubble and tail of each step, in seconds."""
+        """Compute, idle time in chunks, bubble and tail of each step, in seconds."""
         return self._frame("breakdown")
 
     @cached_property

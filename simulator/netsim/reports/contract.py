@@ -85,6 +85,7 @@ def _step(step: Step, found: Phases) -> dict[str, Any]:
         "cost": _training_cost(step, seconds),
         "phases_s": found.mean_s,
         "phases_range_s": {phase: list(pair) for phase, pair in found.range_s.items()},
+        "chunk_idle_s": found.idle_s,
         "exposed_comm_s": found.exposed_s,
         "hidden_comm_fraction": found.hidden_fraction,
     }

@@ -95,7 +95,8 @@ def _phases(record: Row) -> list[Part]:
     words: list[Text | Listing] = [
         Text(
             f"Of {time['time_s']:.3f} s a mean rank waits {time['phases_s']['bubble']:.2f} s for others (the bubble); "
-            f"within its chunks it computes nothing for {time['exposed_comm_s']:.2f} s, while communication is exposed."
+            f"within its chunks it computes nothing for {time['chunk_idle_s']:.2f} s. For "
+            f"{time['exposed_comm_s']:.2f} s of the step it exchanges data and computes nothing."
         )
     ]
     causes = time.get("bubble_by_cause_s", {})

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from netsim.catalog import root
 from netsim.executor import Program, execute
-from netsim.result import Columns, chunk_spans, hidden_fraction
+from netsim.result import Columns, chunk_spans, step_exposure
 from netsim.simulate import Job, Step, simulate_job
 from netsim.specs.case import Case
 from netsim.topologies import build
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Chunk, Order, Unit
 from netsim.workloads.stages import Stage
-from netsim.workloads.tasks import EXPERT_TRANSFERS, Work, build_tasks
+from netsim.workloads.tasks import COMMUNICATION, EXPERT_TRANSFERS, Work, build_tasks
 
 GPUS, TOKENS = 64, 4096
 _STAGE: Stage = ("moe", "moe", "moe", "moe")
@@ -94,7 +94,7 @@ def simulate_pair(case: Case) -> Pair:
     kernels = sum(b.busy_s for b in blocks) / sum(b.seconds for b in blocks)
     return Pair(
         seconds=float(span.end_s[-1] - span.start_s[0]),
-        hidden_fraction=hidden_fraction(columns) * kernels,
+        hidden_fraction=step_exposure(columns, COMMUNICATION).hidden_fraction * kernels,
         block=np.array(names)[inside],
         start_s=columns.start_s[inside] - span.start_s[0],
         end_s=columns.end_s[inside] - span.start_s[0],

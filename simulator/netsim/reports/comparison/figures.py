@@ -16,7 +16,7 @@ Row = dict[str, Any]
 WIDTH, NARROW = 5.0, 3.8
 #: colour-blind safe (Okabe and Ito), the dark ones first
 FABRICS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8a8a8a")
-_PARTS = (("compute_s", "compute", "#4d5a68"), ("exposed_comm_s", "exposed communication", "#D55E00"),
+_PARTS = (("compute_s", "compute", "#4d5a68"), ("chunk_idle_s", "idle in chunks", "#D55E00"),
           ("bubble_s", "bubble", "#c9d1d9"), ("tail_s", "gradients and optimizer", "#8fa3b5"))  # fmt: skip
 _COSTS = (("switch_usd", "switches", "#0072B2"), ("cable_usd", "cables and optics", "#56B4E9"),
           ("nic_usd", "NICs", "#c9d1d9"))  # fmt: skip

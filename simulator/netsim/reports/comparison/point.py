@@ -1,6 +1,6 @@
 """One point of a comparison, as rows: the step, what it is made of, what binds it, and what the idle fabric can do.
 
-breakdown   step = compute + exposed communication + bubble + tail (gradient exchange and optimizer), of a mean rank
+breakdown   step = compute + idle in chunks + bubble + tail (gradient exchange and optimizer), of a mean rank
 cables      how many cables between switches a byte crosses that has left a NIC, mean over the step
 curves      all-to-all of the job's expert groups and of groups eight times as large, every group at once, and
             all-reduce over all GPUs, on an otherwise idle fabric
@@ -84,8 +84,8 @@ def breakdown(step: dict[str, Any]) -> dict[str, float]:
     phases = step["phases_s"]
     chunks = sum(phases[name] for name in ("1F", "1B", "1W", "1F1B"))
     return {
-        "compute_s": chunks - step["exposed_comm_s"],
-        "exposed_comm_s": step["exposed_comm_s"],
+        "compute_s": chunks - step["chunk_idle_s"],
+        "chunk_idle_s": step["chunk_idle_s"],
         "bubble_s": phases["bubble"],
         "tail_s": phases["opt"],
     }

@@ -83,7 +83,7 @@ def side_by_side(record: Row) -> list[Part]:
         parts.append(Figures(pair))
     parts.append(Table("breakdown", "Parts of the step, mean over ranks", [
         *key_columns(record), Column("compute_s", "compute, s", number(3)),
-        Column("exposed_comm_s", "exposed communication, s", number(3)),
+        Column("chunk_idle_s", "idle in chunks, s", number(3)),
         Column("bubble_s", "bubble, s", number(3)), Column("tail_s", "gradients and optimizer, s", number(3)),
     ], record["tables"]["breakdown"], folded=True))  # fmt: skip
     return parts + _growth(record)
