@@ -72,6 +72,12 @@ class Timing:
         """
         self.model.require_known([op for work in self.blocks for op in self._operators(work)])
 
+    def missing_classes(self) -> str:
+        """A line on the kernel classes of the step that the profile does not have; nothing where it has all."""
+        found = self.model.missing_classes(op for work in self.blocks for op in self._operators(work))
+        pairs = ", ".join(f"{kind} (answered by {other})" for kind, other in found.items())
+        return f"profile {self.model.profile.name} has no kernel class {pairs}" if found else ""
+
     def _operators(self, work: Work) -> Sequence[Operator]:
         if work.name == "optimizer":
             moved, kept = self.case.workload.communication, self.case.workload.storage
@@ -91,7 +97,8 @@ class Timing:
         return block_operators(
             model, work.name, work.block, work.phase, plan.microbatch_tokens, plan.sequence_length,
             rows, moe.experts // plan.expert if moe else 0,
-            products=job.compute.products, recompute=job.storage.recompute,
+            products=job.compute.products, head=job.compute.head, core=job.compute.attention,
+            recompute=job.storage.recompute,
             attention_bits=job.storage.attention_bits,
             tensor=plan.tensor, context=plan.context,
         )  # fmt: skip

@@ -139,6 +139,8 @@ def _refuse_doubts(step: Any, result: dict[str, Any]) -> None:
     """Under --strict: no plan that does not fit, and no compute time beyond what was measured or modelled."""
     from netsim.errors import DomainError, NetsimError
 
+    if beyond := step.timing.missing_classes():
+        raise DomainError(f"--strict: {beyond}")
     if result["warnings"]:
         raise NetsimError(f"--strict: {result['warnings'][0]}")
     try:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netsim.errors import NetsimError, SpecError
+from netsim.specs.formats import FORMATS, format_of
 from netsim.specs.hardware import HardwareSpec
 from netsim.specs.profile import ProfileSpec
 
@@ -32,13 +33,14 @@ class Device:
     fp8_flops_per_s: float
     hbm_bytes_per_s: float
     peak_clock_hz: float | None = None
+    fp4_flops_per_s: float | None = None
 
     def peak(self, kind: str, clock_hz: float | None = None) -> float:
         """Operations per second of all SMs, in the precision of a kernel class, at a clock.
 
-        Raises NetsimError for a clock where the one behind the peaks is not known.
+        Raises NetsimError for a clock where the one behind the peaks is not known, and for FP4 where there is none.
         """
-        nominal = self.fp8_flops_per_s if kind.endswith("fp8") else self.bf16_flops_per_s
+        nominal = self._nominal(kind)
         if clock_hz is None:
             return nominal
         if self.peak_clock_hz is None:
@@ -46,6 +48,14 @@ class Device:
                 "an SM clock was asked for, and the profile does not say at which one its peaks hold"
             )
         return nominal * clock_hz / self.peak_clock_hz
+
+    def _nominal(self, kind: str) -> float:
+        peak = FORMATS[format_of(kind)].peak
+        if peak == "fp4":
+            if self.fp4_flops_per_s is None:
+                raise NetsimError(f"kernel class {kind}: the GPU has no FP4 peak (gpu.fp4_peak)")
+            return self.fp4_flops_per_s
+        return self.fp8_flops_per_s if peak == "fp8" else self.bf16_flops_per_s
 
 
 def measured_device(profile: ProfileSpec) -> Device:
@@ -57,6 +67,7 @@ def measured_device(profile: ProfileSpec) -> Device:
         profile.fp8_peak,
         profile.hbm_rate,
         profile.peak_clock,
+        profile.fp4_peak,
     )
 
 
@@ -76,4 +87,5 @@ def target_device(
         if gemm_sms < 1:
             rule = f"must leave some of the {gpu.sms} SMs of {gpu.name} to compute"
             raise SpecError("workload", "communication.sms", communication_sms, rule)
-    return Device(gpu.sms, gemm_sms, gpu.bf16_peak, gpu.fp8_peak, gpu.hbm_rate, profile.peak_clock)
+    clock = profile.peak_clock
+    return Device(gpu.sms, gemm_sms, gpu.bf16_peak, gpu.fp8_peak, gpu.hbm_rate, clock, gpu.fp4_peak)

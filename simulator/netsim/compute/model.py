@@ -10,13 +10,14 @@ ones are timed as a whole).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 from netsim.compute.device import Device, measured_device, target_device
 from netsim.compute.roofline import AXES, Bound, estimate, floor_s, inside_domain, overlap_factor
+from netsim.compute.stand_in import for_each_expert, stand_in
 from netsim.compute.table import alone_s, lookup, measured_operator
 from netsim.errors import DomainError, NetsimError, did_you_mean
 from netsim.specs.hardware import HardwareSpec
@@ -91,6 +92,7 @@ class ComputeModel:
 
         A kernel measured at another shape keeps its distance from the class model.
         """
+        op = for_each_expert(op, self.profile.classes)
         row = self._rows.get(op.name) or self._free_rows.get((op.kind, op.shape))
         if row is None or row.kind != op.kind:
             return self.model_time(op, beside_transfer)
@@ -102,10 +104,11 @@ class ComputeModel:
 
         share : of its time with a transfer resident, where that is known better than from the profile
         """
+        op = for_each_expert(op, self.profile.classes)
         model = self._class(op)
         share = self._share(model, beside_transfer) if share is None else share
         seconds, bound = estimate(op, model, self._target, share, self.clock_hz)
-        known = not self._elsewhere and inside_domain(op, model)
+        known = not self._elsewhere and op.kind in self.profile.classes and inside_domain(op, model)
         return OperatorTime(seconds, "model" if known else "extrapolated", bound)
 
     def block_time(self, ops: Sequence[Operator], beside_transfer: bool, stretch: float = 1.0) -> BlockTime:
@@ -152,20 +155,25 @@ class ComputeModel:
         return sum(s.overlapped if beside_compute or s.alone is None else s.alone for s in steps)
 
     def _class(self, op: Operator) -> ClassModel:
-        try:
-            return self.profile.classes[op.kind]
-        except KeyError:
+        kind = stand_in(op.kind, self.profile.classes)
+        if kind is None:
             hint = did_you_mean(op.kind, self.profile.classes)
-            raise NetsimError(
-                f"operator {op.name}: kernel class {op.kind!r} is not in the profile: {hint}"
-            ) from None
+            raise NetsimError(f"operator {op.name}: kernel class {op.kind!r} is not in the profile: {hint}")
+        return self.profile.classes[kind]
 
     def _share(self, model: ClassModel, beside_transfer: bool) -> float:
         if not beside_transfer:
             return 0.0
         return self.profile.transport_share if model.transport_share is None else model.transport_share
 
+    def missing_classes(self, ops: Iterable[Operator]) -> dict[str, str]:
+        """Kernel classes that the profile does not have, and the one that answers in place of each."""
+        kinds = {for_each_expert(op, self.profile.classes).kind for op in ops} - set(self.profile.classes)
+        return {kind: stand_in(kind, self.profile.classes) or "none" for kind in sorted(kinds)}
+
     def _why(self, op: Operator) -> str:
+        for kind, other in self.missing_classes([op]).items():
+            return f"the profile has no class {kind}, class {other} answers for it"
         if self.clock_hz is not None:
             return f"measured at another SM clock than {self.clock_hz / 1e9:g} GHz"
         same = replace(self._target, gemm_sms=self._measured.gemm_sms)

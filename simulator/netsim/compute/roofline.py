@@ -30,6 +30,7 @@ from typing import Literal, NamedTuple
 
 from netsim.compute.device import Device, measured_device, target_device
 from netsim.compute.tiles import Speed, attention_s, product_s
+from netsim.specs.formats import PRODUCTS
 from netsim.specs.profile import ClassModel
 from netsim.workloads.operators import Operator
 
@@ -42,13 +43,14 @@ Bound = Literal["compute", "memory", "launch"]
 
 #: kernel class -> names of the dimensions of its shape; classes not listed are judged by bytes
 AXES: dict[str, tuple[str, ...]] = {
-    "gemm_fp8": ("m", "n", "k"),
-    "gemm_bf16": ("m", "n", "k"),
-    "wgrad_fp8": ("m", "n", "k"),
-    "grouped_gemm_fp8": ("m", "n", "k", "groups"),
-    "grouped_wgrad_fp8": ("rows", "m", "n", "groups"),
-    "attention_fwd": ("sequences", "heads", "length", "qk", "v"),
-    "attention_bwd": ("sequences", "heads", "length", "qk", "v"),
+    **{f"{role}_{word}": ("m", "n", "k") for role in ("gemm", "wgrad") for word in PRODUCTS},
+    **{f"grouped_gemm_{word}": ("m", "n", "k", "groups") for word in PRODUCTS},
+    **{f"grouped_wgrad_{word}": ("rows", "m", "n", "groups") for word in PRODUCTS},
+    **{
+        f"attention_{way}{word}": ("sequences", "heads", "length", "qk", "v")
+        for way in ("fwd", "bwd")
+        for word in ("", "_fp8", "_mxfp8")
+    },
     "index": ("rows", "columns"),
     "strided": ("rows", "columns"),
 }

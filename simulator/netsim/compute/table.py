@@ -18,20 +18,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from netsim.specs.formats import PRODUCTS
 from netsim.specs.profile import OperatorRow
 from netsim.workloads import kernels
 from netsim.workloads.operators import Operator
 
 _PRODUCTS: dict[str, Callable[..., Operator]] = {
-    "gemm_fp8": kernels.gemm_fp8,
-    "gemm_bf16": kernels.gemm_bf16,
-    "wgrad_fp8": kernels.wgrad_fp8,
-    "grouped_gemm_fp8": kernels.grouped_gemm_fp8,
-    "grouped_wgrad_fp8": kernels.grouped_wgrad_fp8,
+    f"{role}_{word}": partial(make, products=word)
+    for role, make in kernels.PRODUCT_ROLES.items()
+    for word in PRODUCTS
 }
 
 

@@ -52,7 +52,7 @@ class Product(NamedTuple):
 
 def product_of(op: Operator) -> Product:
     """The product behind an operator of a GEMM class."""
-    if op.kind == "grouped_wgrad_fp8":
+    if op.kind.startswith("grouped_wgrad"):
         rows, m, n, groups = op.shape
         return Product(m, n, rows / groups, groups)
     m, n, k, *_ = op.shape

@@ -91,7 +91,7 @@ class Stopwatch:
         found, gpu = self.model.operator_time(op, self.beside), self.model.hardware.gpu
         bound: str = found.bound
         if op.flops and bound != "launch":  # which side of the ridge: tiles and steps do not make it compute
-            peak = gpu.fp8_peak if op.kind.endswith("fp8") else gpu.bf16_peak
+            peak = target_device(self.model.profile, self.model.hardware).peak(op.kind)
             bound = "memory" if op.bytes / gpu.hbm_rate > op.flops / peak else "compute"
         return found.seconds + self.model.profile.gap * op.calls, bound, found.origin
 

@@ -26,6 +26,7 @@ from netsim.measure.shapes import (
     memory,
     wgrad,
 )
+from netsim.specs.formats import format_of, role_of
 from netsim.specs.workload import WorkloadSpec
 from netsim.workloads.operators import KINDS, PHASES, Operator, block_operators
 
@@ -150,25 +151,27 @@ def _workload(workload: WorkloadSpec, seed: int) -> list[tuple[Shape, str]]:
 
 def stand_ins(op: Operator, workload: WorkloadSpec, draws: Draws) -> list[Shape]:
     """The measured kernels that stand for an operator."""
-    if op.kind in ("gemm_bf16", "gemm_fp8"):
+    role, in_bf16 = role_of(op.kind), format_of(op.kind) == "bf16"
+    if role == "gemm":
         m, n, k = op.shape
         # BF16 products that the model keeps in BF16 are small, or the head: FP8 tells nothing of them
-        flavours = ("bf16",) if op.kind == "gemm_bf16" else ("bf16", *FP8)
+        flavours = ("bf16",) if in_bf16 else ("bf16", *FP8)
         return [gemm(dtype, m, n, k) for dtype in flavours]
-    if op.kind == "wgrad_fp8":
-        return [wgrad(dtype, *op.shape) for dtype in ("bf16", *WGRAD)]
-    if op.kind == "grouped_gemm_fp8":
+    if role == "wgrad":
+        m, n, k = op.shape
+        return [gemm("bf16", m, n, k)] if in_bf16 else [wgrad(d, m, n, k) for d in ("bf16", *WGRAD)]
+    if role == "grouped_gemm":
         rows, n, k, groups = op.shape
         spread = (draws.even_rows(rows, groups), draws.skewed_rows(rows, groups))
         return [grouped_gemm(dtype, r, n, k) for dtype in GROUPED for r in spread]
-    if op.kind == "grouped_wgrad_fp8":
+    if role == "grouped_wgrad":
         rows, n, k, groups = op.shape
         return [
             grouped_wgrad("bf16", r, n, k)
             for r in (draws.even_rows(rows, groups), draws.skewed_rows(rows, groups))
         ]
-    if op.kind in ("attention_fwd", "attention_bwd"):
-        return [attention("attn_" + op.kind[-3:], *op.shape)]
+    if role.startswith("attention"):
+        return [attention("attn_" + role[-3:], *op.shape)]
     return _memory_stand_ins(op, workload)
 
 

@@ -29,6 +29,7 @@ from netsim.errors import NetsimError
 from netsim.measure.draws import Draws
 from netsim.measure.plan import stand_ins
 from netsim.measure.shapes import Shape, gemm
+from netsim.specs.formats import format_of, role_of
 from netsim.specs.workload import WorkloadSpec
 from netsim.workloads.operators import Operator, block_operators
 
@@ -98,7 +99,7 @@ def layer_blocks(workload: WorkloadSpec, seed: int) -> tuple[Block, ...]:
     for block, phase in BLOCKS:
         ops = block_operators(
             workload.model, "moe", block, phase, tokens, batch.sequence_length, tokens * moe.top_k, local,
-            products=workload.compute.products,
+            products=workload.compute.products, head=workload.compute.head, core=workload.compute.attention,
         )  # fmt: skip
         chosen = [(op, _kernels(op, workload, draws)) for op in ops]
         shapes = tuple(shape for op, some in chosen for shape in some * min(op.calls, _MOST_CALLS))
@@ -107,15 +108,16 @@ def layer_blocks(workload: WorkloadSpec, seed: int) -> tuple[Block, ...]:
 
 
 def _kernels(op: Operator, workload: WorkloadSpec, draws: Draws) -> list[Shape]:
-    if op.kind in ("gemm_fp8", "wgrad_fp8"):
+    role, dtype = role_of(op.kind), "bf16" if format_of(op.kind) == "bf16" else "fp8_row"
+    if role in ("gemm", "wgrad"):
         m, n, k = op.shape
-        return [gemm("fp8_row", m, n, k)]
-    if op.kind == "grouped_gemm_fp8":
+        return [gemm(dtype, m, n, k)]
+    if role == "grouped_gemm":
         rows, n, k, groups = op.shape
-        return [gemm("fp8_row", rows // groups // 16 * 16, n, k)] * groups
-    if op.kind == "grouped_wgrad_fp8":
+        return [gemm(dtype, rows // groups // 16 * 16, n, k)] * groups
+    if role == "grouped_wgrad":
         rows, n, k, groups = op.shape
-        return [gemm("fp8_row", n, k, rows // groups // 16 * 16)] * groups
+        return [gemm(dtype, n, k, rows // groups // 16 * 16)] * groups
     return stand_ins(op, workload, draws)[:1]
 
 

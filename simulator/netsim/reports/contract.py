@@ -165,6 +165,8 @@ def warnings(step: Step) -> list[str]:
             f"communication.sms = {sms}: matrix products give them up, but dispatch and combine stay as profile "
             f"{step.case.profile.name} measured them with {measured}"
         )
+    if missing := step.timing.missing_classes():
+        found.append(missing)
     line, kernels = step.case.hardware.nic.line_rate, step.case.profile.transfers
     fastest = max((kernel.alone for kernel in kernels.values()), default=float("inf"))
     if line > _MEASURED_LINE_RATE and fastest < line:

@@ -24,7 +24,7 @@ from netsim.specs import HardwareSpec, WorkloadSpec, load, validate
 from netsim.specs.case import sort_overrides
 from netsim.specs.huggingface import find, model_tables
 from netsim.specs.idle import COUNTS, refuse_unread
-from netsim.specs.workload import ModelSpec
+from netsim.specs.workload import ModelSpec, Precision
 from netsim.workloads.attention import KINDS, cache_values, kv_cache_bytes, with_attention
 from netsim.workloads.intensity import Shares, decode_token, decode_work, sequence_work
 from netsim.workloads.memory import Memory, memory_by_rank
@@ -182,8 +182,9 @@ def _intensity(one: Subject, plan: Plan | None, ask: Question) -> dict[str, Any]
         shares = Shares(plan.tensor, plan.context, plan.expert, how, bits)
     length = ask.sequence_length
     sequence = sequence_work(model, length, length, shares)
-    decode = decode_work(model, ask.batch, ask.context, shares.products)
-    token = decode_token(model, ask.batch, ask.context, shares.products)
+    weights: Precision = "fp8" if shares.products == "fp8_tensor" else shares.products
+    decode = decode_work(model, ask.batch, ask.context, weights)
+    token = decode_token(model, ask.batch, ask.context, weights)
     ridge = None
     if one.hardware:
         gpu = one.hardware.gpu

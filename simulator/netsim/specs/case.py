@@ -98,14 +98,27 @@ def make_case(
     option = {"routing": f"--routing {routing}"} if routing is not None else {}
     job = load(WorkloadSpec, "workload", workload, by_section["workload"])
     fabric = load(TopologySpec, "topology", topology, by_section["topology"], option)
+    host = load(HardwareSpec, "hardware", hardware or job.hardware, by_section["hardware"])
+    _check_formats(job, host)
     return Case(
         topology=fabric,
         workload=job,
-        hardware=load(HardwareSpec, "hardware", hardware or job.hardware, by_section["hardware"]),
+        hardware=host,
         profile=load(ProfileSpec, "profile", profile or job.profile, by_section["profile"]),
         prices=load(PriceBook, "prices", prices, by_section["prices"]),
         idle=idle_in(by_section, fabric, job),
     )
+
+
+def _check_formats(job: WorkloadSpec, host: HardwareSpec) -> None:
+    """Refuse products in a format that the GPU has no tensor cores for."""
+    if host.gpu.fp4_peak is not None:
+        return
+    for key in ("products", "head", "attention"):
+        word = getattr(job.compute, key)
+        if word in ("mxfp8", "nvfp4"):
+            rule = f"needs a GPU with scales in its tensor cores, {host.gpu.name} has none (gpu.fp4_peak)"
+            raise SpecError(job.name, f"compute.{key}", word, rule)
 
 
 class Question(Strict):

@@ -26,6 +26,8 @@ class GpuSpec(Strict):
     """Dense BF16 peak."""
     fp8_peak: FlopRate
     """Dense FP8 peak."""
+    fp4_peak: FlopRate | None = None
+    """Dense FP4 peak; a GPU without one has no MXFP8 either, since both came with scales in the tensor cores."""
     hbm: Bytes
     """Memory of a GPU."""
     hbm_rate: Rate

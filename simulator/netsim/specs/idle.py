@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from netsim.errors import NetsimError
+from netsim.specs.formats import FORMATS
 from netsim.specs.topology import TopologySpec
 from netsim.specs.workload import WorkloadSpec
 
@@ -96,7 +97,8 @@ def idle_in(
         "workload.communication.pipeline": "the pipeline has one stage" if one_stage else "",
         "workload.model.dense_width": "" if model.dense_layers else f"no layer of {model.name} is dense",
         "workload.model.tied_embeddings": "a step computes and keeps embedding and head alike",
-        "hardware.gpu.fp8_peak": "matrix products run in BF16" if workload.compute.products == "bf16" else "",
+        "hardware.gpu.fp8_peak": _no_product_at(workload, "fp8"),
+        "hardware.gpu.fp4_peak": _no_product_at(workload, "fp4"),
     }
     speed = workload.compute
     if speed.clock is not None or speed.sustained is False:
@@ -109,6 +111,15 @@ def idle_in(
         rule = f"mla_up has no effect: attention of {model.name} is {model.attention.kind}"
         lines.append(f"--set workload.storage.recompute: {rule}")
     return (*lines, *idle_on(given, topology))
+
+
+def _no_product_at(workload: WorkloadSpec, peak: str) -> str:
+    """Why a peak has no effect; nothing where some product runs at it."""
+    asked = workload.compute
+    words = (asked.products, asked.head, asked.attention)
+    if any(FORMATS[word].peak == peak for word in words):
+        return ""
+    return "matrix products run in BF16" if peak == "fp8" else "no matrix product runs in FP4"
 
 
 def idle_on(given: Mapping[str, Mapping[str, Any]], topology: TopologySpec) -> tuple[str, ...]:

@@ -22,8 +22,17 @@ Kind = Literal[
     "gemm_fp8", "grouped_gemm_fp8", "gemm_bf16", "wgrad_fp8", "grouped_wgrad_fp8",
     "attention_fwd", "attention_bwd", "quant", "cast_transpose", "norm", "rope", "copy", "strided", "act",
     "permute", "gather_transpose", "weight_transpose", "elementwise", "optimizer", "index", "small",
+    # classes that a profile need not have: `netsim.compute.stand_in` says what answers for them
+    "wgrad_bf16", "grouped_gemm_bf16", "grouped_wgrad_bf16",
+    "gemm_fp8_tensor", "wgrad_fp8_tensor", "grouped_gemm_fp8_tensor", "grouped_wgrad_fp8_tensor",
+    "gemm_mxfp8", "wgrad_mxfp8", "grouped_gemm_mxfp8", "grouped_wgrad_mxfp8",
+    "gemm_nvfp4", "wgrad_nvfp4", "grouped_gemm_nvfp4", "grouped_wgrad_nvfp4",
+    "attention_fwd_fp8", "attention_bwd_fp8", "attention_fwd_mxfp8", "attention_bwd_mxfp8",
 ]  # fmt: skip
 KINDS: tuple[str, ...] = get_args(Kind)
+#: classes that a profile may leave out
+OPTIONAL_KINDS = KINDS[KINDS.index("wgrad_bf16") :]
+REQUIRED_KINDS = KINDS[: KINDS.index("wgrad_bf16")]
 Phase = Literal["F", "B", "W"]
 Split = Literal["cal", "val_op"]
 
@@ -216,6 +225,8 @@ class ProfileSpec(Preset):
     """Its dense BF16 peak."""
     fp8_peak: FlopRate
     """Its dense FP8 peak."""
+    fp4_peak: FlopRate | None = None
+    """Its dense FP4 peak, where it has one."""
     hbm_rate: Rate
     """Its memory rate."""
     peak_clock: Hertz | None = None
@@ -243,7 +254,7 @@ class ProfileSpec(Preset):
             raise ValueError(f"gemm_sms = {self.gemm_sms}, must not exceed sms = {self.sms}")
         if unknown := set(self.classes) - set(KINDS):
             raise ValueError(f"classes.{min(unknown)}: no such kernel class")
-        if missing := set(KINDS) - set(self.classes):
+        if missing := set(REQUIRED_KINDS) - set(self.classes):
             raise ValueError(
                 f"classes.{min(missing)} is missing: an operator of this class could not be timed"
             )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from netsim.specs.base import Preset, Strict
+from netsim.specs.formats import Products
 from netsim.specs.model import AttentionSpec, Count, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
 from netsim.units import Bytes, Hertz
 
@@ -16,6 +17,7 @@ __all__ = [
     "BatchSpec",
     "CommunicationSpec",
     "ComputeSpec",
+    "CorePrecision",
     "HeadAttentionSpec",
     "MlaSpec",
     "ModelSpec",
@@ -31,11 +33,12 @@ __all__ = [
     "WorkloadSpec",
 ]
 
-Products = Literal["fp8", "bf16"]
 #: of tokens on the wire: LogFMT holds logarithms of 128 values in 8 or 10 bits each, between their least and greatest
-TokenPrecision = Literal["fp8", "bf16", "fp32", "logfmt8", "logfmt10"]
+TokenPrecision = Literal["fp8", "mxfp8", "nvfp4", "bf16", "fp32", "logfmt8", "logfmt10"]
 Recomputed = Literal["norm", "mla_up"]
-Precision = Literal["fp8", "bf16", "fp32"]
+#: of the two products of the attention core
+CorePrecision = Literal["bf16", "fp8", "mxfp8"]
+Precision = Literal["nvfp4", "mxfp8", "fp8", "bf16", "fp32"]
 
 
 class ParallelismSpec(Strict):
@@ -110,10 +113,18 @@ class CommunicationSpec(Strict):
 
 
 class ComputeSpec(Strict):
-    """In which precision the matrix products of layers run; embedding, head, gate and attention core stay in BF16."""
+    """In which precision the matrix products of layers run; embedding, gate and MTP projection stay in BF16.
+
+    bf16; fp8 (128-blocks of scales, as DeepSeek's own kernels); fp8_tensor (a scale a tensor: delayed or current
+    scaling of TransformerEngine); mxfp8 (a scale for 32 values); nvfp4 (4 bits, a scale for 16 values).
+    """
 
     products: Products = "fp8"
-    """Precision of the matrix products of layers; embedding, head, gate and attention core stay in BF16."""
+    """Precision of the matrix products of layers: bf16, fp8 (128-blocks), fp8_tensor, mxfp8 or nvfp4."""
+    head: Products = "bf16"
+    """Precision of the products of the output head."""
+    attention: CorePrecision = "bf16"
+    """Precision of the attention core: bf16, fp8 or mxfp8."""
     clock: Hertz | None = None
     """SM clock that the GPUs hold while they train; default: the one that each kernel class was measured at."""
     sustained: bool | None = None

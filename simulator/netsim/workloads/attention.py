@@ -69,7 +69,7 @@ def kv_cache_bytes(model: ModelSpec, precision: str = "bf16", tensor: int = 1) -
     >>> kv_cache_bytes(load(WorkloadSpec, "workload", "deepseek-v3").model)
     70272
     """
-    return model.layers * cache_values(model, tensor) * value_bytes(precision)
+    return round(model.layers * cache_values(model, tensor) * value_bytes(precision))
 
 
 def with_attention(model: ModelSpec, kind: str) -> ModelSpec:

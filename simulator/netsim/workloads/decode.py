@@ -24,7 +24,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from netsim.specs.workload import MlaSpec, ModelSpec, Products
+from netsim.specs.formats import Products
+from netsim.specs.workload import MlaSpec, ModelSpec
 from netsim.workloads.attention import cache_values, divided, heads_of
 from netsim.workloads.kernels import (
     BF16_BYTES,
@@ -40,7 +41,7 @@ from netsim.workloads.kernels import (
     norm,
     small,
 )
-from netsim.workloads.precision import in_bf16
+from netsim.workloads.precision import in_products
 
 #: in order; `mlp` stands for the last three in a dense layer
 STAGES = ("attn_0", "attn_1", "shared", "experts", "merge")
@@ -80,7 +81,7 @@ def decode_layer(
     shared_apart : whether the GPU computes the shared experts of its own tokens
     """
     made = _layer(model, kind, load, shared_apart)
-    return made if products == "fp8" else {stage: in_bf16(ops) for stage, ops in made.items()}
+    return {stage: in_products(ops, products, training=False) for stage, ops in made.items()}
 
 
 def _layer(

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netsim.specs.workload import ModelSpec, Precision, Products
+from netsim.specs.formats import Products
+from netsim.specs.workload import ModelSpec, Precision
 from netsim.workloads.attention import attention_matrices, cache_values
 from netsim.workloads.model import layer_matrices
 from netsim.workloads.moe import value_bytes
@@ -108,18 +109,18 @@ def _times(work: Work, count: int) -> Work:
     return Work(work.flops * count, work.bytes * count)
 
 
-def _product(weights: int, batch: int, size: int) -> Work:
+def _product(weights: int, batch: int, size: float) -> Work:
     return Work(2.0 * weights * batch, float(weights * size))
 
 
-def _core(model: ModelSpec, batch: int, context: int, size: int) -> Work:
+def _core(model: ModelSpec, batch: int, context: int, size: float) -> Work:
     a = model.attention
     width = 2 * a.kv_rank + a.rope_dim if a.kind == "mla" else 2 * a.head_dim
     read = context * cache_values(model) * size
     return Work(2.0 * a.heads * context * width * batch, float(read * batch))
 
 
-def _experts(model: ModelSpec, batch: int, size: int) -> Work:
+def _experts(model: ModelSpec, batch: int, size: float) -> Work:
     """Routed experts that at least one token chose, the shared ones, and the gate."""
     moe = model.experts
     one = 3 * model.hidden * moe.width

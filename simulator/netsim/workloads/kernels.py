@@ -12,10 +12,13 @@ are scaled); the kernel sequence is the one of the public H800 trace, deepseek-a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast as cast_type
 
+from netsim.specs.formats import FORMATS, Products
 from netsim.specs.profile import Kind
-from netsim.specs.workload import ModelSpec, Products, Recomputed
+from netsim.specs.workload import ModelSpec, Recomputed
 
 BF16_BYTES, FP32_BYTES = 2.0, 4.0
 #: one byte and its share of the FP32 scale that 128 values have together
@@ -78,15 +81,24 @@ class Load:
         return self.tokens // (self.context * self.tensor)
 
 
+def gemm(name: str, m: int, n: int, k: int, products: Products) -> Operator:
+    """Activations (m x k) by weights (n x k) in a format, BF16 out.
+
+    >>> gemm("q_a_proj_fwd", 4096, 1536, 7168, "mxfp8").kind
+    'gemm_mxfp8'
+    """
+    size = FORMATS[products]
+    moved = size.activation_bytes * m * k + size.weight_bytes * n * k + BF16_BYTES * m * n
+    return Operator(name, _kind("gemm", products), 2.0 * m * n * k, moved, (m, n, k))
+
+
 def gemm_fp8(name: str, m: int, n: int, k: int) -> Operator:
     """FP8 in, BF16 out.
 
     >>> gemm_fp8("q_a_proj_fwd", 4096, 1536, 7168).flops
     90194313216.0
     """
-    return Operator(
-        name, "gemm_fp8", 2.0 * m * n * k, FP8_BYTES * m * k + n * k + BF16_BYTES * m * n, (m, n, k)
-    )
+    return gemm(name, m, n, k, "fp8")
 
 
 def gemm_bf16(name: str, m: int, n: int, k: int, out_bytes: float = BF16_BYTES) -> Operator:
@@ -95,28 +107,52 @@ def gemm_bf16(name: str, m: int, n: int, k: int, out_bytes: float = BF16_BYTES) 
     return Operator(name, "gemm_bf16", 2.0 * m * n * k, moved, (m, n, k))
 
 
+def grouped_gemm(name: str, rows: int, n: int, k: int, groups: int, products: Products) -> Operator:
+    """One product for each local expert over the rows sent to it, in one launch."""
+    size = FORMATS[products]
+    moved = size.activation_bytes * rows * k + size.weight_bytes * groups * n * k + BF16_BYTES * rows * n
+    return Operator(name, _kind("grouped_gemm", products), 2.0 * rows * n * k, moved, (rows, n, k, groups))
+
+
 def grouped_gemm_fp8(name: str, rows: int, n: int, k: int, groups: int) -> Operator:
-    """One GEMM for each local expert over the rows sent to it, in one launch."""
-    moved = FP8_BYTES * rows * k + groups * n * k + BF16_BYTES * rows * n
-    return Operator(name, "grouped_gemm_fp8", 2.0 * rows * n * k, moved, (rows, n, k, groups))
+    """The same in FP8."""
+    return grouped_gemm(name, rows, n, k, groups, "fp8")
+
+
+def wgrad(name: str, m: int, n: int, k: int, products: Products) -> Operator:
+    """Weight gradient, added to an FP32 main gradient of m x n."""
+    moved = FORMATS[products].activation_bytes * (m + n) * k + 2 * FP32_BYTES * m * n
+    return Operator(name, _kind("wgrad", products), 2.0 * m * n * k, moved, (m, n, k))
 
 
 def wgrad_fp8(name: str, m: int, n: int, k: int) -> Operator:
-    """Weight gradient, added to an FP32 main gradient of m x n."""
-    return Operator(
-        name,
-        "wgrad_fp8",
-        2.0 * m * n * k,
-        FP8_BYTES * (m + n) * k + 2 * FP32_BYTES * m * n,
-        (m, n, k),
-    )
+    """The same in FP8."""
+    return wgrad(name, m, n, k, "fp8")
+
+
+def grouped_wgrad(name: str, rows: int, m: int, n: int, groups: int, products: Products) -> Operator:
+    """Weight gradients of all local experts, each over its own rows: a launch each, on two streams."""
+    moved = FORMATS[products].activation_bytes * rows * (m + n) + 2 * FP32_BYTES * groups * m * n
+    # timed as a whole: the launches overlap on two streams
+    return Operator(name, _kind("grouped_wgrad", products), 2.0 * rows * m * n, moved, (rows, m, n, groups))
 
 
 def grouped_wgrad_fp8(name: str, rows: int, m: int, n: int, groups: int) -> Operator:
-    """Weight gradients of all local experts, each over its own rows: a launch each, on two streams."""
-    moved = FP8_BYTES * rows * (m + n) + 2 * FP32_BYTES * groups * m * n
-    # timed as a whole: the launches overlap on two streams
-    return Operator(name, "grouped_wgrad_fp8", 2.0 * rows * m * n, moved, (rows, m, n, groups))
+    """The same in FP8."""
+    return grouped_wgrad(name, rows, m, n, groups, "fp8")
+
+
+#: what a product does -> an operator from name, dimensions and `products`
+PRODUCT_ROLES: dict[str, Callable[..., Operator]] = {
+    "gemm": gemm,
+    "wgrad": wgrad,
+    "grouped_gemm": grouped_gemm,
+    "grouped_wgrad": grouped_wgrad,
+}
+
+
+def _kind(role: str, products: Products) -> Kind:
+    return cast_type(Kind, f"{role}_{products}")
 
 
 def memory(

@@ -36,9 +36,13 @@ Gate = Literal["model", "deepep"]
 
 SAMPLED_TOKENS = 8192
 DEEPEP_HOST_LIMIT = 4
-_VALUE_BYTES = {"fp8": 1, "bf16": 2, "fp32": 4}
+#: MXFP8 has a byte of scale for 32 values, NVFP4 for 16; what 128 values of FP8 have together is left out of storage
+_VALUE_BYTES: dict[str, float] = {"nvfp4": 0.5 + 1 / 16, "mxfp8": 1 + 1 / 32, "fp8": 1, "bf16": 2, "fp32": 4}
 #: bits of a value, and bytes that 128 of them have together
-_WIRE = {"fp8": (8, 4), "bf16": (16, 0), "fp32": (32, 0), "logfmt8": (8, 8), "logfmt10": (10, 8)}
+_WIRE = {
+    "fp8": (8, 4), "mxfp8": (8, 4), "nvfp4": (4, 8), "bf16": (16, 0), "fp32": (32, 0), "logfmt8": (8, 8),
+    "logfmt10": (10, 8),
+}  # fmt: skip
 _SCALE_BLOCK = 128
 _SOURCE_BYTES = 16
 
@@ -137,6 +141,11 @@ def payload_bytes(hidden: int, precision: str) -> float:
 
     >>> payload_bytes(7168, "bf16"), payload_bytes(7168, "fp8"), payload_bytes(7168, "logfmt10")
     (14336.0, 7392.0, 9408.0)
+
+    MXFP8 has as many bytes of scales as FP8 with an FP32 scale for 128 values:
+
+    >>> payload_bytes(7168, "mxfp8"), payload_bytes(7168, "nvfp4")
+    (7392.0, 4032.0)
     """
     bits, together = _WIRE[precision]
     return hidden * bits / 8 + hidden / _SCALE_BLOCK * together
@@ -147,6 +156,10 @@ def wire_value_bytes(precision: str) -> float:
     return _WIRE[precision][0] / 8
 
 
-def value_bytes(precision: str) -> int:
-    """Bytes of one element."""
+def value_bytes(precision: str) -> float:
+    """Bytes of one element, and its share of a microscale.
+
+    >>> value_bytes("bf16"), value_bytes("mxfp8"), value_bytes("nvfp4")
+    (2, 1.03125, 0.5625)
+    """
     return _VALUE_BYTES[precision]

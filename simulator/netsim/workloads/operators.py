@@ -13,7 +13,8 @@ Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 2.1, 2.2 and 3.
 from __future__ import annotations
 
 from netsim.errors import NetsimError, did_you_mean
-from netsim.specs.workload import ModelSpec, Precision, Products, Recomputed
+from netsim.specs.formats import FORMATS, Products
+from netsim.specs.workload import CorePrecision, ModelSpec, Precision, Recomputed
 from netsim.workloads.attention import attention_block
 from netsim.workloads.division import check_division
 from netsim.workloads.ffn import dense_block, moe_block
@@ -23,12 +24,14 @@ from netsim.workloads.kernels import (
     Load,
     Operator,
     copy,
+    gemm,
     gemm_bf16,
     memory,
     norm,
+    wgrad,
 )
 from netsim.workloads.moe import value_bytes
-from netsim.workloads.precision import STASH_CASTS, in_bf16
+from netsim.workloads.precision import STASH_CASTS, in_products, with_core
 
 __all__ = ["KINDS", "PHASES", "Load", "Operator", "block_operators", "blocks_of", "optimizer_operators"]
 
@@ -68,6 +71,8 @@ def block_operators(
     tensor: int = 1,
     context: int = 1,
     products: Products = "fp8",
+    head: Products = "bf16",
+    core: CorePrecision = "bf16",
     recompute: tuple[Recomputed, ...] = ("norm", "mla_up"),
     attention_bits: int = 12,
 ) -> tuple[Operator, ...]:
@@ -75,6 +80,7 @@ def block_operators(
 
     tokens : of the micro-batch, on which `tensor` x `context` ranks work together
     expert_rows : rows that the rank's `local_experts` receive together (its own tokens x top_k when balanced)
+    products, head, core : precision of the products of layers, of the output head, and of the attention core
     attention_bits : of the attention output kept for the backward; below 16 it is cast and cast back
 
     Raises NetsimError for an unknown kind, block or phase, or tokens that are no whole sequences, SpecError for a
@@ -100,7 +106,9 @@ def block_operators(
         made = tuple(op for op in made if op.name not in _NORMS_AGAIN)
     if attention_bits >= 16:
         made = tuple(op for op in made if op.name not in STASH_CASTS)
-    return made if products == "fp8" else in_bf16(made)
+    if kind == "head":
+        return _head_in(made, head)
+    return in_products(with_core(made, core), products)
 
 
 def _made(model: ModelSpec, kind: str, block: str, phase: str, load: Load) -> tuple[Operator, ...]:
@@ -137,6 +145,25 @@ def _head(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
             norm("final_norm_bwd", own, h, tensors=4),
         )
     return (gemm_bf16("head_proj_wgrad", v, h, t, out_bytes=2 * FP32_BYTES),)
+
+
+def _head_in(made: tuple[Operator, ...], products: Products) -> tuple[Operator, ...]:
+    """The output head with its products in another format, each input cast once before them."""
+    if products == "bf16":
+        return made
+    both = BF16_BYTES + 2 * FORMATS[products].activation_bytes
+    found: list[Operator] = []
+    for op in made:
+        if op.kind != "gemm_bf16":
+            found.append(op)
+            continue
+        m, n, k = op.shape
+        if op.name.endswith("wgrad"):
+            found.append(wgrad(op.name, m, n, k, products))
+        else:
+            found.append(memory(f"cast_for_{op.name}", "quant", m, k, both))
+            found.append(gemm(op.name, m, n, k, products))
+    return tuple(found)
 
 
 def _mtp_in(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:

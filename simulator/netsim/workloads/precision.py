@@ -1,52 +1,106 @@
-"""The same block when its matrix products run in BF16: what FP8 adds is left out, what stays moves BF16.
+"""A block whose products run in another format than DeepSeek's FP8, from its operators in that format.
+
+`bf16`: what FP8 adds is left out, what stays moves BF16.
 
     casts, scales, transposes of FP8       not run: BF16 kernels read either layout
     a product, a weight gradient           BF16 in; a weight gradient is added to its FP32 main gradient
-    a grouped product                      one BF16 product for each expert over its share of the rows
+    a grouped product                      BF16, over the same rows
     SwiGLU, copies of rows                 2 bytes a value where FP8 was 1
 
+`fp8_tensor`, `mxfp8`, `nvfp4`: what TransformerEngine runs. Each input of a product is cast once, to both layouts that
+its products need (MXFP8 and NVFP4 scale rows and columns apart; FP8 with a scale a tensor needs a transposed copy on
+Hopper), so the backward casts no activation again. SwiGLU and the copies of rows write BF16, which a cast reads.
+Weights are cast once a step, beside the optimizer; activations wait for the backward as they were cast.
+
+    casts of inputs and gradients          1 read in BF16, 2 copies written with their scales
+    casts and transposes of the backward   not run, weights are not transposed
+    the stash of SwiGLU's inputs           BF16: neither cast nor cast back
+
+Where nothing runs backward (`training=False`: serving) one layout is written and the sequence of FP8 is kept.
+
 The cast of the attention output to the format it is kept in has nothing to do with products and stays. Operations stay
-what they were. Left out: a cast that an FP8 dispatch would need beside BF16 products.
+what they were. Left out: a cast that an FP8 dispatch would need beside products in another format; the pass that
+finds the greatest value for current scaling, and the one that orders scales of MXFP8 for the tensor cores (1/32 of the
+bytes); the rotations and random numbers of NVFP4's stochastic rounding.
+
+Source: TransformerEngine 2.9, transformer_engine/pytorch/module/linear.py, grouped_linear.py; NVIDIA, arXiv 2509.25149.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import cast
 
-from netsim.workloads.kernels import BF16_BYTES, FP32_BYTES, Operator, gemm_bf16, memory
+from netsim.specs.formats import FORMATS, Products
+from netsim.specs.profile import Kind
+from netsim.specs.workload import CorePrecision
+from netsim.workloads import kernels
+from netsim.workloads.kernels import BF16_BYTES, Operator, memory
 
 #: of the attention output to the format it is kept in, and back
 STASH_CASTS = ("cast_e5m6_attn_out", "attn_out_e5m6_decode")
-_ADDED = 2 * FP32_BYTES
 #: gate and up read, their product written
 _SWIGLU_BYTES = 3 * BF16_BYTES
+#: gate, up, the gradient behind them, and both gradients out
+_SWIGLU_BACKWARD_BYTES = 5 * BF16_BYTES
+#: casts for a dispatch in FP8, and again for a weight gradient
+_NOT_CAST = ("cast_fp8_x_for_dispatch", "cast_fp8_ffn_in_recompute")
+#: products whose input the dispatch has in FP8 already: TransformerEngine casts it
+_CAST_BEFORE = ("shared_gateup_fwd", "shared_down_dgrad")
+
+
+def in_products(
+    operators: Iterable[Operator], products: Products, training: bool = True
+) -> tuple[Operator, ...]:
+    """Operators of a block in DeepSeek's FP8 as those of the same block with products in another format."""
+    if products == "fp8":
+        return tuple(operators)
+    if products == "bf16":
+        return tuple(made for op in operators for made in _bf16(op))
+    change = _scaled if training else _served
+    return tuple(made for op in operators for made in change(op, products))
 
 
 def in_bf16(operators: Iterable[Operator]) -> tuple[Operator, ...]:
     """Operators of a block with FP8 products as those of the same block with BF16 products."""
-    return tuple(made for op in operators for made in _one(op))
+    return in_products(operators, "bf16")
 
 
-def _one(op: Operator) -> Iterator[Operator]:
+def with_core(operators: Iterable[Operator], precision: CorePrecision) -> tuple[Operator, ...]:
+    """The same with the products of the attention core in another format: kernel class and bytes of its inputs.
+
+    Outputs, and gradients going out, stay BF16: they are half of what moves, in both directions.
+    """
+    if precision == "bf16":
+        return tuple(operators)
+    share = (1.0 + FORMATS[precision].activation_bytes / BF16_BYTES) / 2.0
+    return tuple(
+        replace(op, kind=cast(Kind, f"{op.kind}_{precision}"), bytes=op.bytes * share)
+        if op.kind in ("attention_fwd", "attention_bwd")
+        else op
+        for op in operators
+    )
+
+
+def _product(op: Operator, products: Products) -> Operator:
+    """The same product in another format."""
+    role = op.kind.removesuffix("_fp8")
+    made = kernels.PRODUCT_ROLES[role](op.name, *op.shape, products=products)
+    # some rows are computed beyond those that count, or fewer: operations and calls stay what they were
+    return replace(made, flops=op.flops, calls=op.calls)
+
+
+def _bf16(op: Operator) -> Iterator[Operator]:
     if op.name in STASH_CASTS:
         yield op
         return
-    if "scale_transpose" in op.name or op.name.startswith("scale_contiguous"):
+    if _is_scales(op):
         return
     rows, columns = op.shape[:2]
     match op.kind:
-        case "gemm_fp8":
-            yield gemm_bf16(op.name, rows, columns, op.shape[2])
-        case "wgrad_fp8":
-            yield gemm_bf16(op.name, rows, columns, op.shape[2], _ADDED)
-        case "grouped_gemm_fp8":
-            _, n, k, groups = op.shape
-            yield _for_each(gemm_bf16(op.name, math.ceil(rows / groups), n, k), op.flops, groups)
-        case "grouped_wgrad_fp8":
-            _, m, n, groups = op.shape
-            yield _for_each(gemm_bf16(op.name, m, n, math.ceil(rows / groups), _ADDED), op.flops, groups)
+        case "gemm_fp8" | "wgrad_fp8" | "grouped_gemm_fp8" | "grouped_wgrad_fp8":
+            yield _product(op, "bf16")
         case "cast_transpose" if "swiglu_recompute" in op.name:
             yield memory(op.name, "act", rows, columns, _SWIGLU_BYTES)
         case "quant" | "cast_transpose" | "weight_transpose":
@@ -61,6 +115,49 @@ def _one(op: Operator) -> Iterator[Operator]:
             yield op
 
 
-def _for_each(one: Operator, flops: float, calls: int) -> Operator:
-    """`calls` launches that do `flops` together."""
-    return replace(one, flops=flops, bytes=one.bytes * calls, calls=calls)
+def _scaled(op: Operator, products: Products) -> Iterator[Operator]:
+    """As TransformerEngine runs it."""
+    if op.name in STASH_CASTS:
+        yield op
+        return
+    if _is_scales(op) or "_stash_cast" in op.name or op.name in _NOT_CAST:
+        return
+    rows, columns = op.shape[:2]
+    match op.kind:
+        case "gemm_fp8" | "wgrad_fp8" | "grouped_gemm_fp8" | "grouped_wgrad_fp8":
+            if op.name in _CAST_BEFORE:
+                yield _both(f"cast_for_{op.name}", rows, op.shape[2], products)
+            yield _product(op, products)
+        case "quant" if not op.fine:
+            yield _both(op.name, rows, columns, products)
+        case "quant" | "cast_transpose" | "weight_transpose" | "gather_transpose":
+            return
+        case "permute" if op.name.startswith("expand"):
+            yield memory(op.name, "permute", rows, columns, 2 * BF16_BYTES)
+            yield _both(f"cast_{op.name}", rows, columns, products)
+        case "act" if op.name.endswith("swiglu_fwd"):
+            yield memory(op.name, "act", rows, columns, _SWIGLU_BYTES)
+            yield _both(f"cast_{op.name}", rows, columns, products)
+        case "act" if "recompute" in op.name:
+            yield memory(op.name, "act", rows, columns, _SWIGLU_BACKWARD_BYTES)
+        case _:
+            yield op
+
+
+def _served(op: Operator, products: Products) -> Iterator[Operator]:
+    """As a server runs it: forward alone, one layout of everything."""
+    match op.kind:
+        case "gemm_fp8" | "grouped_gemm_fp8":
+            yield _product(op, products)
+        case _:
+            yield op
+
+
+def _is_scales(op: Operator) -> bool:
+    return "scale_transpose" in op.name or op.name.startswith("scale_contiguous")
+
+
+def _both(name: str, rows: int, columns: int, products: Products) -> Operator:
+    """BF16 read once, written in a format by rows and by columns."""
+    kind: Kind = "cast_transpose" if products == "fp8_tensor" else "quant"
+    return memory(name, kind, rows, columns, BF16_BYTES + 2 * FORMATS[products].activation_bytes)

@@ -20,11 +20,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from netsim.specs.workload import ModelSpec, Products
+from netsim.specs.formats import Products
+from netsim.specs.workload import ModelSpec
 from netsim.workloads.attention import attention_block, core_flops, divided, heads_of
 from netsim.workloads.ffn import dense_block, moe_block
 from netsim.workloads.kernels import BF16_BYTES, Load, Operator
-from netsim.workloads.precision import in_bf16
+from netsim.workloads.precision import in_products
 
 #: kernels of the training forward that serve the backward pass or the auxiliary losses
 TRAINING_ONLY = frozenset(
@@ -82,7 +83,7 @@ def prefill_layer(
 ) -> dict[str, tuple[Operator, ...]]:
     """Operators of a layer (`moe` or `dense`) by stage, in launch order; stages as in `netsim.workloads.decode`."""
     made = _layer(model, kind, load)
-    return made if products == "fp8" else {stage: in_bf16(ops) for stage, ops in made.items()}
+    return {stage: in_products(ops, products, training=False) for stage, ops in made.items()}
 
 
 def _layer(model: ModelSpec, kind: str, load: PrefillLoad) -> dict[str, tuple[Operator, ...]]:
