@@ -6,12 +6,17 @@ import pytest
 from fabric_cases import NIC, NVLINK, preset
 from netsim import catalog
 from netsim.bench import Setup, sweep
+from netsim.bench.drain import drain_transfers
 from netsim.bench.exchange import KINDS, Tokens, exchange
 from netsim.bench.sizes import parse_counts, parse_sizes
 from netsim.collectives.catalogue import COLLECTIVES
 from netsim.collectives.experts import EXCHANGES, routed_exchange
 from netsim.collectives.plan import Group
 from netsim.errors import NetsimError
+from netsim.executor import Program, Transfer, execute
+from netsim.network.flows import FlowTable
+from netsim.network.fluid import FluidNetwork
+from netsim.routing import paths
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.protocol import ProtocolSpec
 from netsim.topologies import build
@@ -275,3 +280,25 @@ def test_experts_must_divide() -> None:
 def test_sizes_are_what_was_asked() -> None:
     assert parse_sizes("64B:16GiB") == [64 * 2**k for k in range(29)]
     assert np.all(np.diff(parse_counts("8:256", "--ep")) > 0)
+
+
+@pytest.mark.parametrize("kind", COLLECTIVES)
+@pytest.mark.parametrize("fabric", ["mpft", "ft2_roce"])
+def test_the_fast_path_of_a_lone_collective_is_what_the_executor_says(fabric: str, kind: str) -> None:
+    # `drain` solves the flows once; the executor starts them as one transfer of 1 GB on a network that is not folded
+    setup = preset(fabric, 32, "nccl")
+    algorithm = next(iter(COLLECTIVES[kind].algorithms.values()))
+    flows = algorithm(Group.of(range(32), 8)).transfers
+    routed = paths(setup.topology, setup.routing, flows.source, flows.target, 0, np.arange(len(flows)))
+    table = FlowTable(
+        routed.ptr, routed.link_ids, routed.share, np.array([0, len(flows)]), flows.share, flows.kernel_share,
+        np.array(1.0),
+    )  # fmt: skip
+    one = np.zeros(1, np.int64)
+    program = Program(
+        one, one, np.array([np.nan]), one, np.zeros(2, np.int64), np.zeros(0, np.int64),
+        [Transfer(0, 1e9, np.inf, 0.0)], [],
+    )  # fmt: skip
+    end_s = float(execute(program, FluidNetwork(routed.capacity, table)).end_s[0])
+    drained = drain_transfers(setup.topology, flows, setup.routing)
+    assert end_s == pytest.approx(1e9 * drained.seconds, rel=1e-9)

@@ -1,10 +1,14 @@
 """The executor: queues, waits and rendezvous on worlds of a few tasks."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import netsim
 from netsim.errors import NetsimError
 from netsim.executor import Program, Transfer, execute
 from netsim.network.flows import FlowTable
@@ -115,3 +119,16 @@ def test_engine_agrees_with_a_naive_list_schedule(
 ) -> None:
     done = execute(program(rows), link(1.0))
     np.testing.assert_allclose(done.end_s, naive_list_schedule(rows), rtol=1e-12)
+
+
+def test_the_package_keeps_to_simpys_public_interface() -> None:
+    # the attributes that SimPy's own events hide, and its method that takes a priority
+    private = re.compile(r"\._(ok|value|defused)\b|\bEventPriority\b|\.schedule\(")
+    found = [
+        f"{path.name}:{n}"
+        for path in Path(netsim.__file__).parent.rglob("*.py")
+        if "simpy" in (text := path.read_text())
+        for n, line in enumerate(text.splitlines(), 1)
+        if private.search(line)
+    ]
+    assert not found

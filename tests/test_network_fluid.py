@@ -261,3 +261,26 @@ def test_a_fault_in_simpy_changes_running_transfers():
     env.process(fault())
     env.run(done)
     assert env.now == pytest.approx(8.0)
+
+
+@pytest.mark.parametrize("chained", [False, True])
+def test_everything_that_one_instant_brings_about_is_one_solve(chained):
+    # at t = 1 a transfer ends (1 byte alone at 1 byte/s) and three start, at once or each from the event of another
+    env = simpy.Environment()
+    net = Network(env, FluidNetwork(np.array([1.0]), FlowTable.from_batches([([[0]], 1.0)] * 4)))
+
+    def relay(batch):
+        if chained and batch < 3:
+            env.process(relay(batch + 1))
+        yield net.transfer(batch)
+
+    def later():
+        yield env.timeout(1.0)
+        for batch in [1] if chained else [1, 2, 3]:
+            env.process(relay(batch))
+
+    env.process(later())
+    net.transfer(0)
+    env.run()
+    assert env.now == 4.0
+    assert net.fluid.solves == 3  # after the first start, the end of the first, and the three starts

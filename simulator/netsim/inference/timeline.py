@@ -31,6 +31,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+import numpy as np
+
+from netsim.executor import Program, execute
 from netsim.specs.inference import Overlap
 
 COMPUTE, COMMUNICATION = 0, 1
@@ -106,30 +109,47 @@ class Timeline:
 
 
 def run(microbatches: Sequence[Sequence[Layer]], overlap: Overlap) -> Timeline:
-    """Run the layers of each micro-batch: one where `overlap` is none, else two.
+    """Run the layers of each micro-batch on the executor: one where `overlap` is none, else two.
 
     >>> layer = Layer("0", {"attn_1": 3.0, "dispatch": 1.0, "experts": 2.0, "combine": 2.0})
     >>> run([[layer]], "none").seconds, run([[layer], [layer]], "three_stage").seconds
     (8.0, 12.0)
     """
-    queue_free, chain, side, after_attention = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]
-    spans = []
-    for microbatch, layer, stage in _program(microbatches, overlap):
-        queue = COMMUNICATION if stage in TRANSFERS else COMPUTE
-        ready = after_attention[microbatch] if stage == "shared" else chain[microbatch]
+    issued = list(_program(microbatches, overlap))
+    ran = execute(_queued(issued, overlap))
+    times = zip(ran.start_s.tolist(), ran.end_s.tolist(), strict=True)
+    return Timeline(
+        tuple(
+            Span(microbatch, layer.name, stage, start, end)
+            for (microbatch, layer, stage), (start, end) in zip(issued, times, strict=True)
+        )
+    )
+
+
+def _queued(issued: Sequence[tuple[int, Layer, str]], overlap: Overlap) -> Program:
+    """One rank's program: what each stage waits for. Without overlap all is one queue."""
+    last: dict[tuple[int, str], int] = {}
+    waits: list[list[int]] = []
+    for task, (microbatch, _, stage) in enumerate(issued):
+        after = ["attention"] if stage == "shared" else ["chain"]
         if stage in ("merge", "attn_0"):
-            ready = max(ready, side[microbatch])
-        start = max(queue_free) if overlap == "none" else max(queue_free[queue], ready)
-        end = start + layer.seconds[stage]
-        queue_free[queue] = end
-        if stage == "shared":
-            side[microbatch] = end
-        else:
-            chain[microbatch] = end
+            after.append("side")
+        waits.append([last[microbatch, name] for name in after if (microbatch, name) in last])
+        last[microbatch, "side" if stage == "shared" else "chain"] = task
         if stage == "attn_1":
-            after_attention[microbatch] = end
-        spans.append(Span(microbatch, layer.name, stage, start, end))
-    return Timeline(tuple(spans))
+            last[microbatch, "attention"] = task
+    n = len(issued)
+    queue = [COMMUNICATION if stage in TRANSFERS and overlap != "none" else COMPUTE for _, _, stage in issued]
+    return Program(
+        actor=np.zeros(n, dtype=np.int64),
+        queue=np.array(queue, dtype=np.int64),
+        seconds=np.array([layer.seconds[stage] for _, layer, stage in issued]),
+        transfer=np.full(n, -1, dtype=np.int64),
+        wait_ptr=np.concatenate([[0], np.cumsum([len(each) for each in waits])]).astype(np.int64),
+        wait_ids=np.array([task for each in waits for task in each], dtype=np.int64),
+        transfers=(),
+        joint_size=(),
+    )
 
 
 def _program(microbatches: Sequence[Sequence[Layer]], overlap: Overlap) -> Iterator[tuple[int, Layer, str]]:

@@ -1,7 +1,10 @@
 """The fluid network as SimPy sees it: `transfer` returns an event that fires when a batch has ended.
 
-Everything that starts or ends at one instant is one solve: the first change at an instant plans a flush behind all
-events of that instant, and the flush asks for the next end once.
+Everything that starts or ends at one instant is one solve: the first change at an instant plans a look behind the
+events of that instant, and the look asks for the next end once. An event that is planned for now fires after those
+planned before it, so the look comes up while others of the instant may still wait; it then goes behind them again
+(`env.peek()` is the time of the next event). One environment therefore holds one network: two would wait for each
+other.
 """
 
 from collections.abc import Callable
@@ -9,13 +12,9 @@ from typing import Any
 
 import numpy as np
 import simpy
-from simpy.events import NORMAL, EventPriority
 
 from netsim.network.flows import FlowTable
 from netsim.network.fluid import FluidNetwork
-
-#: after every ordinary event of the instant (SimPy sorts by time, then priority, then age)
-LATE = EventPriority(NORMAL + 1)
 
 
 class Network:
@@ -41,9 +40,9 @@ class Network:
         self.env = env
         self.fluid = fluid
         self._waiting: dict[int, simpy.Event] = {}
-        self._flush_planned = False
+        self._looking = False
         self._alarm: simpy.Event | None = None
-        self._alarm_s = np.inf
+        self._alarm_s, self._alarm_rang = np.inf, False
         self._one = np.zeros(1, np.int64)
 
     def transfer(self, batch: int, scale: float = 1.0, cap_scale: float = 1.0) -> simpy.Event:
@@ -55,20 +54,20 @@ class Network:
         self._one[0] = batch
         self.fluid.start(self.env.now, self._one, scale, cap_scale)
         done = self._waiting[batch] = self.env.event()
-        self._plan_flush()
+        self._plan_look()
         return done
 
     def set_capacity(self, links: Any, capacity_bytes_per_s: Any) -> None:
         """Change link capacities now, see `FluidNetwork.set_capacity`."""
         self._take_ended()
         self.fluid.set_capacity(self.env.now, links, capacity_bytes_per_s)
-        self._plan_flush()
+        self._plan_look()
 
     def reroute(self, table: FlowTable) -> None:
         """Flows take other paths now, see `FluidNetwork.reroute`."""
         self._take_ended()
         self.fluid.reroute(self.env.now, table)
-        self._plan_flush()
+        self._plan_look()
 
     def _take_ended(self) -> None:
         if self.env.now >= self._alarm_s:
@@ -76,40 +75,42 @@ class Network:
 
     def _report(self) -> int:
         """Fire the events of the batches that have ended; how many."""
-        self._alarm_s = np.inf
+        self._alarm_s, self._alarm_rang = np.inf, False
         ended = self.fluid.advance(self.env.now)
         for batch in ended.tolist():
             self._waiting.pop(batch).succeed(batch)
         return ended.size
 
-    def _plan_flush(self) -> None:
-        if not self._flush_planned:
-            self._flush_planned = True
-            self._at(0.0, self._flush)
+    def _plan_look(self) -> None:
+        if not self._looking:
+            self._looking = True
+            self._after(0.0, self._look)
 
-    def _flush(self, _: simpy.Event) -> None:
-        self._flush_planned = False
-        self._watch()
+    def _look(self, _: simpy.Event) -> None:
+        """When nothing else is left of this instant: report what has ended, or plan a wake-up at the next end."""
+        if self.env.peek() <= self.env.now:
+            self._after(0.0, self._look)
+            return
+        self._looking = False
+        # the clock may have rounded to just before the end that the alarm stands for
+        if self._alarm_rang and self._report():
+            self._plan_look()  # whoever waited may start something in this very instant
+        else:
+            self._watch()
 
     def _watch(self) -> None:
-        """Plan a wake-up at the next end, once per change."""
         due = self.fluid.next_completion_s()
         if due != self._alarm_s:
             self._alarm, self._alarm_s = None, due
             if due < np.inf:
-                self._alarm = self._at(max(due - self.env.now, 0.0), self._ring)
+                self._alarm = self._after(max(due - self.env.now, 0.0), self._ring)
 
     def _ring(self, alarm: simpy.Event) -> None:
-        if alarm is not self._alarm:
-            return
-        if self._report():
-            self._plan_flush()  # whoever waited may start something in this very instant
-        else:
-            self._watch()
+        if alarm is self._alarm:
+            self._alarm_rang = True
+            self._plan_look()
 
-    def _at(self, delay_s: float, action: Callable[[simpy.Event], None]) -> simpy.Event:
-        event = simpy.Event(self.env)
-        event._ok, event._value = True, None
-        event.callbacks = [action]
-        self.env.schedule(event, LATE, delay_s)
+    def _after(self, delay_s: float, action: Callable[[simpy.Event], None]) -> simpy.Event:
+        event = self.env.timeout(delay_s)
+        event.callbacks.append(action)
         return event
