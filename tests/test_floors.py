@@ -28,7 +28,7 @@ FLOORS = [
         "bench",
         "inference",
     ],
-    ["reports", "reliability", "studies", "measure", "calibration"],
+    ["reports", "validation", "reliability", "studies", "measure", "calibration"],
     ["api"],
     ["cli"],
     ["__main__"],

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from netsim.cli.options import Json, Quiet
+from netsim.errors import NetsimError
 
 
 def validate(
@@ -23,10 +24,24 @@ def validate(
             "-o", "--output", help="Write validation.md and its plots into this folder, e.g. reports."
         ),
     ] = None,
+    rows: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--rows",
+            help="A CSV of training steps published elsewhere (columns: reports/published/README.md). Repeatable.",
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes that run --rows.")] = 2,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Compare with every published number; exit 1 when one that has a tolerance is missed."""
+    if rows:
+        from netsim.cli.validate_rows import validate_rows
+
+        if only or output is not None:
+            raise NetsimError("--rows: prints rows of its own, without --only and -o")
+        return validate_rows(rows, jobs, json, quiet)
     from netsim.reports import validation
     from netsim.reports.validation_report import write_report
 

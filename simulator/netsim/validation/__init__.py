@@ -1,0 +1,1 @@
+"""netsim against what other people measured."""

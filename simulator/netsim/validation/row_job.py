@@ -1,0 +1,214 @@
+"""From a published training row to a question that netsim can answer: job, host, fabric and GPU count.
+
+The plan is taken as published. What no source says is assumed here, once for all rows, and listed with the answer
+(`assumed`); what is published and netsim does not model is listed too (`ignored`), and a row that cannot be asked at
+all raises NetsimError with the reason.
+
+Layers of the stages: as many on every stage; where they do not divide, Megatron's rule, which counts the embedding and
+the loss as a layer each (`account_for_embedding_in_pipeline_split` and its sibling).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from netsim import catalog
+from netsim.errors import NetsimError
+from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
+from netsim.specs.base import validate
+from netsim.specs.case import Case
+from netsim.specs.prices import PriceBook
+from netsim.specs.profile import ProfileSpec
+from netsim.specs.workload import ComputeSpec
+from netsim.topologies import max_gpus
+from netsim.validation.row_model import is_adapter, model_tables
+from netsim.validation.training_row import TrainingRow
+
+#: facts of a machine that a source gives and no preset holds, by how its GPU is written: hardware keys
+VARIANTS = {
+    "H100 (96 GB HBM2e 2.4 TB/s, 500 W)": {
+        "gpu.hbm": "96 GB", "gpu.hbm_rate": "2.4 TB/s", "gpu.power": "500 W",
+    },
+}  # fmt: skip
+_FABRICS = ("mrft", "mrft3")
+
+
+@dataclass
+class RowJob:
+    """A question, and what stands between it and the published run."""
+
+    case: Case
+    gpus: int
+    assumed: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+
+def row_job(row: TrainingRow) -> RowJob:
+    """The job of a row.
+
+    Raises NetsimError with the reason when netsim cannot express the model, the machine or the plan.
+    """
+    if row.unpublished:
+        raise NetsimError(f"not published: {row.unpublished}")
+    for key in ("sequence_length", "global_batch", "micro_batch"):
+        if getattr(row, key) is None:
+            raise NetsimError(f"not published: {key.replace('_', ' ')}")
+    assumed: list[str] = []
+    ignored: list[str] = []
+    model = model_tables(row.model)
+    if is_adapter(row.model):
+        raise NetsimError("low-rank adapters over frozen weights are not modelled")
+    hardware = _hardware(row, assumed)
+    job = validate(WorkloadSpec, _tables(row, model, hardware, assumed, ignored), row.id)
+    return RowJob(
+        case=Case(
+            topology=_fabric(row, hardware),
+            workload=job,
+            hardware=hardware,
+            profile=load(ProfileSpec, "profile", job.profile),
+            prices=load(PriceBook, "prices", "published"),
+        ),
+        gpus=row.gpus,
+        assumed=assumed,
+        ignored=ignored,
+    )
+
+
+def _preset(row: TrainingRow) -> str:
+    """The hardware preset of the row's GPU."""
+    plain = row.gpu.split(" ")[0].lower()
+    names = catalog.names("hardware")
+    for name in (plain, f"{plain}_nvl72", f"{plain}-nvl72"):
+        if name in names:
+            return name
+    raise NetsimError(f"GPU {row.gpu}: netsim has no such machine")
+
+
+def _hardware(row: TrainingRow, assumed: list[str]) -> HardwareSpec:
+    given: dict[str, Any] = dict(VARIANTS.get(row.gpu, {}))
+    host = min(row.gpus_per_host or 8, row.gpus)
+    base = load(HardwareSpec, "hardware", _preset(row))
+    if host != base.gpus_per_host:
+        given["gpus_per_host"] = host
+        given["nics_per_host"] = min(row.nics_per_host or host, host)
+    elif row.nics_per_host and row.nics_per_host != base.nics_per_host:
+        given["nics_per_host"] = row.nics_per_host
+    if row.nic_gbps:
+        given["nic.line_rate"] = f"{row.nic_gbps:g} Gb/s"
+    elif row.gpus > host:
+        assumed.append("NICs as the preset has them")
+    return load(HardwareSpec, "hardware", base.name, given)
+
+
+def _fabric(row: TrainingRow, hardware: HardwareSpec) -> TopologySpec:
+    """A rail-optimised fat-tree without oversubscription, of as few layers as hold the job."""
+    rate = {"switch.port_rate": f"{row.nic_gbps:g} Gb/s"} if row.nic_gbps else {}
+    for name in _FABRICS:
+        fabric = load(TopologySpec, "topology", name, rate)
+        if row.gpus <= max_gpus(fabric, hardware):
+            return fabric
+    raise NetsimError(f"{row.gpus} GPUs: more than {_FABRICS[-1]} connects")
+
+
+def _tables(
+    row: TrainingRow, model: dict[str, Any], hardware: HardwareSpec, assumed: list[str], ignored: list[str]
+) -> dict[str, Any]:
+    pp, vp, cp, tp = row.pp or 1, row.vp or 1, row.cp or 1, row.tp or 1
+    microbatches, rest = divmod(row.global_batch * row.replica, row.gpus * row.micro_batch)  # type: ignore[operator]
+    if rest:
+        raise NetsimError(f"{row.global_batch} sequences are no whole micro-batches on {row.gpus} GPUs")
+    products = _products(row.precision)
+    experts = bool(model.get("moe"))
+    plan: dict[str, Any] = {"pipeline": pp, "expert": row.ep or 1, "tensor": tp, "context": cp}
+    plan["zero"] = 3 if (row.fsdp or 1) > 1 else 1
+    layers = _stage_layers(model["layers"], pp * vp)
+    if layers is None:
+        assumed.append("layers spread by netsim's own rule")
+    else:
+        plan["stage_layers"] = layers
+    _refuse_or_ignore(row, ignored)
+    schedule: dict[str, Any] = (
+        {"name": "interleaved", "virtual_stages": vp} if vp > 1 and pp > 1 else {"name": "1f1b"}
+    )
+    return {
+        "name": "published",
+        "description": f"{row.model} as published",
+        "hardware": hardware.name,
+        "profile": hardware.name,
+        "model": model,
+        "parallelism": plan,
+        "schedule": schedule,
+        "batch": {
+            "sequences": row.global_batch,
+            "sequence_length": row.sequence_length,
+            "microbatches": microbatches,
+            "microbatch_sequences": row.micro_batch,
+        },
+        "compute": {"products": products},
+        "communication": {
+            "sms": 20 if experts else 0,
+            "dispatch": "bf16",
+            "combine": "bf16",
+            "pipeline": "bf16",
+            "gradient": "bf16",
+            "parameter": "bf16",
+        },
+        "storage": {
+            "weights": "bf16",
+            "master": "fp32",
+            "moments": "fp32",
+            "stash": "bf16",
+            "attention_bits": 16,
+            "recompute": [],
+            "buffers": "2 GB",
+        },
+    }
+
+
+def _products(precision: str) -> str:
+    """The kind of matrix products that a published precision means."""
+    known = get_args(ComputeSpec.model_fields["products"].annotation)
+    text = precision.lower()
+    if "nvfp4" in text:
+        wanted = "nvfp4"
+    elif "mxfp8" in text or "fp8-mx" in text:
+        wanted = "mxfp8"
+    elif "fp8" in text or "float8" in text:
+        wanted = "fp8"
+    elif "bf16" in text:
+        wanted = "bf16"
+    else:
+        raise NetsimError(f"precision {precision or 'not published'}: not known")
+    if wanted not in known:
+        raise NetsimError(f"precision {precision}: {wanted} products are not modelled")
+    return wanted
+
+
+def _stage_layers(layers: int, stages: int) -> list[int] | None:
+    """Layers of each stage by Megatron's rule; None where it does not apply.
+
+    >>> _stage_layers(12, 4), _stage_layers(10, 4), _stage_layers(9, 4)
+    ([3, 3, 3, 3], [2, 3, 3, 2], None)
+    """
+    if layers % stages == 0:
+        return [layers // stages] * stages
+    if (layers + 2) % stages == 0 and stages > 1:
+        each = (layers + 2) // stages
+        return [each - 1, *[each] * (stages - 2), each - 1]
+    return None
+
+
+def _refuse_or_ignore(row: TrainingRow, ignored: list[str]) -> None:
+    said = {
+        "overlap of tensor-parallel exchanges": row.tp_overlap,
+        "overlap of expert exchanges": row.expert_overlap,
+        "delayed weight gradients": row.delayed_wgrad,
+        "CUDA graphs": row.cuda_graph,
+        "layout": row.layout,
+        "dispatcher": row.dispatcher,
+        "recompute": row.recompute if row.recompute not in (None, "none", "[]") else None,
+    }
+    ignored += [
+        f"{name}: {value}" if isinstance(value, str) else name for name, value in said.items() if value
+    ]
