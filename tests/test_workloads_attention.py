@@ -48,7 +48,7 @@ def all_ops(spec: ModelSpec, kind: str, phase: str, **how: Any) -> list[Operator
 
 def test_a_dense_layer_by_hand(llama: ModelSpec) -> None:
     # q and o: 8192 x 8192 each; k and v: 8192 x 1024 each; FFN 3 x 8192 x 28672; two norms
-    assert attention_matrices(llama) == 2 * H * H + 2 * H * 1024
+    assert attention_matrices(llama.attention, H) == 2 * H * H + 2 * H * 1024
     dense, expert = layer_parameters(llama, "dense")
     assert dense == 2 * H * H + 2 * H * 1024 + 3 * H * WIDTH + 2 * H
     assert expert == 0
@@ -63,7 +63,9 @@ def test_heads_of_keys_change_cache_projections_and_nothing_else(
     made = model(kind=kind, kv_heads=keys)
     assert kv_cache_bytes(made) == LAYERS * 2 * keys * D * 2
     assert kv_cache_bytes(made, "fp8") * 2 == kv_cache_bytes(made)
-    assert attention_matrices(made) - attention_matrices(llama) == 2 * H * D * (keys - 8)
+    assert attention_matrices(made.attention, H) - attention_matrices(llama.attention, H) == 2 * H * D * (
+        keys - 8
+    )
     # the core and the FFN stay, so FLOPs differ by the projections alone: 2 a weight, three times in training
     difference = flops_per_token(made, 4096) - flops_per_token(llama, 4096)
     assert difference == pytest.approx(6 * LAYERS * 2 * H * D * (keys - 8))
@@ -75,8 +77,8 @@ def test_latents_against_groups_of_heads(v3: ModelSpec) -> None:
     grouped = v3.model_copy(update={"attention": model(heads=128).attention})
     assert kv_cache_bytes(grouped) == 61 * 2 * 8 * 128 * 2
     # experts, dense FFN, vocabulary and what leaves a layer stay
-    attention = attention_matrices(v3) + attention_vectors(v3)
-    other = attention_matrices(grouped)
+    attention = attention_matrices(v3.attention, 7168) + attention_vectors(v3.attention, 7168)
+    other = attention_matrices(grouped.attention, 7168)
     assert total_parameters(v3) - total_parameters(grouped) == 61 * (attention - other)
     assert ops(v3, "moe", "mlp", "F") == ops(grouped, "moe", "mlp", "F")
 
@@ -139,7 +141,9 @@ def test_more_ranks_than_heads_of_keys_repeat_them() -> None:
 def test_queries_without_a_rank_are_one_product(v3: ModelSpec) -> None:
     direct = v3.model_copy(update={"attention": v3.attention.model_copy(update={"q_rank": None})})
     # q_a and q_b against one matrix: 7168 x 1536 + 1536 x 24576 against 7168 x 24576
-    assert attention_matrices(direct) - attention_matrices(v3) == 7168 * 24576 - 1536 * (7168 + 24576)
+    assert attention_matrices(direct.attention, 7168) - attention_matrices(
+        v3.attention, 7168
+    ) == 7168 * 24576 - 1536 * (7168 + 24576)
     for phase in PHASES:
         made = all_ops(direct, "dense", phase)
         assert len({op.name for op in made}) == len(made)

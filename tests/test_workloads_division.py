@@ -5,6 +5,7 @@ import pytest
 from netsim.compute import ComputeModel
 from netsim.errors import SpecError
 from netsim.specs import HardwareSpec, ModelSpec, WorkloadSpec, load
+from netsim.specs.model import HeadAttentionSpec
 from netsim.specs.profile import ProfileSpec
 from netsim.workloads.model import layer_parameters
 from netsim.workloads.operators import KINDS, Operator, block_operators
@@ -17,7 +18,13 @@ REPEATED = {"rope_k_pe_fwd", "rope_k_pe_recompute", "norm_bwd_finalize"}
 
 @pytest.fixture(scope="module")
 def v3() -> ModelSpec:
-    return load(WorkloadSpec, "workload", "deepseek-v3").model
+    """DeepSeek-V3 with windowed heads in every other layer, so that it has layers of every kind."""
+    made = load(WorkloadSpec, "workload", "deepseek-v3").model
+    other = HeadAttentionSpec(
+        kind="gqa", heads=128, kv_heads=8, head_dim=128, qkv_bias=True, out_bias=True, qk_norm="head", window=512,
+        output_gate=True,
+    )  # fmt: skip
+    return made.model_copy(update={"alternate": other, "full_every": 2})
 
 
 def ops(model: ModelSpec, kind: str, block: str, phase: str, tensor: int, context: int) -> list[Operator]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from netsim.program import Instances, TransferCost
 from netsim.specs.hardware import HardwareSpec
 from netsim.traffic import Traffic
+from netsim.workloads.layers import has_experts
 from netsim.workloads.moe import RoutingStatistics
 from netsim.workloads.tasks import EXPERT_TRANSFERS, TaskGraph, Work
 from netsim.workloads.variation import Variation
@@ -136,7 +137,7 @@ def make_ranks(
     rows = {layer: np.asarray(drawn, np.int32) for layer, drawn in variation.rows.items()}
     low = min((int(r.min()) for r in rows.values()), default=0) // TILE_ROWS
     high = max((int(r.max()) for r in rows.values()), default=0) // TILE_ROWS
-    routed = [w for w in graph.works if rows and w.name == "moe" and w.block == "mlp"]
+    routed = [w for w in graph.works if rows and w.block == "mlp" and has_experts(w.name)]
     exchanges = [w for w in graph.works if rows and w.name in EXPERT_TRANSFERS]
     actor_rank, actor_group = traffic.representative.T
     return Ranks(

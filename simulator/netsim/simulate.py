@@ -37,6 +37,7 @@ from netsim.timing import Timing, make_timing
 from netsim.topologies import Topology, build
 from netsim.traffic import Traffic, make_traffic
 from netsim.workloads.holding import StageParameters, layer_holding, stage_holding
+from netsim.workloads.layers import has_experts
 from netsim.workloads.memory import Memory, memory_by_rank
 from netsim.workloads.moe import RoutingStatistics, routing_statistics
 from netsim.workloads.plan import Plan, Scaling, make_plan
@@ -190,7 +191,7 @@ def simulate_job(
 
 def _variation(case: Case, job: Job, seed: int) -> Variation | None:
     """What differs between the ranks of the job, layers numbered as its tasks number them."""
-    layers = [n for n, kind in enumerate(kind for stage in job.stages for kind in stage) if kind == "moe"]
+    layers = [n for n, kind in enumerate(kind for stage in job.stages for kind in stage) if has_experts(kind)]
     spec, name = case.workload.variation, case.workload.name
     return draw_variation(spec, name, job.plan, case.workload.model.moe, layers, seed)
 

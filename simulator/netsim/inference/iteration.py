@@ -20,6 +20,7 @@ from netsim.specs.protocol import ProtocolSpec
 from netsim.specs.workload import ModelSpec, TokenPrecision, WorkloadSpec
 from netsim.topologies import Topology
 from netsim.workloads.kernels import BF16_BYTES
+from netsim.workloads.layers import has_experts
 from netsim.workloads.serving import ServingMemory, Unit, serving_memory
 
 #: parts of the breakdown that are no stage of a layer
@@ -119,14 +120,12 @@ def add_gathers(
 
 def stack(model: ModelSpec, layer: Callable[[str, int], dict[str, float]]) -> list[Layer]:
     """The layers of the model, each kind timed once."""
-    counts = {"dense": model.dense_layers, "moe": model.moe_layers}
-    timed = {kind: layer(kind, count) for kind, count in counts.items() if count}
-    kinds = ["dense"] * counts["dense"] + ["moe"] * counts["moe"]
-    return [Layer(f"{kind} {n}", timed[kind]) for n, kind in enumerate(kinds)]
+    timed = {kind: layer(kind, count) for kind, count in model.kind_counts.items()}
+    return [Layer(f"{kind} {n}", timed[kind]) for n, kind in enumerate(model.kinds)]
 
 
 def transfers(kind: str, exchanges: Exchanges, tokens: int) -> dict[str, float]:
-    if kind != "moe":
+    if not has_experts(kind):
         return {}
     return {exchange.kind: exchange.seconds(tokens) for exchange in exchanges}
 

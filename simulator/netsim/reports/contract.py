@@ -13,6 +13,7 @@ from netsim.reports.skew import skew
 from netsim.result import Phases, collective_statistics, nic_bytes, phases, spine_bytes, step_time_s
 from netsim.simulate import Step
 from netsim.topologies import latency_us, summary
+from netsim.workloads.layers import is_body
 from netsim.workloads.model import flops_per_token
 
 SCHEMA = 1
@@ -59,7 +60,7 @@ def _workload(step: Step) -> dict[str, Any]:
         "microbatch_tokens": plan.microbatch_tokens,
         "sequence_length": batch.sequence_length,
         "tokens_per_step": plan.tokens_per_step,
-        "layers_per_stage": [sum(kind in ("dense", "moe") for kind in stage) for stage in step.stages],
+        "layers_per_stage": [sum(is_body(kind) for kind in stage) for stage in step.stages],
         "distinct_hosts_per_token": step.routing.hosts,
         "remote_hosts_per_token": step.routing.remote_hosts,
         "distinct_devices_per_token": step.routing.devices,

@@ -136,7 +136,7 @@ def _shape(model: ModelSpec) -> dict[str, Any]:
     return {
         "name": model.name,
         "layers": model.layers,
-        "dense_layers": model.dense_layers,
+        "dense_layers": model.dense_count,
         "hidden": model.hidden,
         "attention": a.kind,
         "heads": a.heads,
@@ -167,7 +167,7 @@ def _cache(model: ModelSpec) -> dict[str, Any]:
     other = {kind: with_attention(model, kind) for kind in KINDS}
     return {
         "kind": model.attention.kind,
-        "values_per_layer": cache_values(model),
+        "values_per_layer": cache_values(model.attention),
         "bytes_per_token": {size: kv_cache_bytes(model, size) for size in _PRECISIONS},
         "bytes_per_token_by_kind": {kind: kv_cache_bytes(made) for kind, made in other.items()},
     }

@@ -84,7 +84,7 @@ def _bytes(job: WorkloadSpec, plan: Plan, routing: RoutingStatistics, work: Work
 def _held(job: WorkloadSpec, plan: Plan, stages: Sequence[Stage], work: Work) -> StageParameters:
     """Parameters that a reduction or a gather is about: of a stage, or of one layer of it."""
     if work.block:
-        return layer_holding(job.model, work.block, plan)  # type: ignore[arg-type]
+        return layer_holding(job.model, work.block, plan)
     return stage_holding(job.model, stages[work.stage], plan)
 
 

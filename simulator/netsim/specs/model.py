@@ -1,104 +1,35 @@
-"""The spec of a model: a decoder with one kind of attention and a dense or mixture-of-experts FFN."""
+"""The spec of a model: a decoder whose layers have attention and a dense or mixture-of-experts FFN.
+
+Layers are alike but for two patterns: `attention` in some and `alternate` in the others (sliding windows beside full
+attention), experts in some and a dense FFN in the others.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from netsim.errors import SpecError
+from netsim.specs.attention import AttentionSpec, Count, HeadAttentionSpec, MlaSpec
 from netsim.specs.base import Strict
 
-Count = Annotated[int, Field(ge=1)]
+__all__ = ["AttentionSpec", "Count", "HeadAttentionSpec", "MlaSpec", "ModelSpec", "MoeSpec"]
 
-
-class MlaSpec(Strict):
-    """Multi-head latent attention; without `q_rank` queries come from the hidden state directly.
-
-    Source: DeepSeek-V2, arXiv 2405.04434, section 2.1.
-    """
-
-    kind: Literal["mla"]
-    """Kind of attention."""
-    heads: Count
-    """Heads."""
-    q_rank: Count | None = None
-    """Rank of the compressed queries; left out: queries come from the hidden state."""
-    kv_rank: Count
-    """Rank of the compressed keys and values."""
-    nope_dim: Count
-    """Width of a query and key of a head, without position."""
-    rope_dim: Count
-    """Width that carries the position, shared by all heads of keys."""
-    v_dim: Count
-    """Width of a value of a head."""
-
-    @property
-    def qk_dim(self) -> int:
-        """Width of a query or key of a head."""
-        return self.nope_dim + self.rope_dim
-
-
-class HeadAttentionSpec(Strict):
-    """Attention that keeps keys and values by head: as many as queries (mha), one for all (mqa), or `kv_heads` (gqa).
-
-    Source: Vaswani et al. 2017, arXiv 1706.03762 (mha); Shazeer 2019, arXiv 1911.02150 (mqa); Ainslie et al. 2023,
-    arXiv 2305.13245 (gqa).
-    """
-
-    kind: Literal["gqa", "mqa", "mha"]
-    """Kind of attention."""
-    heads: Count
-    """Heads of queries."""
-    kv_heads: Count | None = None
-    """Heads of keys and values."""
-    head_dim: Count
-    """Width of a head."""
-    qkv_bias: bool = False
-    """Whether queries, keys and values have a bias."""
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> HeadAttentionSpec:
-        given, wanted = self.kv_heads, {"mqa": 1, "mha": self.heads}.get(self.kind)
-        if self.kind == "gqa" and given is None:
-            raise ValueError("kv_heads is missing: gqa shares keys and values among groups of heads")
-        if wanted is not None and given not in (None, wanted):
-            raise ValueError(f"kv_heads = {given}, must be {wanted} or left out with kind = {self.kind!r}")
-        if self.heads % self.key_value_heads:
-            raise ValueError(f"kv_heads = {given}, must divide heads = {self.heads}")
-        return self
-
-    @property
-    def qk_dim(self) -> int:
-        """Width of a query or key of a head."""
-        return self.head_dim
-
-    @property
-    def v_dim(self) -> int:
-        """Width of a value of a head."""
-        return self.head_dim
-
-    @property
-    def key_value_heads(self) -> int:
-        """Heads of keys and of values."""
-        return self.kv_heads or {"mqa": 1}.get(self.kind, self.heads)
-
-
-AttentionSpec = Annotated[MlaSpec | HeadAttentionSpec, Field(discriminator="kind")]
+_Number = Annotated[int, Field(ge=0)]
 
 
 class MoeSpec(Strict):
-    """Shared and routed experts; a token reaches at most `group_limit` of `groups` expert groups (hosts).
-
-    `gate_bias`: whether each expert has a bias of its own that balances the load (DeepSeek-V3).
-    """
+    """Shared and routed experts; a token reaches at most `group_limit` of `groups` expert groups (hosts)."""
 
     experts: Count
     """Routed experts of a layer."""
-    shared: Annotated[int, Field(ge=0)] = 0
+    shared: _Number = 0
     """Experts that every token visits."""
     width: Count
     """Inner width of an expert."""
+    shared_width: Count | None = None
+    """Inner width of a shared expert; left out: that of a routed one."""
     top_k: Count
     """Routed experts of a token."""
     groups: Count = 1
@@ -106,7 +37,9 @@ class MoeSpec(Strict):
     group_limit: Count = 1
     """Groups that a token reaches at most."""
     gate_bias: bool = False
-    """Whether experts have a bias that balances the load."""
+    """Whether the gate has a bias for each expert, learned or balancing the load."""
+    shared_gate: bool = False
+    """Whether a gate of its own weighs the shared experts (Qwen2-MoE)."""
 
     @model_validator(mode="after")
     def _fits(self) -> MoeSpec:
@@ -116,7 +49,15 @@ class MoeSpec(Strict):
             raise ValueError(f"group_limit = {self.group_limit}, must not exceed groups = {self.groups}")
         if self.top_k > self.group_limit * (self.experts // self.groups):
             raise ValueError(f"top_k = {self.top_k}, must fit into {self.group_limit} groups of experts")
+        for name in ("shared_width", "shared_gate"):
+            if getattr(self, name) and not self.shared:
+                raise ValueError(f"{name} = {getattr(self, name)}: has no effect with shared = 0")
         return self
+
+    @property
+    def shared_inner(self) -> int:
+        """Inner width of the shared experts together: they are one wide FFN."""
+        return self.shared * (self.shared_width or self.width)
 
 
 class ModelSpec(Strict):
@@ -132,22 +73,48 @@ class ModelSpec(Strict):
     """Hugging Face config.json that gives every key left out."""
     layers: Count
     """Transformer layers."""
-    dense_layers: Annotated[int, Field(ge=0)]
-    """Layers with a dense FFN, the first ones; left out: none beside experts, all without."""
+    dense_layers: _Number
+    """Layers with a dense FFN before the first with experts; left out: none beside experts, all without."""
+    moe_every: Count = 1
+    """Behind the first dense layers every layer of this number has experts; 1: all."""
     hidden: Count
     """Hidden width."""
     vocabulary: Count
     """Words of the vocabulary."""
-    dense_width: Annotated[int, Field(ge=0)] = 0
+    positions: _Number = 0
+    """Rows of a learned embedding of positions; 0: positions are rotated into queries and keys."""
+    dense_width: _Number = 0
     """Inner width of a dense FFN."""
+    gated: bool = True
+    """Whether an FFN has three matrices, one of them a gate (SwiGLU), or two."""
+    ffn_bias: bool = False
+    """Whether the matrices of FFNs and experts have biases."""
+    layer_norms: Literal[1, 2, 4] = 2
+    """Norms of a layer as wide as the residual stream: 1 where attention and FFN run side by side, 4 with norms behind
+    both."""
+    norm_bias: bool = False
+    """Whether norms have a bias (LayerNorm)."""
+    head_bias: bool = False
+    """Whether the output head has a bias."""
     mtp_depth: Annotated[int, Field(ge=0, le=4)] = 0
     """Multi-token-prediction modules behind the last layer."""
     tied_embeddings: bool = False
     """Whether the output head is the embedding, transposed."""
     attention: AttentionSpec
-    """Attention of every layer."""
+    """Attention of every layer, or of those that `full_every` or `full_layers` name."""
+    alternate: AttentionSpec | None = None
+    """Attention of the other layers, such as sliding windows beside full attention."""
+    full_every: Count | None = None
+    """Every layer of this number has `attention`, those before it `alternate`."""
+    full_layers: tuple[_Number, ...] | None = None
+    """The layers with `attention`, counted from 0, where they are not every n-th."""
     moe: MoeSpec | None = None
     """Experts; left out: every layer is dense."""
+
+    @field_validator("full_layers", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="before")
     @classmethod
@@ -163,8 +130,23 @@ class ModelSpec(Strict):
         if self.moe is None and self.dense_layers < self.layers:
             rule = f"must be layers = {self.layers} in a model without moe"
             raise ValueError(f"dense_layers = {self.dense_layers}, {rule}")
-        if self.dense_layers and not self.dense_width:
-            raise ValueError(f"dense_width is missing: {self.dense_layers} layers are dense")
+        if self.moe is None and self.moe_every > 1:
+            raise ValueError(f"moe_every = {self.moe_every}: has no effect in a model without moe")
+        if self.dense_count and not self.dense_width:
+            raise ValueError(f"dense_width is missing: {self.dense_count} layers are dense")
+        return self
+
+    @model_validator(mode="after")
+    def _one_pattern(self) -> ModelSpec:
+        given = [name for name in ("full_every", "full_layers") if getattr(self, name) is not None]
+        if self.alternate is None and given:
+            raise ValueError(f"{given[0]} = {getattr(self, given[0])}: has no effect without alternate")
+        if self.alternate is not None and len(given) != 1:
+            raise ValueError("alternate: needs full_every or full_layers, one of them")
+        if self.full_layers and max(self.full_layers) >= self.layers:
+            raise ValueError(f"full_layers: {max(self.full_layers)}, must be below layers = {self.layers}")
+        if self.full_every and not 1 < self.full_every <= self.layers:
+            raise ValueError(f"full_every = {self.full_every}, must be 2 to layers = {self.layers}")
         return self
 
     @property
@@ -180,4 +162,34 @@ class ModelSpec(Strict):
     @property
     def moe_layers(self) -> int:
         """Layers with experts."""
-        return self.layers - self.dense_layers
+        return (self.layers - self.dense_layers) // self.moe_every
+
+    @property
+    def dense_count(self) -> int:
+        """Layers with a dense FFN, wherever they are."""
+        return self.layers - self.moe_layers
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kind of every layer in forward order: `moe` or `dense`, `_alternate` behind it where attention is."""
+        return tuple(self._ffn(n) + ("" if self._full(n) else "_alternate") for n in range(self.layers))
+
+    def _ffn(self, layer: int) -> str:
+        behind = layer - self.dense_layers
+        return "moe" if behind >= 0 and (behind + 1) % self.moe_every == 0 else "dense"
+
+    def _full(self, layer: int) -> bool:
+        if self.full_layers is not None:
+            return layer in self.full_layers
+        return self.full_every is None or (layer + 1) % self.full_every == 0
+
+    @property
+    def kind_counts(self) -> dict[str, int]:
+        """How many layers there are of each kind, kinds in the order in which they first appear."""
+        kinds = self.kinds
+        return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+
+    @property
+    def ffn_matrices(self) -> int:
+        """Matrices of an FFN or expert, each as large as hidden x its width."""
+        return 3 if self.gated else 2

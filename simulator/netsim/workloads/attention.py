@@ -17,15 +17,18 @@ import math
 
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.workload import AttentionSpec, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
-from netsim.workloads.core import Heads, core_flops, divided, heads_of
-from netsim.workloads.heads import head_block
+from netsim.workloads.core import Heads, core_flops, divided, heads_of, keys_met
+from netsim.workloads.heads import head_block, head_matrices, head_vectors
+from netsim.workloads.indexer import index_flops
 from netsim.workloads.kernels import FP32_BYTES, Load, Operator, cast, gemm_bf16, index, small
-from netsim.workloads.mla import mla_block
+from netsim.workloads.layers import attention_of, has_experts
+from netsim.workloads.mla import mla_block, mla_matrices, mla_vectors
 from netsim.workloads.moe import value_bytes
 
 __all__ = [
-    "KINDS", "Heads", "attention_block", "attention_matrices", "attention_vectors", "cache_values", "core_flops",
-    "divided", "heads_of", "kv_cache_bytes", "with_attention",
+    "KINDS", "Heads", "attention_block", "attention_flops", "attention_matrices", "attention_vectors", "cache_values",
+    "core_flops", "core_values", "divided", "heads_of", "kept_tokens", "keys_met", "kv_cache_bytes", "met_tokens",
+    "with_attention",
 ]  # fmt: skip
 
 #: from what caches most to what shares most
@@ -33,43 +36,64 @@ KINDS = ("mha", "gqa", "mqa", "mla")
 _GROUPS = 8
 
 
-def attention_matrices(model: ModelSpec, tensor: int = 1) -> int:
+def attention_matrices(a: AttentionSpec, hidden: int, tensor: int = 1) -> int:
     """Weights of the projections of a layer that one of `tensor` ranks holds: latents whole, heads divided."""
-    a, h = model.attention, model.hidden
     if a.kind == "mla":
-        queries = a.heads * a.qk_dim
-        down = h * ((a.q_rank or 0) + a.kv_rank + a.rope_dim)
-        up = (a.q_rank or h) * queries + a.kv_rank * a.heads * (a.nope_dim + a.v_dim)
-        return down + (up + a.heads * a.v_dim * h) // tensor
-    heads = divided(heads_of(a), tensor)
-    return h * a.head_dim * 2 * (heads.queries + heads.keys)
+        return mla_matrices(a, hidden, tensor)
+    return head_matrices(a, hidden, tensor)
 
 
-def attention_vectors(model: ModelSpec, tensor: int = 1) -> int:
-    """Norms of the latents, or biases of queries, keys and values, of a layer."""
-    a = model.attention
+def attention_vectors(a: AttentionSpec, hidden: int, tensor: int = 1) -> int:
+    """Norms, biases and sinks of a layer, without the norms of the residual stream."""
     if a.kind == "mla":
-        return (a.q_rank or 0) + a.kv_rank
-    heads = divided(heads_of(a), tensor)
-    return (heads.queries + 2 * heads.keys) * a.head_dim if a.qkv_bias else 0
+        return mla_vectors(a)
+    return head_vectors(a, hidden, tensor)
 
 
-def cache_values(model: ModelSpec, tensor: int = 1) -> int:
+def attention_flops(a: AttentionSpec, tokens: int, length: int, causal: bool = True) -> float:
+    """Operations of the core forward, and of an indexer in front of it, for `tokens` in sequences of `length`."""
+    core = core_flops(heads_of(a), tokens, length, causal)[0]
+    if a.kind == "mla" and a.index_heads:
+        return core + index_flops(a, tokens, length) * (1 if causal else 2)
+    return core
+
+
+def cache_values(a: AttentionSpec, tensor: int = 1) -> int:
     """Values cached for a token in a layer by one of `tensor` ranks."""
-    a = model.attention
     if a.kind == "mla":
-        return a.kv_rank + a.rope_dim
+        return a.kv_rank + a.rope_dim + a.index_dim
     return 2 * divided(heads_of(a), tensor).keys * a.head_dim
 
 
+def core_values(a: AttentionSpec, tensor: int = 1) -> int:
+    """Those of the cached values that the core reads: all but the keys of an indexer."""
+    return cache_values(a, tensor) - (a.index_dim if a.kind == "mla" else 0)
+
+
+def kept_tokens(a: AttentionSpec, context: float) -> float:
+    """Tokens of a request that a layer keeps cached: no more than its window, or its pieces in the mean."""
+    if a.kind == "mla":
+        return context
+    if a.chunk and a.chunk < context:
+        return a.chunk / 2
+    return min(context, a.window or context)
+
+
+def met_tokens(a: AttentionSpec, context: float) -> float:
+    """Cached tokens that a new one meets."""
+    return min(context, a.index_keys or context) if a.kind == "mla" else kept_tokens(a, context)
+
+
 def kv_cache_bytes(model: ModelSpec, precision: str = "bf16", tensor: int = 1) -> int:
-    """Bytes cached for a token in all layers of the main model, on one of `tensor` ranks.
+    """Bytes cached for a token in all layers of the main model, on one of `tensor` ranks, before windows let go of it.
 
     >>> from netsim.specs import WorkloadSpec, load
     >>> kv_cache_bytes(load(WorkloadSpec, "workload", "deepseek-v3").model)
     70272
     """
-    return round(model.layers * cache_values(model, tensor) * value_bytes(precision))
+    layers = model.kind_counts.items()
+    values = sum(count * cache_values(attention_of(model, kind), tensor) for kind, count in layers)
+    return round(values * value_bytes(precision))
 
 
 def with_attention(model: ModelSpec, kind: str) -> ModelSpec:
@@ -88,7 +112,7 @@ def with_attention(model: ModelSpec, kind: str) -> ModelSpec:
     if kind not in KINDS:
         raise NetsimError(f"no kind of attention {kind!r}: {did_you_mean(kind, KINDS)}")
     a = model.attention
-    if a.kind == kind:
+    if a.kind == kind and model.alternate is None:
         return model
     other: AttentionSpec
     if kind == "mla":
@@ -101,12 +125,14 @@ def with_attention(model: ModelSpec, kind: str) -> ModelSpec:
         other = HeadAttentionSpec.model_validate(
             {"kind": kind, "heads": a.heads, "kv_heads": keys, "head_dim": a.v_dim}
         )
-    return model.model_copy(update={"attention": other})
+    same = {"alternate": None, "full_every": None, "full_layers": None}
+    return model.model_copy(update={"attention": other, **same})
 
 
-def attention_block(model: ModelSpec, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
-    """Operators of attn(F), attn(B) or attn(W)."""
-    own = _own_operators(model, load, phase, moe)
+def attention_block(model: ModelSpec, load: Load, phase: str, kind: str) -> tuple[Operator, ...]:
+    """Operators of attn(F), attn(B) or attn(W) of a layer of a kind."""
+    moe = has_experts(kind)
+    own = _own_operators(model, load, phase, kind)
     if moe and phase == "F":
         return own + _gate_forward(model.experts, model.hidden, load.own_tokens)
     if moe and phase == "B":
@@ -114,10 +140,11 @@ def attention_block(model: ModelSpec, load: Load, phase: str, moe: bool) -> tupl
     return own
 
 
-def _own_operators(model: ModelSpec, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
-    if model.attention.kind == "mla":
-        return mla_block(model, load, phase, moe)
-    return head_block(model.attention, model.hidden, load, phase, moe)
+def _own_operators(model: ModelSpec, load: Load, phase: str, kind: str) -> tuple[Operator, ...]:
+    a, moe = attention_of(model, kind), has_experts(kind)
+    if a.kind == "mla":
+        return mla_block(a, model.hidden, load, phase, moe)
+    return head_block(a, model.hidden, load, phase, moe)
 
 
 def _gate_forward(moe: MoeSpec, h: int, t: int) -> tuple[Operator, ...]:

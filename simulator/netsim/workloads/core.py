@@ -1,8 +1,15 @@
 """The attention core: scores of queries against keys, softmax, and values added up by them.
 
 Forward two products (query by key, probability by value), backward five (three of the width of a key, two of the width
-of a value), over half the pairs under a causal mask. HBM sees queries, keys, values and outputs once forward, twice
-backward. Left out: masks between documents of one sequence, and the pairs that the mask's diagonal tiles waste.
+of a value), over the pairs that the mask leaves. A query in a sequence of L tokens meets, in the mean,
+
+    causal           L / 2 keys
+    window of W      W - W^2 / 2L, where W < L
+    pieces of C      C / 2, where C < L (and less in a last piece that is shorter)
+
+HBM sees queries, keys, values and outputs once forward, twice backward. A windowed kernel has the shape of causal
+sequences with as many pairs: short ones side by side. Left out: masks between documents of one sequence, the pairs
+that the tiles of a mask's edge waste, and sinks, which add one term to a softmax.
 
 Source: Dao 2023, arXiv 2307.08691.
 """
@@ -16,18 +23,23 @@ from netsim.workloads.kernels import BF16_BYTES, FP32_BYTES, Load, Operator, mem
 
 
 class Heads(NamedTuple):
-    """Heads of queries, heads of keys and values, and their widths."""
+    """Heads of queries, heads of keys and values, their widths, and the mask beside the causal one."""
 
     queries: int
     keys: int
     qk: int
     v: int
+    window: int | None = None
+    chunk: int | None = None
 
 
 def heads_of(attention: AttentionSpec) -> Heads:
     """What the core of a kind of attention works on; the latents of MLA are expanded to a key and value a head."""
-    keys = attention.heads if attention.kind == "mla" else attention.key_value_heads
-    return Heads(attention.heads, keys, attention.qk_dim, attention.v_dim)
+    if attention.kind == "mla":
+        window = attention.index_keys or None
+        return Heads(attention.heads, attention.heads, attention.qk_dim, attention.v_dim, window)
+    keys = attention.key_value_heads
+    return Heads(attention.heads, keys, attention.qk_dim, attention.v_dim, attention.window, attention.chunk)
 
 
 def divided(heads: Heads, tensor: int) -> Heads:
@@ -35,13 +47,30 @@ def divided(heads: Heads, tensor: int) -> Heads:
     return heads._replace(queries=heads.queries // tensor, keys=max(1, heads.keys // tensor))
 
 
+def keys_met(heads: Heads, length: int) -> float:
+    """Keys that a query meets in the mean under the causal mask, at full tiles.
+
+    >>> full = Heads(1, 1, 64, 64)
+    >>> [keys_met(full._replace(window=w), 4096) for w in (None, 128, 8192)]
+    [2048.0, 126.0, 2048.0]
+    >>> keys_met(full._replace(chunk=1024), 4096), keys_met(full._replace(chunk=3072), 4096)
+    (512.0, 1280.0)
+    """
+    if heads.chunk and heads.chunk < length:
+        whole, rest = divmod(length, heads.chunk)
+        return (whole * heads.chunk**2 + rest**2) / (2 * length)
+    if heads.window and heads.window < length:
+        return heads.window - heads.window**2 / (2 * length)
+    return length / 2
+
+
 def core_flops(heads: Heads, tokens: int, length: int, causal: bool = True) -> tuple[float, float]:
-    """(forward, backward) of the core for `tokens` in sequences of `length`.
+    """(forward, backward) of the core for `tokens` in sequences of `length`; not causal: twice the pairs.
 
     >>> core_flops(Heads(128, 128, 192, 128), 4096, 4096)
     (687194767360.0, 1786706395136.0)
     """
-    pairs = 2.0 * heads.queries * tokens * length * (0.5 if causal else 1.0)
+    pairs = 2.0 * heads.queries * tokens * keys_met(heads, length) * (1.0 if causal else 2.0)
     return pairs * (heads.qk + heads.v), pairs * (3 * heads.qk + 2 * heads.v)
 
 
@@ -70,7 +99,11 @@ def core_backward(heads: Heads, load: Load) -> tuple[Operator, ...]:
 
 
 def _shape(heads: Heads, load: Load) -> tuple[int, ...]:
-    return (load.tokens // load.sequence_length, heads.queries, load.sequence_length, heads.qk, heads.v)
+    """Sequences, heads, length and widths: where the mask leaves fewer pairs, more sequences that are shorter."""
+    length = load.sequence_length
+    causal = max(1, round(2 * keys_met(heads, length)))
+    sequences = load.tokens // length if causal >= length else round(load.tokens / causal)
+    return (sequences, heads.queries, min(causal, length), heads.qk, heads.v)
 
 
 def _moved(heads: Heads, load: Load) -> float:

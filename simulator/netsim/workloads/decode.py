@@ -25,8 +25,9 @@ import math
 from dataclasses import dataclass, replace
 
 from netsim.specs.formats import Products
-from netsim.specs.workload import MlaSpec, ModelSpec
-from netsim.workloads.attention import cache_values, divided, heads_of
+from netsim.specs.workload import AttentionSpec, MlaSpec, ModelSpec
+from netsim.workloads.attention import cache_values, core_values, divided, heads_of, met_tokens
+from netsim.workloads.heads import head_matrices
 from netsim.workloads.kernels import (
     BF16_BYTES,
     FP8_BYTES,
@@ -41,6 +42,7 @@ from netsim.workloads.kernels import (
     norm,
     small,
 )
+from netsim.workloads.layers import attention_of, has_experts
 from netsim.workloads.precision import in_products
 
 #: in order; `mlp` stands for the last three in a dense layer
@@ -87,31 +89,33 @@ def decode_layer(
 def _layer(
     model: ModelSpec, kind: str, load: DecodeLoad, shared_apart: bool
 ) -> dict[str, tuple[Operator, ...]]:
-    t, h = load.tokens, model.hidden
-    before, after = _attention(model, load)
-    if kind == "dense":
+    t = load.tokens
+    before, after = _attention(model, attention_of(model, kind), load)
+    if not has_experts(kind):
         width = model.dense_width // load.tensor
-        return {"attn_0": before, "attn_1": after, "mlp": _ffn("dense", t * load.tensor, h, width)}
-    shared = model.experts.width * model.experts.shared if shared_apart else 0
+        return {"attn_0": before, "attn_1": after, "mlp": _ffn("dense", model, t * load.tensor, width)}
+    shared = model.experts.shared_inner if shared_apart else 0
     return {
         "attn_0": before,
         "attn_1": (*after, *_gate(model, t)),
-        "shared": _ffn("shared", t, h, shared) if shared else (),
+        "shared": _ffn("shared", model, t, shared) if shared else (),
         "experts": _experts(model, load),
         "merge": (combine_reduce(model, t),),
     }
 
 
-def _attention(model: ModelSpec, load: DecodeLoad) -> tuple[tuple[Operator, ...], tuple[Operator, ...]]:
+def _attention(
+    model: ModelSpec, a: AttentionSpec, load: DecodeLoad
+) -> tuple[tuple[Operator, ...], tuple[Operator, ...]]:
     """(projections, core and output projection) of `tensor` GPUs' requests with a share of the heads."""
-    a, h, t = model.attention, model.hidden, load.tokens * load.tensor
+    h, t = model.hidden, load.tokens * load.tensor
     heads = divided(heads_of(a), load.tensor)
-    out, columns = heads.queries * heads.v, cache_values(model, load.tensor)
+    out, columns = heads.queries * heads.v, cache_values(a, load.tensor)
     if a.kind == "mla":
         project, absorb_keys, absorb_values = _latent_projections(a, h, t, heads.queries)
     else:
         rotated = (heads.queries + heads.keys) * heads.qk
-        qkv = gemm_fp8("decode_qkv_proj", t, (heads.queries + 2 * heads.keys) * heads.qk, h)
+        qkv = gemm_fp8("decode_qkv_proj", t, head_matrices(a, h, load.tensor) // h - out, h)
         project = (qkv, memory("decode_rope", "rope", t, rotated, 2 * BF16_BYTES))
         absorb_keys = absorb_values = ()
     before = (
@@ -122,7 +126,7 @@ def _attention(model: ModelSpec, load: DecodeLoad) -> tuple[tuple[Operator, ...]
     )
     after = (
         *absorb_keys,
-        attention_core(model, load),
+        attention_core(a, load),
         *absorb_values,
         cast("decode_cast_attn_out", t, out),
         gemm_fp8("decode_o_proj", t, h, out),
@@ -154,21 +158,21 @@ def _latent_projections(a: MlaSpec, hidden: int, t: int, heads: int) -> tuple[_O
     return project, (keys,), (_per_head("decode_absorb_values", t, heads, a.v_dim, a.kv_rank),)
 
 
-def attention_core(model: ModelSpec, load: DecodeLoad) -> Operator:
-    """Attention over the cached tokens.
+def attention_core(a: AttentionSpec, load: DecodeLoad) -> Operator:
+    """Attention over the cached tokens, or those of them that a window or an indexer leaves.
 
     >>> from netsim.specs import WorkloadSpec, load
-    >>> op = attention_core(load(WorkloadSpec, "workload", "deepseek-v3").model, DecodeLoad(1, 1, 1000))
+    >>> op = attention_core(load(WorkloadSpec, "workload", "deepseek-v3").model.attention, DecodeLoad(1, 1, 1000))
     >>> op.flops, op.bytes == 2 * (1000 * 576 + 128 * (576 + 512))
     (278528000.0, True)
     """
-    a, sequences = model.attention, load.sequences * load.tensor
-    heads = divided(heads_of(a), load.tensor)
+    sequences, heads = load.sequences * load.tensor, divided(heads_of(a), load.tensor)
+    context = round(met_tokens(a, load.context))
     widths = (a.kv_rank + a.rope_dim, a.kv_rank) if a.kind == "mla" else (heads.qk, heads.v)
     rows = sequences * load.queries * heads.queries
-    flops = 2.0 * rows * load.context * sum(widths)
-    cached = load.kv_bytes * sequences * load.context * cache_values(model, load.tensor)
-    shape = (sequences, heads.queries, load.context, *widths)
+    flops = 2.0 * rows * context * sum(widths)
+    cached = load.kv_bytes * sequences * context * core_values(a, load.tensor)
+    shape = (sequences, heads.queries, context, *widths)
     return Operator(CORE, "attention_fwd", flops, cached + BF16_BYTES * rows * sum(widths), shape)
 
 
@@ -186,21 +190,22 @@ def _gate(model: ModelSpec, t: int) -> tuple[Operator, ...]:
     )
 
 
-def _ffn(name: str, t: int, hidden: int, width: int) -> tuple[Operator, ...]:
-    """A gated FFN on the GPU's own tokens."""
+def _ffn(name: str, model: ModelSpec, t: int, width: int) -> tuple[Operator, ...]:
+    """An FFN on the GPU's own tokens."""
+    hidden, up = model.hidden, model.ffn_matrices - 1
     return (
         cast(f"decode_{name}_cast_x", t, hidden),
-        gemm_fp8(f"decode_{name}_gateup", t, 2 * width, hidden),
-        memory(f"decode_{name}_swiglu_fwd", "act", t, width, 2 * BF16_BYTES + FP8_BYTES),
+        gemm_fp8(f"decode_{name}_gateup", t, up * width, hidden),
+        memory(f"decode_{name}_swiglu_fwd", "act", t, width, up * BF16_BYTES + FP8_BYTES),
         gemm_fp8(f"decode_{name}_down", t, hidden, width),
     )
 
 
 def _experts(model: ModelSpec, load: DecodeLoad) -> tuple[Operator, ...]:
-    rows, w, h = load.expert_rows, model.experts.width, model.hidden
+    rows, w, h, up = load.expert_rows, model.experts.width, model.hidden, model.ffn_matrices - 1
     return (
-        _in_tiles(grouped_gemm_fp8("decode_experts_gateup", rows, 2 * w, h, load.local_experts)),
-        memory("decode_experts_swiglu_fwd", "act", rows, w, 2 * BF16_BYTES + FP8_BYTES),
+        _in_tiles(grouped_gemm_fp8("decode_experts_gateup", rows, up * w, h, load.local_experts)),
+        memory("decode_experts_swiglu_fwd", "act", rows, w, up * BF16_BYTES + FP8_BYTES),
         _in_tiles(grouped_gemm_fp8("decode_experts_down", rows, h, w, load.local_experts)),
     )
 

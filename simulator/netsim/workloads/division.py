@@ -29,7 +29,7 @@ def check_division(model: ModelSpec, tensor: int, context: int, sequence_length:
     _at_least_one("tensor", tensor, model)
     _at_least_one("context", context, model)
     widths = {"heads": model.attention.heads, "vocabulary": model.vocabulary}
-    if model.dense_layers:
+    if model.dense_count:
         widths["dense_width"] = model.dense_width
     for name, width in widths.items():
         if width % tensor:

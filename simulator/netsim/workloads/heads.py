@@ -41,10 +41,24 @@ def head_block(
     return _weight_gradients(attention, hidden, load)
 
 
-def _widths(attention: HeadAttentionSpec, load: Load) -> tuple[int, int]:
-    """Columns of a rank's outputs, and of its queries, keys and values together."""
-    heads = divided(heads_of(attention), load.tensor)
-    return heads.queries * heads.v, (heads.queries + 2 * heads.keys) * heads.qk
+def head_matrices(a: HeadAttentionSpec, hidden: int, tensor: int = 1) -> int:
+    """Weights of the projections that one of `tensor` ranks holds."""
+    out, qkv = _widths(a, tensor)
+    return hidden * (out + qkv)
+
+
+def head_vectors(a: HeadAttentionSpec, hidden: int, tensor: int = 1) -> int:
+    """Biases, norms of queries and keys, and sinks."""
+    heads, (_, qkv) = divided(heads_of(a), tensor), _widths(a, tensor)
+    norms = {"none": 0, "head": 2 * a.head_dim, "width": (heads.queries + heads.keys) * a.head_dim}
+    return qkv * a.qkv_bias + hidden * a.out_bias + norms[a.qk_norm] + heads.queries * a.sinks
+
+
+def _widths(attention: HeadAttentionSpec, tensor: int) -> tuple[int, int]:
+    """Columns of a rank's outputs, and of its queries, gate, keys and values together."""
+    heads = divided(heads_of(attention), tensor)
+    queries = heads.queries * (1 + attention.output_gate)
+    return heads.queries * heads.v, (queries + 2 * heads.keys) * heads.qk
 
 
 def _rotated(attention: HeadAttentionSpec, load: Load) -> int:
@@ -52,16 +66,36 @@ def _rotated(attention: HeadAttentionSpec, load: Load) -> int:
     return (heads.queries + heads.keys) * heads.qk
 
 
+def _norms(attention: HeadAttentionSpec, load: Load, phase: str) -> tuple[Operator, ...]:
+    """RMSNorm of queries and keys, over rows as wide as a head or as all of them."""
+    if attention.qk_norm == "none":
+        return ()
+    width, tensors = _rotated(attention, load), 2 if phase == "fwd" else 4
+    columns = attention.head_dim if attention.qk_norm == "head" else width
+    return (norm(f"qk_norm_{phase}", load.context_tokens * width // columns, columns, tensors),)
+
+
+def _gate(attention: HeadAttentionSpec, load: Load, phase: str) -> tuple[Operator, ...]:
+    """Outputs times the sigmoid of their gate; backward reads both and the gradient, and writes two."""
+    if not attention.output_gate:
+        return ()
+    out, _ = _widths(attention, load.tensor)
+    tensors = 3 if phase == "fwd" else 5
+    return (memory(f"attn_gate_{phase}", "elementwise", load.context_tokens, out, tensors * BF16_BYTES),)
+
+
 def _forward(attention: HeadAttentionSpec, h: int, load: Load) -> tuple[Operator, ...]:
     t, own = load.context_tokens, load.own_tokens
-    out, qkv = _widths(attention, load)
+    out, qkv = _widths(attention, load.tensor)
     return (
         norm("attn_norm_fwd", own, h, tensors=4),
         cast("cast_fp8_x_for_qkv", t, h),
         small("scale_transpose_qkv", t, h // 128),
         gemm_fp8("qkv_proj_fwd", t, qkv, h),
+        *_norms(attention, load, "fwd"),
         memory("rope_qk_fwd", "rope", t, _rotated(attention, load), 2 * BF16_BYTES),
         core_forward(divided(heads_of(attention), load.tensor), load),
+        *_gate(attention, load, "fwd"),
         memory("cast_e5m6_attn_out", "quant", t, out, BF16_BYTES + E5M6_BYTES),
         cast("cast_fp8_attn_out", t, out),
         small("scale_transpose_o", t, out // 128),
@@ -72,8 +106,9 @@ def _forward(attention: HeadAttentionSpec, h: int, load: Load) -> tuple[Operator
 
 def _backward(attention: HeadAttentionSpec, h: int, load: Load, moe: bool) -> tuple[Operator, ...]:
     t, own = load.context_tokens, load.own_tokens
-    out, qkv = _widths(attention, load)
+    out, qkv = _widths(attention, load.tensor)
     bias = (memory("qkv_bias_grad", "elementwise", t, qkv, BF16_BYTES),) if attention.qkv_bias else ()
+    out_bias = (memory("o_bias_grad", "elementwise", t, h, BF16_BYTES),) if attention.out_bias else ()
     return (
         memory("grad_add", "elementwise", own, h, 3 * BF16_BYTES, calls=2 if moe else 1),
         norm("ffn_norm_bwd", own, h, tensors=4),
@@ -83,10 +118,13 @@ def _backward(attention: HeadAttentionSpec, h: int, load: Load, moe: bool) -> tu
         transpose("w_o_transpose", h, out),
         small("scale_transpose_attn_bwd", t, h // 128, calls=3),
         gemm_fp8("o_proj_dgrad", t, out, h),
+        *out_bias,
         cast_transpose("attn_out_cast_transpose", t, out),
         cast_transpose("do_cast_transpose", t, h),
+        *_gate(attention, load, "bwd"),
         *core_backward(divided(heads_of(attention), load.tensor), load),
         memory("rope_qk_bwd", "rope", t, _rotated(attention, load), 2 * BF16_BYTES),
+        *_norms(attention, load, "bwd"),
         transpose("w_qkv_transpose", qkv, h),
         cast("cast_fp8_dqkv", t, qkv),
         gemm_fp8("qkv_dgrad", t, h, qkv),
@@ -99,7 +137,7 @@ def _backward(attention: HeadAttentionSpec, h: int, load: Load, moe: bool) -> tu
 
 
 def _weight_gradients(attention: HeadAttentionSpec, h: int, load: Load) -> tuple[Operator, ...]:
-    out, qkv = _widths(attention, load)
+    out, qkv = _widths(attention, load.tensor)
     return (
         wgrad_fp8("o_proj_wgrad", h, out, load.context_tokens),
         wgrad_fp8("qkv_wgrad", qkv, h, load.context_tokens),

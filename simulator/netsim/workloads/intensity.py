@@ -21,9 +21,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netsim.specs.formats import Products
-from netsim.specs.workload import ModelSpec, Precision
-from netsim.workloads.attention import attention_matrices, cache_values
-from netsim.workloads.model import layer_matrices
+from netsim.specs.workload import AttentionSpec, ModelSpec, Precision
+from netsim.workloads.attention import attention_matrices, core_values, met_tokens
+from netsim.workloads.layers import attention_of, has_experts
 from netsim.workloads.moe import value_bytes
 from netsim.workloads.operators import block_operators
 
@@ -61,19 +61,18 @@ class Shares:
 
 def sequence_work(model: ModelSpec, tokens: int, length: int, shares: Shares) -> dict[str, Work]:
     """Forward blocks of a micro-batch of `tokens` on one rank, by "kind block"; kinds that the model has."""
-    kinds = [kind for kind, count in (("dense", model.dense_layers), ("moe", model.moe_layers)) if count]
+    kinds = list(model.kind_counts)
     own = tokens // (shares.tensor * shares.context)
     found: dict[str, Work] = {}
     for kind, block in [(kind, block) for kind in kinds for block in ("attn", "mlp")] + [("head", "head")]:
-        moe = model.experts if kind == "moe" else None
+        moe = model.experts if has_experts(kind) else None
         operators = block_operators(
             model, kind, block, "F", tokens, length,
             own * moe.top_k if moe else 0, max(1, moe.experts // shares.expert) if moe else 0,
             tensor=shares.tensor, context=shares.context, products=shares.products,
             attention_bits=shares.attention_bits,
         )  # fmt: skip
-        name = "attention" if block == "attn" else {"dense": "dense FFN", "moe": "experts"}.get(kind, kind)
-        # the gate is all that tells the attention blocks of both kinds apart
+        name = _block_name(kind, block)
         found.setdefault(name, Work(sum(op.flops for op in operators), sum(op.bytes for op in operators)))
     return found
 
@@ -83,15 +82,17 @@ def decode_work(
 ) -> dict[str, Work]:
     """Blocks of one layer, and the head, for one token of each of `batch` sequences."""
     size = value_bytes(weights)
-    matrices = attention_matrices(model)
-    found = {
-        "projections": Work(2.0 * matrices * batch, float(matrices * size)),
-        "attention core": _core(model, batch, context, value_bytes(cache)),
-    }
-    if model.dense_layers:
-        found["dense FFN"] = _product(3 * model.hidden * model.dense_width, batch, size)
-    if model.moe_layers:
-        found["experts"] = _experts(model, batch, size)
+    found: dict[str, Work] = {}
+    for kind in model.kind_counts:
+        a, other = attention_of(model, kind), kind.endswith("_alternate")
+        matrices = attention_matrices(a, model.hidden)
+        suffix = ", alternate" if other else ""
+        found["projections" + suffix] = Work(2.0 * matrices * batch, float(matrices * size))
+        found["attention core" + suffix] = _core(a, batch, context, value_bytes(cache))
+        if has_experts(kind):
+            found["experts"] = _experts(model, batch, size)
+        else:
+            found["dense FFN"] = _product(model.ffn_matrices * model.hidden * model.dense_width, batch, size)
     return found | {"head": _product(model.hidden * model.vocabulary, batch, value_bytes("bf16"))}
 
 
@@ -100,9 +101,20 @@ def decode_token(
 ) -> Work:
     """All layers and the head, for one token of each of `batch` sequences."""
     blocks = decode_work(model, batch, context, weights, cache)
-    counts = {"head": 1, "dense FFN": model.dense_layers, "experts": model.moe_layers}
-    layers = (_times(work, counts.get(name, model.layers)) for name, work in blocks.items())
-    return sum(layers, Work(0.0, 0.0))
+    alternate = sum(kind.endswith("_alternate") for kind in model.kinds)
+    counts = {"head": 1, "dense FFN": model.dense_count, "experts": model.moe_layers}
+    for name in ("projections", "attention core"):
+        counts |= {name: model.layers - alternate, f"{name}, alternate": alternate}
+    return sum((_times(work, counts[name]) for name, work in blocks.items()), Work(0.0, 0.0))
+
+
+def _block_name(kind: str, block: str) -> str:
+    """What a reader calls a block; the gate is all that tells the attention of dense and MoE layers apart."""
+    if block == "attn":
+        return "attention, alternate" if kind.endswith("_alternate") else "attention"
+    if block == "mlp":
+        return "experts" if has_experts(kind) else "dense FFN"
+    return kind
 
 
 def _times(work: Work, count: int) -> Work:
@@ -113,17 +125,18 @@ def _product(weights: int, batch: int, size: float) -> Work:
     return Work(2.0 * weights * batch, float(weights * size))
 
 
-def _core(model: ModelSpec, batch: int, context: int, size: float) -> Work:
-    a = model.attention
+def _core(a: AttentionSpec, batch: int, context: int, size: float) -> Work:
     width = 2 * a.kv_rank + a.rope_dim if a.kind == "mla" else 2 * a.head_dim
-    read = context * cache_values(model) * size
-    return Work(2.0 * a.heads * context * width * batch, float(read * batch))
+    met = met_tokens(a, context)
+    read = met * core_values(a) * size
+    return Work(2.0 * a.heads * met * width * batch, float(read * batch))
 
 
 def _experts(model: ModelSpec, batch: int, size: float) -> Work:
     """Routed experts that at least one token chose, the shared ones, and the gate."""
     moe = model.experts
-    one = 3 * model.hidden * moe.width
+    each = model.ffn_matrices * model.hidden
     met = moe.experts * (1.0 - (1.0 - moe.top_k / moe.experts) ** batch)
-    outside = layer_matrices(model, "moe") - attention_matrices(model)
-    return Work(2.0 * outside * batch, size * ((met + moe.shared) * one + moe.experts * model.hidden))
+    weights = each * (moe.top_k * moe.width + moe.shared_inner) + moe.experts * model.hidden
+    read = each * (met * moe.width + moe.shared_inner) + moe.experts * model.hidden
+    return Work(2.0 * weights * batch, size * read)

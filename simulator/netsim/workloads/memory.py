@@ -32,8 +32,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netsim.specs.workload import ModelSpec, StorageSpec, WorkloadSpec
+from netsim.specs.workload import AttentionSpec, ModelSpec, StorageSpec, WorkloadSpec
 from netsim.workloads.holding import layer_holding, own_share, unshared
+from netsim.workloads.layers import attention_of, has_experts, is_body
 from netsim.workloads.moe import value_bytes
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Order
@@ -88,7 +89,7 @@ def _of_rank(
         for kind in unshared(stages[stage]):
             held = layer_holding(job.model, kind, plan)
             own = own_share(held, plan, len(order.holders[stage]))
-            weights.add(held.total, own, value_bytes(storage.weights if kind in ("dense", "moe") else "bf16"))
+            weights.add(held.total, own, value_bytes(storage.weights if is_body(kind) else "bf16"))
             gradients.add(held.total, own, gradient)
             optimizer.add(held.total, own, state)
     activations, in_flight = _peak(order, kept, rank)
@@ -143,19 +144,19 @@ def layer_activations(job: WorkloadSpec, plan: Plan, kind: LayerKind, devices_pe
             return 2.0 * tokens * (h + model.vocabulary)
         case "mtp_in":
             return 2.0 * tokens * 2 * h
-    attention = _attention(model, storage, tokens)
+    attention = _attention(model, attention_of(model, kind), storage, tokens)
     norms = 0.0 if "norm" in storage.recompute else 2.0 * tokens * h * stash
-    if kind == "dense":
-        return attention + norms + 2.0 * tokens * h + 2.0 * tokens * model.dense_width * stash
+    columns = float(model.ffn_matrices - 1)
+    if not has_experts(kind):
+        return attention + norms + 2.0 * tokens * h + columns * tokens * model.dense_width * stash
     moe = model.experts
     rows = tokens * moe.top_k
-    swiglu = (tokens * moe.shared + rows) * 2 * moe.width * stash
+    swiglu = (tokens * moe.shared_inner + rows * moe.width) * columns * stash
     received = tokens * devices_per_token * h * stash
     return attention + norms + 2.0 * tokens * h + swiglu + received
 
 
-def _attention(model: ModelSpec, storage: StorageSpec, tokens: int) -> float:
-    a = model.attention
+def _attention(model: ModelSpec, a: AttentionSpec, storage: StorageSpec, tokens: int) -> float:
     kept = 2.0 * tokens * model.hidden + tokens * a.heads * (a.v_dim * storage.attention_bits / 8 + 4)
     if a.kind != "mla":
         return kept + 2.0 * tokens * (a.heads + 2 * a.key_value_heads) * a.head_dim

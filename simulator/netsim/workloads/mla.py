@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from netsim.errors import SpecError
-from netsim.specs.workload import ModelSpec
+from netsim.specs.workload import MlaSpec
 from netsim.workloads.core import core_backward, core_forward, divided, heads_of
+from netsim.workloads.indexer import index_block, index_matrices
 from netsim.workloads.kernels import (
     BF16_BYTES,
     E5M6_BYTES,
@@ -76,30 +76,38 @@ class MlaDims:
         return self.heads * self.v
 
 
-def mla_dims(model: ModelSpec) -> MlaDims:
-    """The attention dimensions of a model; `q_rank` is 0 where queries come from the hidden state directly.
-
-    Raises SpecError for a model with another kind of attention.
-    """
-    a = model.attention
-    if a.kind != "mla":
-        raise SpecError(model.name, "model.attention.kind", a.kind, "must be 'mla' here")
-    return MlaDims(model.hidden, a.heads, a.q_rank or 0, a.kv_rank, a.nope_dim, a.rope_dim, a.v_dim)
+def mla_dims(a: MlaSpec, hidden: int) -> MlaDims:
+    """The dimensions of a spec; `q_rank` is 0 where queries come from the hidden state directly."""
+    return MlaDims(hidden, a.heads, a.q_rank or 0, a.kv_rank, a.nope_dim, a.rope_dim, a.v_dim)
 
 
-def mla_block(model: ModelSpec, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
+def mla_matrices(a: MlaSpec, hidden: int, tensor: int = 1) -> int:
+    """Weights that one of `tensor` ranks holds: latents and indexer whole, heads divided."""
+    queries = a.heads * a.qk_dim
+    down = hidden * ((a.q_rank or 0) + a.kv_rank + a.rope_dim)
+    up = (a.q_rank or hidden) * queries + a.kv_rank * a.heads * (a.nope_dim + a.v_dim)
+    return down + index_matrices(a, hidden) + (up + a.heads * a.v_dim * hidden) // tensor
+
+
+def mla_vectors(a: MlaSpec) -> int:
+    """Norms of the latents, and the LayerNorm of the indexer's key."""
+    return (a.q_rank or 0) + a.kv_rank + 2 * a.index_dim
+
+
+def mla_block(a: MlaSpec, hidden: int, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
     """Operators of attn(F), attn(B) or attn(W), without the gate."""
-    whole = mla_dims(model)
+    whole = mla_dims(a, hidden)
     dims = replace(whole, heads=whole.heads // load.tensor)
-    cores = divided(heads_of(model.attention), load.tensor)
+    cores = divided(heads_of(a), load.tensor)
+    index = index_block(a, hidden, load, phase)
     if phase == "F":
-        return _forward(dims, load, core_forward(cores, load))
+        return _forward(dims, load, (*index, core_forward(cores, load)))
     if phase == "B":
-        return _backward(dims, load, moe, core_backward(cores, load))
-    return _weight_gradients(dims, load)
+        return _backward(dims, load, moe, (*core_backward(cores, load), *index))
+    return (*_weight_gradients(dims, load), *index)
 
 
-def _forward(d: MlaDims, load: Load, core: Operator) -> tuple[Operator, ...]:
+def _forward(d: MlaDims, load: Load, core: tuple[Operator, ...]) -> tuple[Operator, ...]:
     t, own, h = load.context_tokens, load.own_tokens, d.hidden
     return (
         norm("attn_norm_fwd", own, h, tensors=4),
@@ -108,7 +116,7 @@ def _forward(d: MlaDims, load: Load, core: Operator) -> tuple[Operator, ...]:
         small("scale_transpose_kv_a", own, h // 128),
         gemm_fp8("kv_a_proj_fwd", own, d.kv_a, h),
         *_up_projections(d, load, recompute=False),
-        core,
+        *core,
         memory("cast_e5m6_attn_out", "quant", t, d.out, BF16_BYTES + E5M6_BYTES),
         cast("cast_fp8_attn_out", t, d.out),
         small("scale_transpose_o", t, d.out // 128),

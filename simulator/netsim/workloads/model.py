@@ -11,11 +11,13 @@ arXiv 2505.09343, table 2.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.workload import ModelSpec
-from netsim.workloads.attention import attention_matrices, attention_vectors, core_flops, heads_of
+from netsim.workloads.attention import attention_flops, attention_matrices, attention_vectors
+from netsim.workloads.layers import BODY, attention_of, has_experts, is_body
 
 
 class Parameters(NamedTuple):
@@ -30,12 +32,35 @@ class Parameters(NamedTuple):
         return self.dense + self.expert
 
 
-def _expert(model: ModelSpec) -> int:
-    return 3 * model.hidden * model.experts.width
+def expert_parameters(model: ModelSpec, width: int | None = None) -> int:
+    """Parameters of one expert, or of a dense FFN of a width: its matrices, and biases where it has some."""
+    h, w = model.hidden, model.experts.width if width is None else width
+    biases = (model.ffn_matrices - 1) * w + h if model.ffn_bias else 0
+    return model.ffn_matrices * h * w + biases
+
+
+def _shared(model: ModelSpec) -> int:
+    """Shared experts, and the gate that weighs them."""
+    moe = model.experts
+    if not moe.shared:
+        return 0
+    return moe.shared * expert_parameters(model, moe.shared_width) + model.hidden * moe.shared_gate
+
+
+def _norm(model: ModelSpec) -> int:
+    return model.hidden * (1 + model.norm_bias)
+
+
+def _attention(model: ModelSpec, kind: str, tensor: int = 1) -> int:
+    """Attention of a layer, and the norms of its residual stream."""
+    a, h = attention_of(model, kind), model.hidden
+    return (
+        attention_matrices(a, h, tensor) + attention_vectors(a, h, tensor) + model.layer_norms * _norm(model)
+    )
 
 
 def layer_parameters(model: ModelSpec, kind: str, tensor: int = 1) -> Parameters:
-    """Parameters of one layer of a kind: "moe", "dense", "embedding", "head" or "mtp_in".
+    """Parameters of one layer of a kind: one of `layers.BODY`, "embedding", "head" or "mtp_in".
 
     tensor : tensor-parallel ranks, of which one is asked about; `workloads.division` says what they divide
 
@@ -45,54 +70,77 @@ def layer_parameters(model: ModelSpec, kind: str, tensor: int = 1) -> Parameters
 
     Raises NetsimError for an unknown kind.
     """
-    h = model.hidden
-    attention = attention_matrices(model, tensor) + attention_vectors(model, tensor) + 2 * h
+    h, words = model.hidden, model.vocabulary
+    if is_body(kind):
+        attention = _attention(model, kind, tensor)
+        if not has_experts(kind):
+            return Parameters(attention + _divided_ffn(model, tensor), 0.0)
+        moe = model.experts
+        gate = moe.experts * (h + moe.gate_bias)
+        return Parameters(attention + gate + _shared(model), moe.experts * expert_parameters(model))
     match kind:
-        case "moe":
-            moe = model.experts
-            gate = moe.experts * (h + moe.gate_bias)
-            return Parameters(attention + gate + moe.shared * _expert(model), moe.experts * _expert(model))
-        case "dense":
-            return Parameters(attention + 3 * h * model.dense_width // tensor, 0.0)
         case "embedding":
-            return Parameters(model.vocabulary * h // tensor, 0.0)
+            return Parameters(words * h // tensor + model.positions * h, 0.0)
         case "head":
-            return Parameters(model.vocabulary * h // tensor + h, 0.0)
+            return Parameters((words * (h + model.head_bias)) // tensor + _norm(model), 0.0)
         case "mtp_in":
             return Parameters(2 * h * h + 3 * h, 0.0)
-    known = ("moe", "dense", "embedding", "head", "mtp_in")
-    raise NetsimError(f"no layer kind {kind!r}: {did_you_mean(kind, known)}")
+    raise _unknown(kind)
+
+
+def _divided_ffn(model: ModelSpec, tensor: int) -> int:
+    """A rank's part of a dense FFN; the bias of its output is whole."""
+    h, w = model.hidden, model.dense_width
+    biases = (model.ffn_matrices - 1) * w // tensor + h if model.ffn_bias else 0
+    return model.ffn_matrices * h * w // tensor + biases
+
+
+def _unknown(kind: str) -> NetsimError:
+    return NetsimError(
+        f"no layer kind {kind!r}: {did_you_mean(kind, (*BODY, 'embedding', 'head', 'mtp_in'))}"
+    )
+
+
+def _of_body(model: ModelSpec, value: Callable[[str], float]) -> dict[str, float]:
+    """A value of all layers with a dense FFN together, and of all with experts."""
+    found = {"dense": 0.0, "moe": 0.0}
+    for kind, count in model.kind_counts.items():
+        found["moe" if has_experts(kind) else "dense"] += count * value(kind)
+    return found
 
 
 def parameters_by_part(model: ModelSpec) -> dict[str, float]:
     """Total parameters of each part of the main model; they add up to its size.
 
-    A head that is tied to the embedding has only its norm.
+    A head that is tied to the embedding has only its norm and bias.
     """
     tied = model.vocabulary * model.hidden if model.tied_embeddings else 0
-    moe = layer_parameters(model, "moe").total if model.moe_layers else 0.0
+    layers = _of_body(model, lambda kind: layer_parameters(model, kind).total)
     return {
         "embedding": layer_parameters(model, "embedding").total,
-        "dense_layers": model.dense_layers * layer_parameters(model, "dense").total,
-        "moe_layers": model.moe_layers * moe,
+        "dense_layers": layers["dense"],
+        "moe_layers": layers["moe"],
         "head": layer_parameters(model, "head").total - tied,
     }
 
 
 def parameters_by_role(model: ModelSpec) -> dict[str, float]:
     """Total parameters of the main model by what they do; they add up to its size."""
-    h, moe = model.hidden, model.moe
+    h, moe, norms = model.hidden, model.moe, model.layer_norms * _norm(model)
     routed = shared = 0
     if moe is not None:
-        routed = model.moe_layers * moe.experts * _expert(model)
-        shared = model.moe_layers * (moe.shared * _expert(model) + moe.experts * (h + moe.gate_bias))
+        routed = model.moe_layers * moe.experts * expert_parameters(model)
+        shared = model.moe_layers * (_shared(model) + moe.experts * (h + moe.gate_bias))
+    words = (2 - model.tied_embeddings) * model.vocabulary * h + model.vocabulary * model.head_bias
     return {
-        "embedding and head": (2 - model.tied_embeddings) * model.vocabulary * h,
-        "attention": model.layers * (attention_matrices(model) + attention_vectors(model)),
-        "dense FFN": model.dense_layers * 3 * h * model.dense_width,
+        "embedding and head": words + model.positions * h,
+        "attention": sum(
+            count * (_attention(model, kind) - norms) for kind, count in model.kind_counts.items()
+        ),
+        "dense FFN": model.dense_count * expert_parameters(model, model.dense_width),
         "routed experts": routed,
         "shared experts and gate": shared,
-        "norms": (2 * model.layers + 1) * h,
+        "norms": model.layers * norms + _norm(model),
     }
 
 
@@ -105,7 +153,7 @@ def active_parameters(model: ModelSpec) -> float:
     """Parameters that one token uses: all but the experts it is not sent to."""
     if model.moe is None:
         return total_parameters(model)
-    idle = model.moe_layers * (model.moe.experts - model.moe.top_k) * _expert(model)
+    idle = model.moe_layers * (model.moe.experts - model.moe.top_k) * expert_parameters(model)
     return total_parameters(model) - idle
 
 
@@ -117,36 +165,35 @@ def mtp_parameters(model: ModelSpec) -> float:
 
 def last_kind(model: ModelSpec) -> str:
     """The kind of the last layer, which an MTP module repeats."""
-    return "moe" if model.moe_layers else "dense"
+    return model.kinds[-1]
 
 
 def layer_matrices(model: ModelSpec, kind: str) -> float:
     """Weights of a layer that a token meets in matrix products: what counts two operations each, forward."""
-    h = model.hidden
+    h, each = model.hidden, model.ffn_matrices
+    if is_body(kind):
+        attention = attention_matrices(attention_of(model, kind), h)
+        if not has_experts(kind):
+            return attention + each * h * model.dense_width
+        moe = model.experts
+        inner = moe.top_k * moe.width + moe.shared_inner
+        return attention + h * (moe.experts + moe.shared_gate) + each * h * inner
     match kind:
-        case "moe":
-            moe = model.experts
-            experts = (moe.top_k + moe.shared) * _expert(model)
-            return attention_matrices(model) + moe.experts * h + experts
-        case "dense":
-            return attention_matrices(model) + 3 * h * model.dense_width
         case "head":
             return model.vocabulary * h
         case "mtp_in":
             return 2 * h * h
         case "embedding":
             return 0.0
-    raise NetsimError(
-        f"no layer kind {kind!r}: {did_you_mean(kind, ('moe', 'dense', 'head', 'mtp_in', 'embedding'))}"
-    )
+    raise _unknown(kind)
 
 
 def layer_flops(model: ModelSpec, kind: str, tokens: int, sequence_length: int, causal: bool = True) -> float:
     """Forward operations of a layer for `tokens` in whole sequences."""
     products = 2.0 * layer_matrices(model, kind) * tokens
-    if kind not in ("moe", "dense"):
+    if not is_body(kind):
         return products
-    return products + core_flops(heads_of(model.attention), tokens, sequence_length, causal)[0]
+    return products + attention_flops(attention_of(model, kind), tokens, sequence_length, causal)
 
 
 def flops_per_token(
@@ -154,8 +201,6 @@ def flops_per_token(
 ) -> float:
     """Operations a token of the main model, training (three times forward) or forward only."""
     one = sequence_length
-    layers = model.dense_layers * layer_flops(model, "dense", one, sequence_length, causal)
-    if model.moe_layers:
-        layers += model.moe_layers * layer_flops(model, "moe", one, sequence_length, causal)
-    forward = (layers + layer_flops(model, "head", one, sequence_length, causal)) / one
-    return 3.0 * forward if training else forward
+    layers = _of_body(model, lambda kind: layer_flops(model, kind, one, sequence_length, causal))
+    total = layers["dense"] + layers["moe"] + layer_flops(model, "head", one, sequence_length, causal)
+    return 3.0 * (total / one) if training else total / one

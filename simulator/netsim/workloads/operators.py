@@ -12,6 +12,8 @@ Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 2.1, 2.2 and 3.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.formats import FORMATS, Products
 from netsim.specs.workload import CorePrecision, ModelSpec, Precision, Recomputed
@@ -30,6 +32,7 @@ from netsim.workloads.kernels import (
     norm,
     wgrad,
 )
+from netsim.workloads.layers import BODY, has_experts
 from netsim.workloads.moe import value_bytes
 from netsim.workloads.precision import STASH_CASTS, in_products, with_core
 
@@ -37,8 +40,7 @@ __all__ = ["KINDS", "PHASES", "Load", "Operator", "block_operators", "blocks_of"
 
 #: layer kind -> its blocks, in forward order
 KINDS: dict[str, tuple[str, ...]] = {
-    "moe": ("attn", "mlp"),
-    "dense": ("attn", "mlp"),
+    **dict.fromkeys(BODY, ("attn", "mlp")),
     "embedding": ("embedding",),
     "head": ("head",),
     "mtp_in": ("mtp_in",),
@@ -49,6 +51,7 @@ _NORMS_AGAIN = (
     "attn_norm_recompute", "ffn_norm_recompute", "cast_fp8_ffn_in_recompute", "dense_ffn_norm_recompute",
     "final_norm_recompute", "mtp_hidden_norm_recompute", "mtp_embedding_norm_recompute",
 )  # fmt: skip
+_FFN_NORMS = ("ffn_norm_fwd", "ffn_norm_bwd", "ffn_norm_recompute", "dense_ffn_norm_recompute")
 
 
 def blocks_of(kind: str) -> tuple[str, ...]:
@@ -92,7 +95,7 @@ def block_operators(
         raise NetsimError(f"no phase {phase!r}: must be F, B or W")
     if tokens < 1 or sequence_length < 1 or tokens % sequence_length:
         raise NetsimError(f"tokens = {tokens}, must be whole sequences of {sequence_length}")
-    if kind == "moe" and (expert_rows < 0 or local_experts < 1):
+    if has_experts(kind) and (expert_rows < 0 or local_experts < 1):
         raise NetsimError(
             f"expert_rows = {expert_rows}, local_experts = {local_experts}, "
             "must be at least 0 and 1 in a MoE layer"
@@ -108,15 +111,37 @@ def block_operators(
         made = tuple(op for op in made if op.name not in STASH_CASTS)
     if kind == "head":
         return _head_in(made, head)
-    return in_products(with_core(made, core), products)
+    made = in_products(with_core(made, core), products)
+    return made if model.gated else tuple(_ungated(op) for op in made)
 
 
 def _made(model: ModelSpec, kind: str, block: str, phase: str, load: Load) -> tuple[Operator, ...]:
     if block == "attn":
-        return attention_block(model, load, phase, moe=kind == "moe")
+        return _normed(model, attention_block(model, load, phase, kind), block, phase, load)
     if block == "mlp":
-        return (moe_block if kind == "moe" else dense_block)(model, load, phase)
+        made = (moe_block if has_experts(kind) else dense_block)(model, load, phase)
+        return _normed(model, made, block, phase, load)
     return {"embedding": _embedding, "head": _head, "mtp_in": _mtp_in}[kind](model, load, phase)
+
+
+def _normed(
+    model: ModelSpec, made: tuple[Operator, ...], block: str, phase: str, load: Load
+) -> tuple[Operator, ...]:
+    """A block with the norms that its model has: one less where attention and FFN share theirs, one more behind each
+    block where its output is normed too."""
+    if model.layer_norms == 1:
+        return tuple(op for op in made if op.name not in _FFN_NORMS)
+    if model.layer_norms == 2 or phase == "W":
+        return made
+    behind = norm(
+        f"{block}_post_norm_{phase.lower()}", load.own_tokens, model.hidden, 2 if phase == "F" else 3
+    )
+    return (*made, behind) if phase == "F" else (behind, *made)
+
+
+def _ungated(op: Operator) -> Operator:
+    """The operator of an FFN without a gate, by a name that does not promise one."""
+    return replace(op, name=op.name.replace("gateup", "up").replace("swiglu", "act"))
 
 
 def _embedding(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:

@@ -40,10 +40,6 @@ from netsim.workloads.kernels import BF16_BYTES, Operator, memory
 
 #: of the attention output to the format it is kept in, and back
 STASH_CASTS = ("cast_e5m6_attn_out", "attn_out_e5m6_decode")
-#: gate and up read, their product written
-_SWIGLU_BYTES = 3 * BF16_BYTES
-#: gate, up, the gradient behind them, and both gradients out
-_SWIGLU_BACKWARD_BYTES = 5 * BF16_BYTES
 #: casts for a dispatch in FP8, and again for a weight gradient
 _NOT_CAST = ("cast_fp8_x_for_dispatch", "cast_fp8_ffn_in_recompute")
 #: products whose input the dispatch has in FP8 already: TransformerEngine casts it
@@ -101,8 +97,9 @@ def _bf16(op: Operator) -> Iterator[Operator]:
     match op.kind:
         case "gemm_fp8" | "wgrad_fp8" | "grouped_gemm_fp8" | "grouped_wgrad_fp8":
             yield _product(op, "bf16")
+        # an activation that writes two bytes a value where it wrote one
         case "cast_transpose" if "swiglu_recompute" in op.name:
-            yield memory(op.name, "act", rows, columns, _SWIGLU_BYTES)
+            yield replace(op, kind="act", bytes=op.bytes + rows * columns)
         case "quant" | "cast_transpose" | "weight_transpose":
             return
         case "gather_transpose":
@@ -110,7 +107,7 @@ def _bf16(op: Operator) -> Iterator[Operator]:
         case "permute" if op.name.startswith("expand"):
             yield memory(op.name, "permute", rows, columns, 2 * BF16_BYTES)
         case "act" if op.name.endswith("swiglu_fwd"):
-            yield memory(op.name, "act", rows, columns, _SWIGLU_BYTES)
+            yield replace(op, bytes=op.bytes + rows * columns)
         case _:
             yield op
 
@@ -136,10 +133,11 @@ def _scaled(op: Operator, products: Products) -> Iterator[Operator]:
             yield memory(op.name, "permute", rows, columns, 2 * BF16_BYTES)
             yield _both(f"cast_{op.name}", rows, columns, products)
         case "act" if op.name.endswith("swiglu_fwd"):
-            yield memory(op.name, "act", rows, columns, _SWIGLU_BYTES)
+            yield replace(op, bytes=op.bytes + rows * columns)
             yield _both(f"cast_{op.name}", rows, columns, products)
         case "act" if "recompute" in op.name:
-            yield memory(op.name, "act", rows, columns, _SWIGLU_BACKWARD_BYTES)
+            # the output is not written a second time
+            yield replace(op, bytes=op.bytes - BF16_BYTES * rows * columns)
         case _:
             yield op
 

@@ -21,10 +21,11 @@ import math
 from dataclasses import dataclass, replace
 
 from netsim.specs.formats import Products
-from netsim.specs.workload import ModelSpec
-from netsim.workloads.attention import attention_block, core_flops, divided, heads_of
+from netsim.specs.workload import AttentionSpec, ModelSpec
+from netsim.workloads.attention import Heads, attention_block, core_flops, divided, heads_of, keys_met
 from netsim.workloads.ffn import dense_block, moe_block
 from netsim.workloads.kernels import BF16_BYTES, Load, Operator
+from netsim.workloads.layers import attention_of, has_experts
 from netsim.workloads.precision import in_products
 
 #: kernels of the training forward that serve the backward pass or the auxiliary losses
@@ -90,15 +91,15 @@ def _layer(model: ModelSpec, kind: str, load: PrefillLoad) -> dict[str, tuple[Op
     t = load.tokens * load.tensor
     training = Load(t, t, load.expert_rows, load.local_experts, load.tensor)
     attention = tuple(
-        _changed(model, op, load)
-        for op in attention_block(model, training, "F", moe=kind == "moe")
+        _changed(attention_of(model, kind), op, load)
+        for op in attention_block(model, training, "F", kind)
         if op.name not in TRAINING_ONLY
     )
     core = next(n for n, op in enumerate(attention) if op.kind == "attention_fwd")
     stages = {"attn_0": attention[:core], "attn_1": attention[core:]}
-    block = (dense_block if kind == "dense" else moe_block)(model, training, "F")
+    block = (moe_block if has_experts(kind) else dense_block)(model, training, "F")
     ffn = tuple(op for op in block if op.name not in TRAINING_ONLY)
-    if kind == "dense":
+    if not has_experts(kind):
         return {**stages, "mlp": ffn}
     # rows of one device are added up there; the combine adds what the devices of a token send
     reduce = tuple(op for op in ffn if op.name == "reduce_rows_to_tokens_fwd")
@@ -107,9 +108,9 @@ def _layer(model: ModelSpec, kind: str, load: PrefillLoad) -> dict[str, tuple[Op
     return {**stages, "shared": shared, "experts": experts + reduce}
 
 
-def _changed(model: ModelSpec, op: Operator, load: PrefillLoad) -> Operator:
+def _changed(a: AttentionSpec, op: Operator, load: PrefillLoad) -> Operator:
     if op.kind == "attention_fwd":
-        return _core(model, op, load)
+        return _core(a, op, load)
     if op.name in _KEYS_VALUES and load.cached_share:
         return _stretched(op, 1.0 / (1.0 - load.cached_share))
     return op
@@ -121,13 +122,19 @@ def _stretched(op: Operator, factor: float) -> Operator:
     return replace(op, flops=op.flops * factor, bytes=op.bytes * factor, shape=(rows, *op.shape[1:]))
 
 
-def _core(model: ModelSpec, op: Operator, load: PrefillLoad) -> Operator:
+def _pairs(heads: Heads, load: PrefillLoad) -> float:
+    """Query-key pairs of the micro-batch that the mask leaves: those of whole prompts less those of what was cached."""
+    if not (heads.window or heads.chunk):
+        return load.pairs
+    lengths = (load.prompt, round(load.cached_share * load.prompt))
+    whole, cached = (n * keys_met(heads, n) if n else 0.0 for n in lengths)
+    return load.tokens * (whole - cached) / load.computed
+
+
+def _core(a: AttentionSpec, op: Operator, load: PrefillLoad) -> Operator:
     """Attention with the pairs of the prompts in place of one causal sequence."""
-    heads, tokens, pairs = (
-        divided(heads_of(model.attention), load.tensor),
-        load.tokens * load.tensor,
-        load.pairs,
-    )
+    heads, tokens = divided(heads_of(a), load.tensor), load.tokens * load.tensor
+    pairs = _pairs(heads, load)
     prompts = max(1, round(tokens / load.computed))
     length = math.sqrt(2.0 * pairs * load.tensor / prompts)
     flops = core_flops(heads, 1, 1, causal=False)[0] * pairs * load.tensor

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 
 from netsim.errors import NetsimError
 from netsim.specs.workload import ModelSpec, Precision
-from netsim.workloads.attention import cache_values
+from netsim.workloads.attention import cache_values, kept_tokens
 from netsim.workloads.kernels import BF16_BYTES
-from netsim.workloads.model import last_kind, layer_parameters
+from netsim.workloads.layers import attention_of, has_experts
+from netsim.workloads.model import expert_parameters, last_kind, layer_parameters
 from netsim.workloads.moe import value_bytes
 
 
@@ -88,16 +89,25 @@ def local_experts(model: ModelSpec, unit: Unit) -> int:
 
 
 def cache_bytes_per_token(
-    model: ModelSpec, precision: Precision, mtp: bool = False, tensor: int = 1
+    model: ModelSpec, precision: Precision, mtp: bool = False, tensor: int = 1, context: int | None = None
 ) -> float:
     """Bytes on a GPU for each cached token of a request that it owns, in all layers.
+
+    context : tokens of the request, of which layers with a window keep the last; left out: none has outgrown it
 
     >>> from netsim.specs import WorkloadSpec, load
     >>> cache_bytes_per_token(load(WorkloadSpec, "workload", "deepseek-v3").model, "bf16")
     70272.0
     """
-    layers = model.layers + (model.mtp_depth if mtp else 0)
-    return float(tensor * layers * cache_values(model, tensor) * value_bytes(precision))
+    counts = dict(model.kind_counts)
+    if mtp:
+        counts[last_kind(model)] += model.mtp_depth
+    values = 0.0
+    for kind, count in counts.items():
+        a = attention_of(model, kind)
+        kept = kept_tokens(a, context) / context if context else 1.0
+        values += count * cache_values(a, tensor) * kept
+    return tensor * values * value_bytes(precision)
 
 
 def serving_memory(
@@ -114,26 +124,26 @@ def serving_memory(
     precisions : of weights, and of keys and values
     """
     size, tensor, copies = value_bytes(precisions[0]), unit.tensor, local_experts(model, unit)
-    one = 3.0 * model.hidden * model.moe.width if model.moe else 0.0
-    layers = {
-        kind: _replica(model, kind, unit, one) for kind in ("dense", "moe") if kind == "dense" or model.moe
-    }
+    one = float(expert_parameters(model)) if model.moe else 0.0
+    layers = {kind: _replica(model, kind, unit) for kind in model.kind_counts}
     routed = model.moe_layers * copies * one * size
     ends = sum(layer_parameters(model, kind, tensor).dense for kind in ("embedding", "head")) * BF16_BYTES
-    replicas = model.dense_layers * layers["dense"] + model.moe_layers * layers.get("moe", 0.0)
+    replicas = sum(count * layers[kind] for kind, count in model.kind_counts.items())
     mtp = 0.0
     if unit.mtp and model.mtp_depth:
         kind = last_kind(model)
-        layer = layers[kind] + (copies * one if kind == "moe" else 0.0)
+        layer = layers[kind] + (copies * one if has_experts(kind) else 0.0)
         mtp = model.mtp_depth * (layer_parameters(model, "mtp_in").dense * BF16_BYTES + layer * size)
-    per_token = cache_bytes_per_token(model, precisions[1], unit.mtp, tensor)
+    per_token = cache_bytes_per_token(model, precisions[1], unit.mtp, tensor, context)
     fixed = routed + replicas * size + ends + mtp
     limit = max(0, int((capacity - reserve - fixed) // (per_token * context)))
     cache = per_token * batch * context
     return ServingMemory(routed, replicas * size + ends, mtp, cache, reserve, capacity, per_token, limit)
 
 
-def _replica(model: ModelSpec, kind: str, unit: Unit, expert: float) -> float:
+def _replica(model: ModelSpec, kind: str, unit: Unit) -> float:
     """Parameters of a layer on every GPU, without routed experts."""
-    shared = model.experts.shared * expert if kind == "moe" and unit.shared_as_expert else 0.0
+    shared = 0.0
+    if has_experts(kind) and unit.shared_as_expert:
+        shared = float(model.experts.shared * expert_parameters(model, model.experts.shared_width))
     return layer_parameters(model, kind, unit.tensor).dense - shared

@@ -1,6 +1,6 @@
 """Which layers live on which pipeline stage.
 
-A stage is a tuple of layer kinds in forward order: `embedding`, `dense`, `moe`, `head`, `mtp_in`. The layers
+A stage is a tuple of layer kinds in forward order (`netsim.workloads.layers`). The layers
 are spread so that every stage holds the same number of *units*, a decoder layer being one unit and the output
 head another (at DeepSeek-V3's sizes a head takes about the time of a layer: 7.6 against 5.5 TFLOP forward
 for 4,096 tokens, at BF16 against FP8 efficiency); the embedding and the projection into a
@@ -16,25 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Literal
 
 from netsim.errors import SpecError
 from netsim.specs import ModelSpec, WorkloadSpec
+from netsim.workloads.model import last_kind
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Order, schedule
 
-LayerKind = Literal["embedding", "dense", "moe", "head", "mtp_in"]
+#: `embedding`, `head`, `mtp_in`, or one of `layers.BODY`
+LayerKind = str
 Stage = tuple[LayerKind, ...]
 _FREE = ("embedding", "mtp_in")
 
 
 def model_layers(model: ModelSpec) -> Stage:
     """Every layer of the model in forward order, heads and multi-token-prediction modules included."""
-    dense: Stage = ("dense",)
-    moe: Stage = ("moe",)
-    prediction: Stage = ("mtp_in", "moe" if model.moe_layers else "dense", "head")
-    body = dense * model.dense_layers + moe * model.moe_layers
-    return ("embedding", *body, "head", *prediction * model.mtp_depth)
+    prediction: Stage = ("mtp_in", last_kind(model), "head")
+    return ("embedding", *model.kinds, "head", *prediction * model.mtp_depth)
 
 
 def job_order(job: WorkloadSpec, plan: Plan) -> Order:

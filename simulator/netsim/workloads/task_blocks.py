@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections import Counter
 
 from netsim.workloads.graph import GRADIENT, PARAMETER, Division, Work
+from netsim.workloads.layers import has_experts
 from netsim.workloads.task_writer import Layer, Side, TaskWriter
 
 #: block -> whether tensor parallelism gathers its input and scatters its output, forward (and so backward the other
@@ -44,7 +45,7 @@ class Blocks:
 
     def exchange(self, side: Side, layer: Layer, name: str) -> None:
         """Dispatch or combine of a MoE layer."""
-        if layer.kind == "moe":
+        if has_experts(layer.kind):
             phase = "B" if name in ("cached_dispatch", "combine_backward") else "F"
             side.ready = (self.writer.transfer(side, name, "", phase, layer),)
 
@@ -110,7 +111,7 @@ class Blocks:
 
     def _tensor(self, layer: Layer, block: str) -> tuple[bool, bool]:
         """Whether a block gathers its input and scatters its output, forward."""
-        if not self.division.tensor or (layer.kind, block) == ("moe", "mlp"):
+        if not self.division.tensor or (block == "mlp" and has_experts(layer.kind)):
             return False, False
         return _TENSOR_BLOCKS.get(block, (False, False))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from netsim.workloads.graph import COMMUNICATION, COMPUTE, TaskGraph, Work
+from netsim.workloads.layers import is_body
 from netsim.workloads.schedules import Order, Unit
 from netsim.workloads.stages import LayerKind
 
@@ -22,12 +23,12 @@ class Layer(NamedTuple):
     @property
     def first_block(self) -> str:
         """The block that a forward begins with."""
-        return "attn" if self.kind in ("dense", "moe") else self.kind
+        return "attn" if is_body(self.kind) else self.kind
 
     @property
     def last_block(self) -> str:
         """The block that a forward ends with."""
-        return "mlp" if self.kind in ("dense", "moe") else self.kind
+        return "mlp" if is_body(self.kind) else self.kind
 
 
 @dataclass

@@ -39,6 +39,7 @@ from netsim.workloads.graph import (
     TaskGraph,
     Work,
 )
+from netsim.workloads.layers import has_experts
 from netsim.workloads.schedules import Chunk, Order, Unit
 from netsim.workloads.stages import Stage
 from netsim.workloads.task_blocks import Blocks
@@ -96,7 +97,7 @@ class _Rank:
         """Whether there is a transfer for the compute of an overlapped chunk to run beside."""
         units = (chunk.forward, chunk.backward)
         divided = self.division.tensor or self.division.context
-        return divided or any("moe" in self.stages[unit.stage] for unit in units if unit)
+        return divided or any(has_experts(kind) for unit in units if unit for kind in self.stages[unit.stage])
 
     def _forward_side(self, unit: Unit, overlapped: bool) -> Side:
         layers = [Layer(*row) for row in enumerate(self.stages[unit.stage], self.first_layer[unit.stage])]

@@ -1,0 +1,117 @@
+"""The specs of attention by kind: the widths that say what it weighs, caches and computes.
+
+A layer of the model has `attention` or `alternate` (`netsim.specs.model`), each of one of these kinds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from netsim.specs.base import Strict
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class MlaSpec(Strict):
+    """Multi-head latent attention; without `q_rank` queries come from the hidden state directly.
+
+    Source: DeepSeek-V2, arXiv 2405.04434, section 2.1.
+    """
+
+    kind: Literal["mla"]
+    """Kind of attention."""
+    heads: Count
+    """Heads."""
+    q_rank: Count | None = None
+    """Rank of the compressed queries; left out: queries come from the hidden state."""
+    kv_rank: Count
+    """Rank of the compressed keys and values."""
+    nope_dim: Count
+    """Width of a query and key of a head, without position."""
+    rope_dim: Count
+    """Width that carries the position, shared by all heads of keys."""
+    v_dim: Count
+    """Width of a value of a head."""
+    index_heads: Annotated[int, Field(ge=0)] = 0
+    """Heads of the indexer that picks keys for every query (DeepSeek-V3.2); 0: none."""
+    index_dim: Annotated[int, Field(ge=0)] = 0
+    """Width of a head of the indexer."""
+    index_keys: Annotated[int, Field(ge=0)] = 0
+    """Keys that the indexer leaves to a query."""
+
+    @model_validator(mode="after")
+    def _index_whole(self) -> MlaSpec:
+        given = {"index_heads": self.index_heads, "index_dim": self.index_dim, "index_keys": self.index_keys}
+        if 0 in given.values() and any(given.values()):
+            missing = next(name for name, value in given.items() if not value)
+            raise ValueError(f"{missing} is missing: an indexer has heads, a width and keys that it leaves")
+        return self
+
+    @property
+    def qk_dim(self) -> int:
+        """Width of a query or key of a head."""
+        return self.nope_dim + self.rope_dim
+
+
+class HeadAttentionSpec(Strict):
+    """Attention that keeps keys and values by head: as many as queries (mha), one for all (mqa), or `kv_heads` (gqa).
+
+    Source: Vaswani et al. 2017, arXiv 1706.03762 (mha); Shazeer 2019, arXiv 1911.02150 (mqa); Ainslie et al. 2023,
+    arXiv 2305.13245 (gqa).
+    """
+
+    kind: Literal["gqa", "mqa", "mha"]
+    """Kind of attention."""
+    heads: Count
+    """Heads of queries."""
+    kv_heads: Count | None = None
+    """Heads of keys and values."""
+    head_dim: Count
+    """Width of a head."""
+    qkv_bias: bool = False
+    """Whether queries, keys and values have a bias."""
+    out_bias: bool = False
+    """Whether the output projection has a bias."""
+    qk_norm: Literal["none", "head", "width"] = "none"
+    """RMSNorm of queries and keys: none, one for each head with shared weights (head), one over all heads (width)."""
+    output_gate: bool = False
+    """Whether the query projection also makes a gate as wide as the outputs (Qwen3-Next)."""
+    sinks: bool = False
+    """Whether the softmax of each head has a learned sink (gpt-oss)."""
+    window: Count | None = None
+    """Keys that a query meets at most, its own among them; left out: all before it."""
+    chunk: Count | None = None
+    """Tokens of the pieces of a sequence that attention does not cross (Llama 4); left out: the whole sequence."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> HeadAttentionSpec:
+        given, wanted = self.kv_heads, {"mqa": 1, "mha": self.heads}.get(self.kind)
+        if self.kind == "gqa" and given is None:
+            raise ValueError("kv_heads is missing: gqa shares keys and values among groups of heads")
+        if wanted is not None and given not in (None, wanted):
+            raise ValueError(f"kv_heads = {given}, must be {wanted} or left out with kind = {self.kind!r}")
+        if self.window and self.chunk:
+            raise ValueError(f"window = {self.window}: has no effect beside chunk = {self.chunk}")
+        if self.heads % self.key_value_heads:
+            raise ValueError(f"kv_heads = {given}, must divide heads = {self.heads}")
+        return self
+
+    @property
+    def qk_dim(self) -> int:
+        """Width of a query or key of a head."""
+        return self.head_dim
+
+    @property
+    def v_dim(self) -> int:
+        """Width of a value of a head."""
+        return self.head_dim
+
+    @property
+    def key_value_heads(self) -> int:
+        """Heads of keys and of values."""
+        return self.kv_heads or {"mqa": 1}.get(self.kind, self.heads)
+
+
+AttentionSpec = Annotated[MlaSpec | HeadAttentionSpec, Field(discriminator="kind")]
