@@ -14,6 +14,7 @@ FLOORS = [
     ["maxmin", "routing", "placement", "collectives", "compute"],
     [
         "network",
+        "congestion",
         "faults",
         "traffic",
         "program",

@@ -1,7 +1,8 @@
 """netsim: which network, how much of it, and what does it cost in step time?
 
 From Python: `netsim.run(...)`, `compare`, `ablate`, `claims`, `sweep`, `optimize`, `goodput`, `share`, `infer`,
-`topology`, `workload` and `collective`; see `netsim.api`, which is loaded when one of them is first asked for.
+`packets`, `topology`, `workload` and `collective`; see `netsim.api`, which is loaded when one of them is first asked
+for.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = [  # noqa: F405
     "goodput",
     "infer",
     "optimize",
+    "packets",
     "run",
     "share",
     "sweep",

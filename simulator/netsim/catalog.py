@@ -20,6 +20,7 @@ FOLDERS = {
     "prices": "topologies/prices",
     "protocol": "topologies/protocols",
     "reliability": "topologies/reliability",
+    "transport": "topologies/transports",
     "jobs": "workloads/jobs",
     "published": "reports/published",
     "inference": "workloads/inference",

@@ -14,6 +14,7 @@ from netsim.api.comparison import Comparison, compare
 from netsim.api.fabrics import Collective, Fabric, collective, topology
 from netsim.api.models import Models, workload
 from netsim.api.operation import Goodput, Sharing, goodput, share
+from netsim.api.packets import packets
 from netsim.api.serving import Inference, infer
 from netsim.api.studies import Design, Study, optimize, sweep
 from netsim.api.training import Run, run
@@ -38,6 +39,7 @@ __all__ = [
     "goodput",
     "infer",
     "optimize",
+    "packets",
     "run",
     "share",
     "sweep",

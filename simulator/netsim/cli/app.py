@@ -19,6 +19,7 @@ from netsim.cli.goodput import goodput
 from netsim.cli.infer import infer
 from netsim.cli.measure import measure
 from netsim.cli.optimize import optimize
+from netsim.cli.packets import packets
 from netsim.cli.run import run
 from netsim.cli.schema import schema
 from netsim.cli.share import share
@@ -38,6 +39,7 @@ COMMANDS: dict[Callable[..., object], str] = {
     goodput: "What failures, checkpoints and spares leave of a long run.",
     share: "Run several jobs on one fabric; what each loses.",
     collective: "Time a collective on an otherwise idle fabric.",
+    packets: "Congestion packet by packet: queues, marks, pauses, losses.",
     topology: "Count, check, price, draw and compare fabrics, without a run.",
     workload: "Parameters, FLOPs, KV cache, memory and traffic of models.",
     claims: "Check the claims of the DeepSeek-V3 hardware story.",

@@ -1,4 +1,4 @@
-"""The network in time: flows over links, exactly (fluid), folded by symmetry, and packet by packet for comparison."""
+"""The network in time: flows over links, exactly (fluid), and folded by symmetry."""
 
 from netsim.network.compiled import forget_outdated
 

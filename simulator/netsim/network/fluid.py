@@ -6,7 +6,7 @@ Starts, ends and changes at one instant cost one solve, because solving waits un
 
 Ends that differ by less than 2^-46 of the clock (64 ulp) are one instant; each flow is credited all its bytes.
 
-Left out: packets, queues and the transients of congestion control (`netsim.network.packet` shows what that costs);
+Left out: packets, queues and the transients of congestion control (`netsim.congestion` shows what that costs);
 latency, which is paid outside.
 """
 

@@ -41,6 +41,11 @@ COLLECTIVE = (
     "workload.", "profile.", "prices.", "topology.failover.", "hardware.gpu.", "hardware.scale_up.rate",
     "hardware.pcie.rate", "hardware.nic.power",
 )  # fmt: skip
+PACKETS = (
+    "workload.", "profile.", "prices.", "topology.failover.", "topology.routing", "topology.queue_pairs",
+    "hardware.gpu.", "hardware.scale_up.achieved_rate", "hardware.pcie.achieved_rate", "hardware.nic.power",
+    "hardware.nic.goodput_fraction",
+)  # fmt: skip
 INFERENCE = (
     "profile.", "prices.", "topology.failover.", "workload.model.tied_embeddings", "hardware.gpu.name",
     "hardware.gpu.power", "hardware.gpu.boost_clock", "hardware.nic.power",
