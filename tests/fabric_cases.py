@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from netsim.bench import Setup
+from netsim.collectives.sweep import Setup
 from netsim.specs import HardwareSpec, Routing, TopologySpec, load
 from netsim.specs.protocol import ProtocolSpec
 from netsim.topologies import build

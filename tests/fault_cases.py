@@ -5,14 +5,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from netsim.executor import Execution, Program, Transfer, execute
+from netsim.analysis.impact import carried_by_links
+from netsim.execution.executor import Execution, Program, Transfer, execute
 from netsim.faults.history import History, make_history, reaction_s, resolve
 from netsim.faults.stall import why_stalled
 from netsim.faults.states import Layers, make_layers, make_states, path_changes
 from netsim.network.flows import FlowTable
 from netsim.network.fluid import FluidNetwork
 from netsim.network.folding import fold
-from netsim.reports.impact import carried_by_links
 from netsim.routing import paths
 from netsim.routing.detour import Flows
 from netsim.specs import HardwareSpec, TopologySpec, load

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from netsim.maxmin import maxmin_rates
 from netsim.network.flows import FlowTable
 from netsim.network.fluid import FluidNetwork
+from netsim.network.maxmin import maxmin_rates
 
 
 def random_table(rng, n_links, n_batches, plain=False):

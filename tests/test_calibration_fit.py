@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from scipy.optimize import least_squares
 
-from netsim import catalog
 from netsim.calibration.about import load_about
 from netsim.calibration.build import fit_classes, trace_samples
 from netsim.calibration.calibrate import calibrate_table, summary
@@ -31,7 +30,7 @@ from netsim.calibration.tables import read_tables
 from netsim.calibration.write import toml, write_profile
 from netsim.compute.device import Device
 from netsim.errors import NetsimError
-from netsim.specs import load
+from netsim.specs import catalog, load
 from netsim.specs.profile import ClassModel, OperatorRow, ProfileSpec
 from netsim.workloads import kernels
 

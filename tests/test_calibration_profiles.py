@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netsim import catalog
 from netsim.calibration.fit import Sample, constant_efficiency, predict
 from netsim.calibration.residuals import (
     STREAMS,
@@ -31,7 +30,7 @@ from netsim.compute.roofline import estimate
 from netsim.compute.table import measured_operator
 from netsim.compute.tiles import Product, fewest_waves
 from netsim.errors import DomainError, NetsimError
-from netsim.specs import HardwareSpec, WorkloadSpec, load
+from netsim.specs import HardwareSpec, WorkloadSpec, catalog, load
 from netsim.specs.profile import ProfileSpec
 from netsim.workloads import kernels
 from trace_files import two_layers

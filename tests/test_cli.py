@@ -150,9 +150,9 @@ def test_force_leaves_nothing_of_the_run_before(tmp_path: Path) -> None:
 
 def test_a_folder_with_a_result_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from netsim.reports import gantt, rundir
-    from netsim.reports.contract import contract
-    from netsim.simulate import simulate
     from netsim.specs.case import make_case
+    from netsim.training.simulate import simulate
+    from netsim.training.step_record import contract
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

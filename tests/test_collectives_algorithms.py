@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fabric_cases import NIC, NVLINK, preset
-from netsim.bench import sweep
 from netsim.collectives import trees
 from netsim.collectives.catalogue import AUTOMATIC, COLLECTIVES, latency_table
 from netsim.collectives.plan import Group, Plan
 from netsim.collectives.ring import orders
+from netsim.collectives.sweep import sweep
 from netsim.errors import NetsimError
 
 ALL = [(kind, name) for kind, c in COLLECTIVES.items() for name in c.algorithms]

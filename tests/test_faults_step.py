@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 
 from netsim import api
+from netsim.analysis.fault_cost import FaultRequest, fault_record, step_with_faults
+from netsim.analysis.impact import Impact, detour_links, impact, link_bytes
 from netsim.cli.app import run_app
 from netsim.errors import NetsimError, StalledError
 from netsim.faults.draw import draw_faults
 from netsim.faults.history import reaction_s, resolve
-from netsim.faults.touch import touches
-from netsim.reports.contract import contract
-from netsim.reports.faults import FaultRequest, fault_record, step_with_faults
-from netsim.reports.impact import Impact, detour_links, impact, link_bytes
-from netsim.result import nic_bytes, step_time_s
-from netsim.simulate import Step, simulate
 from netsim.specs import load
 from netsim.specs.case import Case, make_case
 from netsim.specs.faults import parse_fault, read_faults
 from netsim.specs.reliability import ReliabilitySpec
-from netsim.tables import links_table
 from netsim.topologies import LinkKind
+from netsim.training.result import nic_bytes, step_time_s
+from netsim.training.simulate import Step, simulate
+from netsim.training.step_record import contract
+from netsim.training.tables import links_table
+from netsim.training.touched import touches
 
 SMALL: dict[str, Any] = {"parallelism.pipeline": 2, "batch.microbatches": 4}
 CLI = ["run", "-n", "128", "--set", "parallelism.pipeline=2", "--set", "batch.microbatches=4"]

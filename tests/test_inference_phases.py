@@ -6,9 +6,9 @@ import pytest
 
 from netsim.errors import NetsimError
 from netsim.inference import EVERYTHING, IDEAL, Assumptions, Iteration, decode, make_deployment, prefill
+from netsim.inference import inference_record as report
 from netsim.inference.service import at_batch, balanced_prefill_gpus, simulate_requests, without_drafts
 from netsim.inference.timeline import COMMUNICATION, COMPUTE
-from netsim.reports import inference as report
 from netsim.specs import WorkloadSpec, load
 from netsim.workloads.prefill import PrefillLoad, prefill_layer
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from netsim.catalog import root
 from netsim.errors import NetsimError
 from netsim.measure.soak import BLOCKS, Sample, layer_blocks, read_samples, slowdown, write_samples
 from netsim.specs import WorkloadSpec, load
+from netsim.specs.catalog import root
 from netsim.specs.profile import ProfileSpec
 from netsim.workloads.model import flops_per_token
 

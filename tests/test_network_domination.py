@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netsim.maxmin import maxmin_rates
 from netsim.network import state
 from netsim.network.flows import FlowTable
 from netsim.network.fluid import FluidNetwork
+from netsim.network.maxmin import maxmin_rates
 
 
 def dominators(capacity: list[float], paths: list[list[int]]) -> list[int]:

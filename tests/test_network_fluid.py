@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import simpy
 
-from netsim.maxmin import maxmin_rates
+from netsim.execution.simpy_network import Network
 from netsim.network.flows import FlowTable, FlowTableBuilder
 from netsim.network.fluid import FluidNetwork, drain
-from netsim.network.simpy_network import Network
+from netsim.network.maxmin import maxmin_rates
 from network_cases import engine_ends, naive_ends, random_case, random_table
 
 

@@ -3,8 +3,8 @@
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
 from netsim.reports.timeline import timeline
-from netsim.simulate import simulate
 from netsim.specs.case import make_case
+from netsim.training.simulate import simulate
 
 
 def test_every_task_is_a_slice_that_ends() -> None:

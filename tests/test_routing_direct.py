@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fabrics import fabric
 from netsim.errors import SpecError
-from netsim.maxmin import maxmin_rates
+from netsim.network.maxmin import maxmin_rates
 from netsim.routing import PathTable, paths
 from netsim.specs import Routing
 from netsim.topologies import LinkKind, Topology, to_networkx

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fabrics import fabric
 from netsim.errors import NetsimError
-from netsim.maxmin import maxmin_rates
+from netsim.network.maxmin import maxmin_rates
 from netsim.routing import KINDS, PathTable, paths
 from netsim.routing.hashing import mix
 from netsim.routing.paths import Leg, as_table

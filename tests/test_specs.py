@@ -6,9 +6,8 @@ import pytest
 import tomli_w
 from pydantic import BaseModel
 
-from netsim import catalog
 from netsim.errors import NetsimError
-from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, all_keys, load
+from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, all_keys, catalog, load
 from netsim.specs.case import SECTIONS, Question, make_case, parse_overrides, read_question, sort_overrides
 from netsim.specs.keys import keys
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import netsim
-from netsim import catalog
-from netsim.reports.sharing import make_tenants
+from netsim.analysis.sharing import make_tenants
+from netsim.specs import catalog
 from netsim.specs.base import load
 from netsim.specs.case import make_case, read_question
 from netsim.specs.inference import InferenceSpec

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from netsim import catalog
 from netsim.errors import SpecError
-from netsim.specs import load, read_toml, validate
+from netsim.specs import catalog, load, read_toml, validate
 from netsim.specs.profile import KINDS, REQUIRED_KINDS, ProfileSpec
 
 

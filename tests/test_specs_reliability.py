@@ -2,9 +2,8 @@
 
 import pytest
 
-from netsim import catalog
 from netsim.errors import NetsimError
-from netsim.specs import load
+from netsim.specs import catalog, load
 from netsim.specs.reliability import PARTS, ReliabilitySpec
 
 DAY_S = 86400.0

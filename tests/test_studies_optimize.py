@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from netsim.cli.app import run_app
+from netsim.cost.bill import network_cost
 from netsim.errors import NetsimError
-from netsim.reports.cost import network_cost
 from netsim.specs.case import make_case
 from netsim.studies.bounds import job_bound, least_tree, tree_of
 from netsim.studies.evaluate import evaluate
@@ -123,8 +123,8 @@ def test_no_design_is_better_than_its_bounds(
 
 def test_the_bytes_of_a_job_are_those_of_its_exchanges() -> None:
     question = Question(gpus=64, overrides={k: v for k, v in SMALL.items() if k != "gpus"})
-    from netsim.reports.contract import contract
-    from netsim.simulate import simulate
+    from netsim.training.simulate import simulate
+    from netsim.training.step_record import contract
 
     record = contract(simulate(question.case(), 64))
     exchanges = [c for c in record["collectives"] if "dispatch" in c["kind"] or "combine" in c["kind"]]

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from netsim.catalog import study_names
-from netsim.studies.plots import pictures
+from netsim.reports.study_plots import pictures
+from netsim.specs.catalog import study_names
 from netsim.studies.spec import StudySpec, check, find_study, load_study
 from netsim.studies.sweep import sweep
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from netsim.errors import NetsimError
+from netsim.reports.study_plots import pictures
 from netsim.studies import workers as workers_module
 from netsim.studies.evaluate import evaluate
 from netsim.studies.findings import findings
-from netsim.studies.plots import pictures
 from netsim.studies.points import points
 from netsim.studies.spec import StudySpec, check
 from netsim.studies.store import FILE, open_store
@@ -49,8 +49,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
 
 
 def test_a_row_holds_what_netsim_run_says(outcome: tuple[Path, Outcome]) -> None:
-    from netsim.reports.contract import contract
-    from netsim.simulate import simulate
+    from netsim.training.simulate import simulate
+    from netsim.training.step_record import contract
 
     row = outcome[1].ok[-1]
     question = next(p.question for p in points(SPEC) if p.question.id == row["id"])
@@ -161,7 +161,7 @@ def test_a_crash_is_a_failed_row_and_is_tried_again(monkeypatch: pytest.MonkeyPa
 
     question = next(iter(points(SPEC))).question
     with monkeypatch.context() as patch:
-        patch.setattr("netsim.simulate.simulate", crash)
+        patch.setattr("netsim.training.simulate.simulate", crash)
         row = evaluate(question.as_values(), question.id, 2.0, 4.0)
     assert row == {"status": "failed", "reason": "ZeroDivisionError: by design"}
     monkeypatch.setattr(workers_module, "evaluate", lambda v, i, *m: row if i == question.id else cheap(v, i))

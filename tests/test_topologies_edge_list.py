@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from netsim.cost.bill import network_cost
 from netsim.errors import NetsimError
-from netsim.maxmin import maxmin_rates
-from netsim.reports.cost import network_cost
+from netsim.network.maxmin import maxmin_rates
 from netsim.routing import paths
 from netsim.specs import HardwareSpec, TopologySpec, load
 from netsim.specs.prices import PriceBook

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from netsim.reports.codesign import ablation_page, memory_wall
-from netsim.reports.codesign.claims import claims, wall_of
+from netsim.analysis.codesign.claims import claims, wall_of
+from netsim.reports.codesign import ablation_page, memory_wall_figure
 from netsim.reports.codesign.claims_page import WALL
 from netsim.reports.plots import svg
 
@@ -50,7 +50,7 @@ def ablation(record: dict[str, Any]) -> str:
 def main() -> None:
     """Write the page and its pictures."""
     record = claims(jobs=2)
-    (HERE / "memory_wall.svg").write_text(svg(memory_wall.draw(wall_of(record))), "utf-8")
+    (HERE / "memory_wall.svg").write_text(svg(memory_wall_figure.draw(wall_of(record))), "utf-8")
     (HERE / "ablation.svg").write_text(ablation_page.draw(record["ablation"]), "utf-8")
     rows = [
         [r["claim"], r["computed"], f"**{r['verdict']}**", r["until"]] for r in record["tables"]["claims"]

@@ -10,14 +10,14 @@ import csv
 import sys
 from pathlib import Path
 
+from netsim.analysis.impact import Effect
 from netsim.errors import StalledError
 from netsim.faults.history import resolve
-from netsim.reports.impact import Effect
 from netsim.reports.plots import canvas, save_png
-from netsim.simulate import Step, is_touched, lay_out, simulate_job
 from netsim.specs.case import make_case
 from netsim.specs.faults import parse_fault
 from netsim.topologies import build
+from netsim.training.simulate import Step, is_touched, lay_out, simulate_job
 from netsim.workloads.plan import make_plan
 
 HERE = Path(__file__).parent

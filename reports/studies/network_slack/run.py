@@ -6,8 +6,8 @@ python reports/studies/network_slack/run.py      after `netsim sweep network_sla
 import csv
 from pathlib import Path
 
+from netsim.analysis.slack import replayed_s, simulated_s, slack
 from netsim.reports.plots import MEASURED, SECOND, SIMULATED, canvas, save_png
-from netsim.reports.slack import replayed_s, simulated_s, slack
 
 HERE = Path(__file__).parent
 SHARES = (0.0025, 0.005, 0.01, 0.02)

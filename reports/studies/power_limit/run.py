@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from netsim.catalog import root
 from netsim.measure.soak import COLD_LAYERS, Sample, read_samples, slowdown
 from netsim.reports.plots import MEASURED, MUTED, SECOND, SIMULATED, canvas, save_png
+from netsim.specs.catalog import root
 
 HERE = Path(__file__).parent
 MEASURED_AT = root() / "workloads/compute/measured"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from netsim.reports.collisions import ROUTINGS, SEEDS, TP, Outcome, clean_probability, outcome
+from netsim.analysis.collisions import ROUTINGS, SEEDS, TP, Outcome, clean_probability, outcome
 from netsim.reports.plots import MEASURED, MUTED, SECOND, SIMULATED, canvas, save_png
 from netsim.specs import load
 from netsim.specs.published import PublishedSpec

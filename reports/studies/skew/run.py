@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from netsim.reports.plots import MUTED, SECOND, SIMULATED, canvas, save_png
-from netsim.reports.skew import skew
-from netsim.result import phases, step_time_s
-from netsim.simulate import simulate
 from netsim.specs.case import make_case
+from netsim.training.result import phases, step_time_s
+from netsim.training.simulate import simulate
+from netsim.training.skew import skew
 
 HERE = Path(__file__).parent
 GPUS = 2048

@@ -83,8 +83,8 @@ def ablate(
 
     Raises NetsimError for a name, key, value or choice that is wrong, and when the job itself cannot be simulated.
     """
-    from netsim.reports.codesign.ablation import ablate as ask
-    from netsim.reports.codesign.choices import CHOICES, Question
+    from netsim.analysis.codesign.ablation import ablate as ask
+    from netsim.analysis.codesign.choices import CHOICES, Question
 
     if isinstance(choices, str):
         choices = tuple(CHOICES) if choices == "all" else (choices,)
@@ -101,6 +101,6 @@ def claims(*, jobs: int = 1, progress: Callable[[int, int], None] | None = None)
 
     jobs : processes, which change nothing but the time; progress : told (done, all) simulations
     """
-    from netsim.reports.codesign.claims import claims as ask
+    from netsim.analysis.codesign.claims import claims as ask
 
     return Claims(ask(count("jobs", jobs), progress))

@@ -100,9 +100,9 @@ def compare(
 
     Raises NetsimError for a name, key or value that is wrong, and when nothing can be simulated.
     """
-    from netsim.reports.comparison import Question
-    from netsim.reports.comparison import compare as ask
-    from netsim.reports.comparison.question import SIZES
+    from netsim.analysis.comparison import Question
+    from netsim.analysis.comparison import compare as ask
+    from netsim.analysis.comparison.question import SIZES
 
     several = gpus if isinstance(gpus, Iterable) else [gpus]
     question = Question(

@@ -53,7 +53,7 @@ def topology(
 
     Raises NetsimError for a name, key or value that is wrong, and for a size that cannot be built.
     """
-    from netsim.reports.fabrics import describe
+    from netsim.analysis.fabrics import describe
     from netsim.specs import HardwareSpec, TopologySpec, load
     from netsim.specs.case import sort_overrides
     from netsim.specs.idle import FABRIC, idle_on, refuse, refuse_unread
@@ -107,7 +107,7 @@ def collective(
 
     Raises NetsimError for a name, key or value that is wrong or has no effect on the kind.
     """
-    from netsim.bench.request import EXPERT_KINDS, collective_rows, make_setup
+    from netsim.collectives.request import EXPERT_KINDS, collective_rows, make_setup
 
     library = str(protocol or ("deepep" if kind in EXPERT_KINDS else "nccl"))
     setup = make_setup(

@@ -22,7 +22,7 @@ class Models:
     @cached_property
     def table(self) -> pd.DataFrame:
         """A row a quantity (dotted key of the record), a column a model."""
-        from netsim.reports.models import flat
+        from netsim.analysis.models import flat
 
         return pd.DataFrame({record["name"]: dict(flat(record)) for record in self.record["models"]})
 
@@ -42,7 +42,7 @@ def workload(
 
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
-    from netsim.reports.models import Question, compare
+    from netsim.analysis.models import Question, compare
 
     if not names:
         raise NetsimError("workload: name one job or model at least")

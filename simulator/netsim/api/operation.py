@@ -111,7 +111,7 @@ def share(
 
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
-    from netsim.reports.sharing import make_tenants, sharing
+    from netsim.analysis.sharing import make_tenants, sharing
 
     fabric, tenants = make_tenants(str(jobs), str(topology), count("gpus", gpus), routing, plain(overrides))
     record = sharing(fabric, tenants, seed=count("seed", seed), folded=folded, progress=progress)

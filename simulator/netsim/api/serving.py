@@ -56,7 +56,7 @@ def infer(
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
     from netsim.inference import EVERYTHING, IDEAL, make_deployment, refuse_idle
-    from netsim.reports import inference as report
+    from netsim.inference import inference_record as report
 
     made = make_deployment(
         str(topology), str(model), preset=text(deployment), hardware=text(hardware), profile=text(profile),

@@ -14,7 +14,7 @@ from netsim.api.arguments import Name, count, plain, text
 from netsim.api.frames import bill_frame, latency_frame
 
 if TYPE_CHECKING:
-    from netsim.simulate import Step
+    from netsim.training.simulate import Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Run:
     @cached_property
     def headline(self) -> pd.DataFrame:
         """One row of what is asked first: step time, tokens/day, MFU, exposed communication, cost and power."""
-        from netsim.reports.headline import headline
+        from netsim.training.headline import headline
 
         return pd.DataFrame([headline(self.record)])
 
@@ -61,21 +61,21 @@ class Run:
     @cached_property
     def tasks(self) -> pd.DataFrame:
         """Every task that ran (`tasks.parquet` of a run directory)."""
-        from netsim.tables import tasks_table
+        from netsim.training.tables import tasks_table
 
         return tasks_table(self.step)
 
     @cached_property
     def transfers(self) -> pd.DataFrame:
         """Every task that moved data (`collectives.parquet` of a run directory)."""
-        from netsim.tables import collectives_table
+        from netsim.training.tables import collectives_table
 
         return collectives_table(self.step)
 
     @cached_property
     def links(self) -> pd.DataFrame:
         """Every link (class) that some flow crosses: capacity, bytes, time busy (`links.parquet`)."""
-        from netsim.tables import links_table
+        from netsim.training.tables import links_table
 
         return links_table(self.step)
 
@@ -118,11 +118,11 @@ def run(
     Raises NetsimError for a name, key or value that is wrong, and for what cannot be built, StalledError for a step
     that faults keep from ever ending.
     """
-    from netsim.reports.contract import contract
-    from netsim.reports.faults import FaultRequest, step_with_faults
-    from netsim.simulate import simulate
+    from netsim.analysis.fault_cost import FaultRequest, step_with_faults
     from netsim.specs.case import make_case
     from netsim.specs.idle import FAILOVER, refuse, refuse_idle
+    from netsim.training.simulate import simulate
+    from netsim.training.step_record import contract
 
     given = plain(overrides)
     refuse_idle(given, scaling, FAILOVER)

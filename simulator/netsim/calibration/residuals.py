@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from netsim import catalog
 from netsim.calibration.fit import Sample, Spread, predict, spread
 from netsim.calibration.rules import load_rules
 from netsim.calibration.tables import read_tables
 from netsim.compute.device import measured_device, target_device
 from netsim.compute.roofline import estimate
 from netsim.compute.table import measured_operator
-from netsim.specs import HardwareSpec, WorkloadSpec, load
+from netsim.specs import HardwareSpec, WorkloadSpec, catalog, load
 from netsim.specs.profile import ProfileSpec
 from netsim.workloads.operators import PHASES, Operator, block_operators
 

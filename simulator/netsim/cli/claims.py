@@ -18,8 +18,8 @@ def claims(
     quiet: Quiet = False,
 ) -> None:
     """Check the published claims: each beside what netsim computes, a verdict, and where it stops being true."""
+    from netsim.analysis.codesign.claims import claims as ask
     from netsim.cli.progress import progress_bar
-    from netsim.reports.codesign.claims import claims as ask
     from netsim.reports.codesign.claims_page import document
     from netsim.reports.comparison import files
 

@@ -108,7 +108,7 @@ def collective(
     quiet: Quiet = False,
 ) -> None:
     """Time a collective on an otherwise idle fabric, in the columns of nccl-tests or of DeepEP's tables."""
-    from netsim.bench.request import EXPERT_KINDS, collective_rows, make_setup, refuse_options
+    from netsim.collectives.request import EXPERT_KINDS, collective_rows, make_setup, refuse_options
     from netsim.errors import NetsimError
     from netsim.reports import collective as report
     from netsim.specs.case import parse_overrides

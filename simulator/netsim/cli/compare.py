@@ -88,13 +88,14 @@ def compare(
 ) -> None:
     """Compare fabrics on the same job: step, price, power, latency, what binds, what changed and why; or, with
     --ablate, what each choice of the job is worth."""
-    from netsim.bench.sizes import parse_counts, parse_sizes
+    from netsim.analysis.comparison import Question
+    from netsim.analysis.comparison import compare as ask
+    from netsim.analysis.comparison.question import SIZES
     from netsim.cli.comparison_tables import print_comparison
     from netsim.cli.progress import progress_bar
+    from netsim.collectives.sizes import parse_counts, parse_sizes
     from netsim.errors import NetsimError
-    from netsim.reports.comparison import Question, files
-    from netsim.reports.comparison import compare as ask
-    from netsim.reports.comparison.question import SIZES
+    from netsim.reports.comparison import files
     from netsim.specs.case import parse_overrides
 
     needs_folder(output, csv=csv, force=force)
@@ -132,7 +133,7 @@ def compare(
 
 def _one(topologies: str, workloads: str, gpus: str) -> dict[str, Any]:
     """The one fabric, job and size that an ablation is about."""
-    from netsim.bench.sizes import parse_counts
+    from netsim.collectives.sizes import parse_counts
     from netsim.errors import NetsimError
 
     sizes = tuple(parse_counts(gpus, "--gpus"))
@@ -157,11 +158,11 @@ def _ablate(
     json: bool,
     quiet: bool,
 ) -> None:
+    from netsim.analysis.codesign.ablation import ablate
+    from netsim.analysis.codesign.choices import CHOICES, Question
     from netsim.cli.ablation_tables import print_ablation
     from netsim.cli.progress import progress_bar
-    from netsim.reports.codesign.ablation import ablate
     from netsim.reports.codesign.ablation_page import document
-    from netsim.reports.codesign.choices import CHOICES, Question
     from netsim.reports.comparison import files
 
     names = tuple(CHOICES) if choices == "all" else _words(choices, "--ablate")

@@ -85,7 +85,7 @@ def goodput(
 
 def _write(folder: Path, record: dict[str, Any]) -> list[Path]:
     from netsim.errors import NetsimError
-    from netsim.reliability.figure import figure
+    from netsim.reports.goodput_figure import figure
     from netsim.reports.plots import svg
     from netsim.reports.rundir import to_json
 

@@ -27,8 +27,8 @@ def measure_collectives(
     quiet: bool,
 ) -> None:
     """Measure what the table lacks, and say what came of it."""
-    from netsim.bench.sizes import parse_sizes
     from netsim.cli.progress import progress_bar
+    from netsim.collectives.sizes import parse_sizes
     from netsim.errors import NetsimError
     from netsim.measure import collectives_session as session
     from netsim.measure.collectives import make_plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from netsim.reports.models import Question
+from netsim.analysis.models import Question
 
 Record = dict[str, Any]
 Row = tuple[str, ...]

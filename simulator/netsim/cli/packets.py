@@ -35,7 +35,7 @@ def packets(
 ) -> None:
     """Send messages packet by packet over a fabric: completion times, queues, marks, pauses and losses."""
     from netsim import api
-    from netsim.bench.sizes import parse_sizes
+    from netsim.collectives.sizes import parse_sizes
     from netsim.errors import NetsimError
     from netsim.specs.case import parse_overrides
 

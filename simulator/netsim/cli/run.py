@@ -83,10 +83,10 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Simulate one training step and say how long it takes, what it waits for, and what the network costs."""
+    from netsim.analysis.fault_cost import FaultRequest
     from netsim.cli.summary import print_summary
     from netsim.errors import NetsimError
     from netsim.reports import rundir
-    from netsim.reports.faults import FaultRequest
     from netsim.specs.case import parse_overrides
     from netsim.specs.idle import FAILOVER, refuse, refuse_idle
 
@@ -118,11 +118,11 @@ def run(
     )
     step, result = _simulate(case, gpus, scaling, seed, fold, asked, quiet)
     if explain:
-        from netsim.reports.bubble import bubble_by_cause
+        from netsim.analysis.bubble import bubble_by_cause
 
         result["step"]["bubble_by_cause_s"] = bubble_by_cause(case, step.plan, seed, fold)
         if step.ranks is not None:
-            from netsim.reports.skew import spread
+            from netsim.analysis.spread import spread
 
             result["skew"]["added_by_pipeline_rank"] = spread(step)
     for warning in result["warnings"]:
@@ -153,10 +153,10 @@ def _refuse_doubts(step: Any, result: dict[str, Any]) -> None:
 def _simulate(
     case: Any, gpus: int, scaling: Any, seed: int, fold: bool, asked: Any, quiet: bool
 ) -> tuple[Any, dict[str, Any]]:
+    from netsim.analysis.fault_cost import step_with_faults
     from netsim.cli.progress import progress_bar
-    from netsim.reports.contract import contract
-    from netsim.reports.faults import step_with_faults
-    from netsim.simulate import simulate
+    from netsim.training.simulate import simulate
+    from netsim.training.step_record import contract
 
     with progress_bar("simulating", quiet) as report:
         if asked:

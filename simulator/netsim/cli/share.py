@@ -26,8 +26,8 @@ def share(
     quiet: Quiet = False,
 ) -> None:
     """Run several jobs on one fabric at once and compare each with itself alone."""
+    from netsim.analysis.sharing import make_tenants, sharing
     from netsim.cli.progress import progress_bar
-    from netsim.reports.sharing import make_tenants, sharing
     from netsim.specs.case import parse_overrides
 
     fabric, tenants = make_tenants(file, topology, gpus, routing, parse_overrides(sets or []))

@@ -184,7 +184,7 @@ def _print_provenance(console: Console, provenance: dict[str, Any]) -> None:
         f"{share:.1%} {_ORIGINS[name]}" for name, share in provenance["compute_origin"].items() if share
     )
     ran = provenance["execution"]
-    from netsim.reports.contract import speed_words
+    from netsim.training.step_record import speed_words
 
     console.print(f"Compute ({provenance['compute_profile']}): {origin}; {speed_words(provenance)}")
     if ran["folded"]:

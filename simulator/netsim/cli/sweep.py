@@ -109,8 +109,8 @@ def workers_from(jobs: int, scheduler: str | None, timeout_s: float) -> Workers:
 def _list(json: bool) -> None:
     import json as jsonlib
 
-    from netsim.catalog import study_names
     from netsim.cli.rows import print_rows
+    from netsim.specs.catalog import study_names
     from netsim.studies.spec import count_points, find_study, load_study
 
     specs = [load_study(find_study(name)) for name in study_names()]
@@ -127,8 +127,8 @@ def _write_extras(folder: Path, outcome: Outcome) -> list[Path]:
     import tomli_w
 
     from netsim.reports.plots import save_png, svg
+    from netsim.reports.study_plots import pictures
     from netsim.studies.findings import findings
-    from netsim.studies.plots import pictures
     from netsim.studies.table import write_whole
 
     study = tomli_w.dumps(outcome.spec.model_dump(mode="json", exclude_none=True))

@@ -64,7 +64,7 @@ def topology(
     if name == "compare":
         _compare(specs, (host, book), gpus, (years, run_days), draw, json)
         return
-    from netsim.reports.fabrics import describe
+    from netsim.analysis.fabrics import describe
 
     fabric, record = describe(specs[0], host, book, gpus, years, run_days)
     if export is not None:
@@ -96,8 +96,7 @@ def _host_and_book(
 
 def _specs(names: list[str] | None, given: dict[str, dict[str, Any]]) -> list[TopologySpec]:
     """The fabrics by name, or all that need no cables of somebody's own; a price that none of them reads is refused."""
-    from netsim import catalog
-    from netsim.specs import TopologySpec, load
+    from netsim.specs import TopologySpec, catalog, load
     from netsim.specs.idle import idle_on, refuse
 
     names = names or [name for name in catalog.names("topology") if name != "custom"]
@@ -108,8 +107,7 @@ def _specs(names: list[str] | None, given: dict[str, dict[str, Any]]) -> list[To
 
 
 def _list(json: bool) -> None:
-    from netsim import catalog
-    from netsim.specs import TopologySpec, load
+    from netsim.specs import TopologySpec, catalog, load
 
     presets = {name: load(TopologySpec, "topology", name).description for name in catalog.names("topology")}
     if json:
@@ -127,13 +125,15 @@ def _compare(
     draw: Path | None,
     json: bool,
 ) -> None:
-    from netsim.reports import fabrics
+    from netsim.analysis import fabrics
 
     host, book = specs
     rows = fabrics.compare(chosen, host, book, gpus, *spans)
     if draw is not None:
         sizes = [round(gpus * 2 ** (n / 8)) for n in range(-32, 25)]  # a sixteenth of it to eight times
-        _save(fabrics.curve_figure(fabrics.cost_curve(chosen, host, book, sizes), book), draw)
+        from netsim.reports.fabric_figures import curve_figure
+
+        _save(curve_figure(fabrics.cost_curve(chosen, host, book, sizes), book), draw)
     if json:
         print(jsonlib.dumps(rows, indent=1))
         return

@@ -42,8 +42,8 @@ def validate(
         if only or output is not None:
             raise NetsimError("--rows: prints rows of its own, without --only and -o")
         return validate_rows(rows, jobs, json, quiet)
-    from netsim.reports import validation
     from netsim.reports.validation_report import write_report
+    from netsim.validation import validate as validation
 
     specs = validation.published(only or [])
     found = []
@@ -66,7 +66,7 @@ def validate(
 def _print(found: list[Any], checks: list[Any]) -> None:
     """The scorecard, and every miss."""
     from netsim.cli.rows import print_rows
-    from netsim.reports.validation import percent, score
+    from netsim.validation.validate import percent, score
 
     head = "published rows calibrated checked missed median worst median_of_all worst_of_all"
     rows = [head.split()]

@@ -12,7 +12,7 @@ from netsim.cli.options import Force, Json, Quiet, Sets, refuse_beside_list
 from netsim.cli.output import needs_folder, say_written
 
 if TYPE_CHECKING:
-    from netsim.reports.models import Question
+    from netsim.analysis.models import Question
 
 
 def workload(
@@ -42,7 +42,7 @@ def workload(
     quiet: Quiet = False,
 ) -> None:
     """Parameters, FLOPs and KV cache a token, memory, arithmetic intensity and traffic of one or several models."""
-    from netsim.reports import models
+    from netsim.analysis import models
     from netsim.reports.rundir import prepare
     from netsim.specs.case import parse_overrides
 
@@ -55,7 +55,9 @@ def workload(
     result = models.compare(names, ask, parse_overrides(sets or []))
     if output is not None:
         prepare(output, force)
-        say_written(output, models.write(output, result), quiet)
+        from netsim.reports.model_files import write
+
+        say_written(output, write(output, result), quiet)
     if json:
         print(jsonlib.dumps(result, indent=1))
     elif not quiet:
@@ -63,8 +65,7 @@ def workload(
 
 
 def _list(json: bool) -> None:
-    from netsim import catalog
-    from netsim.specs import WorkloadSpec, load
+    from netsim.specs import WorkloadSpec, catalog, load
 
     presets = {name: load(WorkloadSpec, "workload", name).description for name in catalog.names("workload")}
     if json:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.executor import Speed
+from netsim.execution.executor import Speed
 from netsim.specs import Routing, TopologySpec
 from netsim.specs.faults import FaultSpec
 from netsim.topologies import Topology

@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from netsim.bench.drain import Drained, drain_transfers
-from netsim.bench.sweep import groups_of
 from netsim.collectives.catalogue import COLLECTIVES
+from netsim.collectives.drain import Drained, drain_transfers
 from netsim.collectives.experts import EXCHANGES, LOOPBACK
 from netsim.collectives.plan import Group, together
+from netsim.collectives.sweep import groups_of
 from netsim.errors import NetsimError
 from netsim.specs.hardware import HardwareSpec
 from netsim.specs.inference import Kernel

@@ -33,7 +33,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from netsim.executor import Program, execute
+from netsim.execution.executor import Program, execute
 from netsim.specs.inference import Overlap
 
 COMPUTE, COMMUNICATION = 0, 1

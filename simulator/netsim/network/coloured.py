@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from netsim.maxmin import check_capacity
 from netsim.network.flows import Column, FlowTable, column
+from netsim.network.maxmin import check_capacity
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Batches that share no link, however indirectly, never feel each other: each component runs to its end by itself.
 
-The rates of a component depend on its own flows and links only (the inequalities of `netsim.maxmin` separate), so the
-order in which components run changes nothing, while the state of one stays in the cache.
+The rates of a component depend on its own flows and links only (the inequalities of `netsim.network.maxmin`
+separate), so the order in which components run changes nothing, while the state of one stays in the cache.
 """
 
 import numpy as np

@@ -7,8 +7,8 @@ each link it crosses, and its hops know where, so that joining and leaving cost 
 import numpy as np
 from numba import njit
 
-from netsim.maxmin import heap_remove
 from netsim.network.filling import solve
+from netsim.network.maxmin import heap_remove
 from netsim.network.owners import swap
 from netsim.network.state import (
     END_HEAP,

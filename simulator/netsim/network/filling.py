@@ -8,7 +8,7 @@ link l that owns flows satisfies::
 
 every other link carries no more than its capacity, and every flow is owned by the link of least level on its path.
 Then every owner is full and none of its flows is above its level, so every flow has a bottleneck: these are *the*
-max-min rates, which are unique (`netsim.maxmin`).
+max-min rates, which are unique (`netsim.network.maxmin`).
 
 Links for which this may fail stand in a queue. The solve takes the one of least level, finds its level given those of
 all others (the left side is concave and piecewise linear in the level, so Newton's method ends after a few steps, most
@@ -37,7 +37,7 @@ others and settle from the lowest up: Charny, Clark and Jain, Congestion control
 import numpy as np
 from numba import njit
 
-from netsim.maxmin import LEVEL_TOLERANCE
+from netsim.network.maxmin import LEVEL_TOLERANCE
 from netsim.network.owners import keep_pace, lowest_other, pass_on
 from netsim.network.state import (
     LAST,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from netsim.maxmin import check_incidence, extremes
+from netsim.network.maxmin import check_incidence, extremes
 
 _NUMBERS = ("link_share", "size_bytes", "rate_cap", "weight")
 _DTYPES = {"link_ptr": np.int64, "link_ids": np.int32, "batch_ptr": np.int64}

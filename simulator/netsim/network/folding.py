@@ -8,7 +8,7 @@ of the same classes. The quotient network has one link per L, one flow per F and
 A link of class L then carries ``sum_F S_LF x_F <= capacity``, as in the quotient. A flow of class F has in the quotient
 a bottleneck: its cap, or a link class L, full, on which no class has a larger level; every flow of F crosses a link of
 class L, which is full too and carries flows of the same classes. So every flow has a bottleneck, and an allocation in
-which every flow has one is *the* max-min allocation: it is unique (`netsim.maxmin`).
+which every flow has one is *the* max-min allocation: it is unique (`netsim.network.maxmin`).
 
 *The partition may be static.* Let the classes be equitable over all registered batches, batches being part of the
 partition (flows of one class belong to batches of one class), and let batches of one class start together. By

@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from netsim.maxmin import check_capacity
 from netsim.network.domination import dominated_last, find_dominators
 from netsim.network.flows import FlowTable, column
+from netsim.network.maxmin import check_capacity
 
 UNBOUNDED = 1e300
 

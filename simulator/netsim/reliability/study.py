@@ -12,11 +12,11 @@ from netsim.errors import NetsimError
 from netsim.reliability import closed_form
 from netsim.reliability.parts import PartClass, part_classes
 from netsim.reliability.sampled import HOST, RESTART, WAIT, Run, sample
-from netsim.result import step_time_s
-from netsim.simulate import simulate
 from netsim.specs.case import Case
 from netsim.specs.reliability import ReliabilitySpec
 from netsim.topologies import build
+from netsim.training.result import step_time_s
+from netsim.training.simulate import simulate
 from netsim.workloads.model import total_parameters
 from netsim.workloads.moe import value_bytes
 from netsim.workloads.plan import Scaling

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import netsim
-from netsim.bench import Setup
+from netsim.collectives.sweep import Setup
 from netsim.errors import NetsimError
 from netsim.reports.rundir import prepare
 from netsim.topologies import latency_us, summary

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from netsim.result import chunk_spans, step_time_s
-from netsim.simulate import Step
+from netsim.training.result import chunk_spans, step_time_s
+from netsim.training.simulate import Step
 
 #: colour-blind safe (Okabe and Ito), light enough to see the edges of chunks
 COLOURS = {"1F": "#56B4E9", "1B": "#E69F00", "1F1B": "#009E73", "1W": "#CC79A7", "opt": "#888888"}

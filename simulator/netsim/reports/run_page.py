@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from netsim.reports.contract import speed_words
 from netsim.reports.gantt import gantt
 from netsim.reports.page import (
     Beside,
@@ -25,7 +24,8 @@ from netsim.reports.page import (
 from netsim.reports.page.parts import number, percent
 from netsim.reports.page.sources import sources_table
 from netsim.reports.plots import MUTED, SIMULATED, canvas, svg
-from netsim.simulate import Step
+from netsim.training.simulate import Step
+from netsim.training.step_record import speed_words
 
 Row = dict[str, Any]
 _ORIGINS = {"table": "measured table", "model": "calibrated model", "extrapolated": "extrapolated"}

@@ -15,7 +15,7 @@ from netsim.errors import NetsimError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from netsim.simulate import Step
+    from netsim.training.simulate import Step
 from netsim.specs.faults import parse_fault
 
 TABLES = ("tasks", "collectives", "links")
@@ -54,7 +54,7 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
     from netsim.reports.page import render
     from netsim.reports.run_page import run_document
     from netsim.reports.timeline import timeline
-    from netsim.tables import collectives_table, links_table, tasks_table
+    from netsim.training.tables import collectives_table, links_table, tasks_table
 
     _clear(folder)
     asked = {"run": {"gpus": step.plan.gpus, "scaling": step.plan.scaling, "seed": step.seed}}

@@ -11,7 +11,7 @@ import numpy as np
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket, TrackEvent
 from perfetto.trace_builder.proto_builder import TraceProtoBuilder
 
-from netsim.simulate import Step
+from netsim.training.simulate import Step
 from netsim.workloads.tasks import EXCHANGES, JOINT, QUEUES, SENDS, Work
 
 _SEQUENCE = 1

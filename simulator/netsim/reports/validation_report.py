@@ -7,10 +7,10 @@ from pathlib import Path
 
 import netsim
 from netsim.errors import NetsimError
-from netsim.reports.figures import FIGURES
 from netsim.reports.plots import svg
-from netsim.reports.validation import Check, percent, score
+from netsim.reports.validation_figures import FIGURES
 from netsim.specs.published import PublishedSpec
+from netsim.validation.validate import Check, percent, score
 
 Found = Sequence[tuple[PublishedSpec, list[Check]]]
 

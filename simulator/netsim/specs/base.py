@@ -9,9 +9,8 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from netsim import catalog
 from netsim.errors import NetsimError, SpecError, did_you_mean
-from netsim.specs import paths
+from netsim.specs import catalog, paths
 from netsim.specs.huggingface import with_config
 
 

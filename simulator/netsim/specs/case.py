@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from netsim import catalog
 from netsim.errors import NetsimError, SpecError, did_you_mean
+from netsim.specs import catalog
 from netsim.specs.base import Strict, all_keys, has_key, load, read_toml, validate
 from netsim.specs.hardware import HardwareSpec
 from netsim.specs.idle import idle_in

@@ -22,8 +22,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from netsim import catalog
 from netsim.errors import NetsimError, SpecError, did_you_mean
+from netsim.specs import catalog
 from netsim.specs.base import Strict, read_toml, validate
 from netsim.units import parse
 

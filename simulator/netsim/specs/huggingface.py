@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from netsim import catalog
 from netsim.errors import NetsimError, SpecError
+from netsim.specs import catalog
 
 
 class _Config:

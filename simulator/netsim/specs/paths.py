@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from netsim import catalog
+from netsim.specs import catalog
 
 #: kind of spec -> its keys that name a preset or a file
 FILES = {

@@ -198,7 +198,7 @@ class VariationSpec(Strict):
 
 
 class PlacementSpec(Strict):
-    """Where ranks go: a policy of `netsim.placement`, and for `file` a CSV of rank,host,gpu."""
+    """Where ranks go: a policy of `netsim.training.placement`, and for `file` a CSV of rank,host,gpu."""
 
     policy: Literal["contiguous", "spread", "random", "file"] = "contiguous"
     """Where ranks go."""

@@ -130,15 +130,15 @@ def job_bound(question: Question) -> JobBound:
 
     Raises NetsimError when the question cannot be built.
     """
-    from netsim.result import step_time_s
-    from netsim.simulate import simulate
     from netsim.topologies import build
+    from netsim.training.result import step_time_s
+    from netsim.training.simulate import simulate
 
     ideal = replace(question, overrides={**question.overrides, **_NO_LATENCY})
     case = ideal.case()
     links = build(case.topology, case.hardware, question.gpus).capacity_bytes_per_s.size
     fast = dict.fromkeys(range(links), _FAST)
-    # an uneven exchange has a tail that depends on the NIC of the spec, whatever the links (`netsim.ranks`)
+    # an uneven exchange has a tail that depends on the NIC of the spec, whatever the links (`netsim.training.ranks`)
     nic = case.hardware.nic.model_copy(update={"line_rate": case.hardware.nic.line_rate * _FAST})
     case = replace(case, hardware=case.hardware.model_copy(update={"nic": nic}))
     step = simulate(case, question.gpus, scaling=question.scaling, seed=question.seed, degraded=fast)  # type: ignore[arg-type]

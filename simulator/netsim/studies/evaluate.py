@@ -1,7 +1,7 @@
 """One point to one row: the record of `netsim run` as flat columns with units, or the reason why there is none.
 
 Dollars per trillion tokens = hours x (GPUs x price of a GPU-hour + network an hour), where the network an hour is its
-ownership (price, electricity, upkeep: `netsim.reports.fabrics.ownership`) spread over `years`. The price of a
+ownership (price, electricity, upkeep: `netsim.analysis.fabrics.ownership`) spread over `years`. The price of a
 GPU-hour, 2 $ by default, is the rental price of the DeepSeek-V3 technical report, which covers a network too: the sum
 is high by that, differences between networks are not.
 """
@@ -46,10 +46,10 @@ def simulate_row(question: Question, gpu_usd_per_hour: float, years: float) -> d
 
     Raises NetsimError when it makes no sense.
     """
-    from netsim.reports.contract import contract
-    from netsim.simulate import simulate
     from netsim.specs.case import sort_overrides
     from netsim.specs.idle import RUNNING, STUDY, refuse_idle, refuse_unread
+    from netsim.training.simulate import simulate
+    from netsim.training.step_record import contract
 
     refuse_idle(question.overrides, question.scaling, [RUNNING])
     refuse_unread(sort_overrides(question.spec_overrides), STUDY, "a study: its gpu_usd_per_hour says it")
@@ -73,14 +73,14 @@ def tokens_cost(
 
 def network_usd_per_hour(cost: Mapping[str, Any], prices: Any, years: float) -> float:
     """Ownership of a network, spread evenly over its years."""
-    from netsim.reports.fabrics import ownership
+    from netsim.analysis.fabrics import ownership
 
     return ownership(dict(cost), prices, years, 0.0)["total_usd"] / (years * _HOURS_A_YEAR)
 
 
 def flat(record: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a record: the headline, then phases, parts, latency, and each kind of collective."""
-    from netsim.reports.headline import headline
+    from netsim.training.headline import headline
 
     row = {key: value for key, value in headline(dict(record)).items() if key not in _SETTINGS}
     cost, fabric = record["cost"], record["topology"]

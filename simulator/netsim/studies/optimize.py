@@ -76,7 +76,7 @@ class Search:
         return True
 
     def _build(self, question: Question) -> dict[str, Any]:
-        from netsim.reports.cost import network_cost
+        from netsim.cost.bill import network_cost
         from netsim.topologies import build, summary
         from netsim.workloads.plan import make_plan
 

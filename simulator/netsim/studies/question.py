@@ -15,9 +15,8 @@ from functools import cached_property
 from typing import Any
 
 import netsim
-from netsim import catalog
 from netsim.errors import NetsimError, SpecError, did_you_mean
-from netsim.specs import paths
+from netsim.specs import catalog, paths
 from netsim.specs.base import read_toml
 from netsim.specs.case import Case, make_case, sort_overrides
 

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from netsim import catalog
 from netsim.errors import NetsimError
+from netsim.specs import catalog
 from netsim.specs.base import Strict, read_toml, validate
 from netsim.specs.paths import placed
 from netsim.studies.question import PRESETS, check_keys, check_presets

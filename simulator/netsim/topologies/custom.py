@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim import catalog
 from netsim.errors import SpecError
-from netsim.specs import HardwareSpec, TopologySpec
+from netsim.specs import HardwareSpec, TopologySpec, catalog
 from netsim.topologies.direct import check_flat
 from netsim.topologies.edge_list import Edges, planes_of, read_edges
 from netsim.topologies.fabric import Fabric, Family

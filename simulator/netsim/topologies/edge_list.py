@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim import catalog
 from netsim.errors import NetsimError
+from netsim.specs import catalog
 from netsim.topologies.graph import LinkKind, Topology
 from netsim.units import parse
 

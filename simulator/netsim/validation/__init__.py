@@ -1,1 +1,1 @@
-"""netsim against what other people measured."""
+"""netsim beside numbers that other people measured."""

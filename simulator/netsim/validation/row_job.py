@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from netsim import catalog
+from netsim.specs import catalog
 from netsim.errors import NetsimError
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.base import validate

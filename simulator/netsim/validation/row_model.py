@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from netsim import catalog
+from netsim.specs import catalog
 from netsim.errors import NetsimError
 from netsim.specs.base import read_toml
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from netsim.reports.codesign.choices import CHOICES
-from netsim.reports.codesign.words import LABELS, times
+from netsim.analysis.codesign.choices import CHOICES
+from netsim.analysis.codesign.words import LABELS, times
 from netsim.reports.page import Column, Document, Figure, Figures, Listing, Section, Table, Text
 from netsim.reports.page.parts import number, percent
 from netsim.reports.plots import canvas, svg

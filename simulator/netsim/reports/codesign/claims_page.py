@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from netsim.reports.codesign import ablation_page, memory_wall
-from netsim.reports.codesign.claims import wall_of
+from netsim.analysis.codesign.claims import wall_of
+from netsim.reports.codesign import ablation_page, memory_wall_figure
 from netsim.reports.page import Column, Document, Figure, Figures, Listing, Section, Table, Text
 from netsim.reports.page.parts import number
 from netsim.reports.plots import svg
@@ -31,7 +31,7 @@ def document(record: Row) -> Document:
         (row["verdict"], f"{row['claim']}. netsim: {row['computed']}. Until: {row['until']}.")
         for row in tables["claims"]
     ]
-    picture = svg(memory_wall.draw(wall_of(record)))
+    picture = svg(memory_wall_figure.draw(wall_of(record)))
     return Document(
         "The claims of the DeepSeek-V3 hardware story",
         f"By netsim {version}: what is claimed, what is computed, and where it stops being true.",

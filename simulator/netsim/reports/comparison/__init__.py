@@ -1,6 +1,1 @@
-"""Fabrics side by side on the same job: step, price, power, latency, what binds, and what changed and why."""
-
-from netsim.reports.comparison.compare import compare
-from netsim.reports.comparison.question import Question
-
-__all__ = ["Question", "compare"]
+"""The page of a comparison: sections, figures and files."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from netsim.analysis.comparison.phrases import listed
 from netsim.reports.comparison.networks import bill, collectives, latency
-from netsim.reports.comparison.phrases import listed
 from netsim.reports.comparison.reasons import binds, why
 from netsim.reports.comparison.results import recommended, side_by_side
 from netsim.reports.comparison.scenario import key_columns

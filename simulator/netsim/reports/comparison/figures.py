@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from netsim.reports.binding import RESOURCES
+from netsim.analysis.binding import RESOURCES
 from netsim.reports.collective import size_label
 from netsim.reports.plots import canvas, svg
 

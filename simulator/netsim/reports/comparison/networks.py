@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from netsim.analysis.comparison.phrases import rows_of, scenarios
 from netsim.reports.collective import size_label
 from netsim.reports.comparison import figures
-from netsim.reports.comparison.phrases import rows_of, scenarios
 from netsim.reports.comparison.scenario import key_columns, said, slug, tail
 from netsim.reports.page import Beside, Column, Figure, Figures, Part, Table, Text
 from netsim.reports.page.parts import number

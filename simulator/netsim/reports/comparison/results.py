@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from netsim.analysis.comparison.phrases import rows_of, scenarios
 from netsim.reports.comparison import figures
-from netsim.reports.comparison.phrases import rows_of, scenarios
 from netsim.reports.comparison.scenario import heading, key_columns, slug, tail
 from netsim.reports.page import Column, Fact, Facts, Figure, Figures, Part, Table, Text
 from netsim.reports.page.parts import number, percent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netsim.reports.comparison.phrases import scenarios
+from netsim.analysis.comparison.phrases import scenarios
 from netsim.reports.page import Column, Listing
 
 Row = dict[str, Any]

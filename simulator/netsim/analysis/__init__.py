@@ -1,0 +1,1 @@
+"""What simulates again to explain: causes, bindings, faults, sharing, comparisons and ablations."""

@@ -1,0 +1,105 @@
+"""What to take, why, and under which conditions, each sentence made of the comparison's numbers.
+
+The recommended fabric is the cheapest of those whose step is within half a percent of the quickest; where several cost
+the same, the one that draws less, then grows further, then has the lower worst latency. A cheaper and slower fabric is
+named with what the cluster's time would have to be worth.
+"""
+
+from __future__ import annotations
+
+from netsim.analysis.comparison.phrases import Row, listed, musd, percent, rows_of, scenarios
+
+#: fabrics whose steps are so close to the quickest count as equally quick, and prices as equal
+QUICK, EQUAL = 0.005, 0.001
+
+
+def recommendations(record: Row) -> list[Row]:
+    """One for each scenario that has any fabric."""
+    found = []
+    for scenario in scenarios(record):
+        rows = rows_of(record, "comparison", scenario)
+        if rows:
+            found.append(_recommend(record, scenario, rows))
+    return found
+
+
+def _recommend(record: Row, scenario: tuple[str, int], rows: list[Row]) -> Row:
+    quickest = min(row["step_time_s"] for row in rows)
+    quick = [row for row in rows if row["step_time_s"] <= quickest * (1 + QUICK)]
+    least = min(row["network_usd"] for row in quick)
+    cheap = [row for row in quick if row["network_usd"] <= least * (1 + EQUAL)]
+    take = min(cheap, key=lambda r: (round(r["power_kw"], 1), -r["max_gpus"], r["worst_latency_us"]))
+    return {
+        "workload": scenario[0],
+        "gpus": scenario[1],
+        "topology": take["topology"],
+        "sentence": _reason(take, rows, quick, cheap),
+        "condition": _condition(record, take),
+        "otherwise": [
+            _break_even(take, row) for row in rows if row["network_usd"] < take["network_usd"] * (1 - EQUAL)
+        ],
+    }
+
+
+def _reason(take: Row, rows: list[Row], quick: list[Row], cheap: list[Row]) -> str:
+    name, price = take["topology"], f"{musd(take['network_usd'])} and {take['power_kw']:,.0f} kW"
+    if len(rows) == 1:
+        return f"{name} is the only fabric that could be simulated here: {take['step_time_s']:.3f} s a step, {price}."
+    text = f"Take {name}: {take['step_time_s']:.3f} s a step for {price}."
+    dearer = [row for row in quick if row["network_usd"] > take["network_usd"] * (1 + EQUAL)]
+    if dearer:
+        worst = max(dearer, key=lambda row: row["network_usd"])
+        saved = worst["network_usd"] - take["network_usd"]
+        text += (
+            f" {worst['topology']} gives the same step and costs {musd(saved)} more "
+            f"({percent(saved / take['network_usd'], 0, True)}, {worst['power_kw'] - take['power_kw']:+,.0f} kW)."
+        )
+    slower = [row for row in rows if row not in quick]
+    if slower:
+        words = [
+            f"{row['topology']} {percent(row['step_time_s'] / take['step_time_s'] - 1, 1, True)}"
+            for row in slower
+        ]
+        text += f" Slower: {listed(words)}."
+    ties = [row for row in cheap if row is not take]
+    if ties:
+        text += f" {listed([row['topology'] for row in ties])} {_tie(take, ties)}."
+    return text
+
+
+def _tie(take: Row, ties: list[Row]) -> str:
+    same = f"cost{'s' if len(ties) == 1 else ''} the same and {'is' if len(ties) == 1 else 'are'} as quick"
+    if any(row["power_kw"] > take["power_kw"] + 0.1 for row in ties):
+        return f"{same}, but draw{'s' if len(ties) == 1 else ''} more power"
+    most = max(row["max_gpus"] for row in ties)
+    if most < take["max_gpus"]:
+        grow = "grows" if len(ties) == 1 else "grow"
+        return f"{same}, but {grow} to {most:,} GPUs and {take['topology']} to {take['max_gpus']:,}"
+    return f"{same}: choose between them by operation, not by this page"
+
+
+def _condition(record: Row, take: Row) -> str:
+    question = record["question"]
+    book = f"Prices are those of the book {question['price_book']}, {question['price_date']}"
+    crossing = take["cables_crossed"]
+    ranks = "as unequal as the job says" if take["ranks_differ"] else "equally quick and equally loaded"
+    where = (
+        f"a byte that leaves a NIC crosses {crossing:.2f} cables between switches in this placement, so nearly all "
+        "traffic turns at its first switch; jobs whose groups span leaves load the fabric and must be compared anew"
+        if crossing < 0.5
+        else f"a byte that leaves a NIC crosses {crossing:.2f} cables between switches in this placement"
+    )
+    return (
+        f"Under these conditions: the job has the cluster for itself, ranks are {ranks}, nothing fails; {where}. "
+        f"{book} ({question['status']})."
+    )
+
+
+def _break_even(take: Row, row: Row) -> str:
+    """What a cheaper and slower fabric would have to be worth."""
+    saved = take["network_usd"] - row["network_usd"]
+    slower = row["step_time_s"] / take["step_time_s"] - 1
+    return (
+        f"{row['topology']} saves {musd(saved)} for a step {percent(slower, 1)} longer: the better choice only where "
+        f"1 % of the cluster's time, over its life, is worth less than {musd(saved / (100 * slower))}."
+    )

@@ -1,0 +1,153 @@
+"""The comparison as one record: tables over all points, findings in words, a recommendation, and where it came from.
+
+Points are simulated in `jobs` processes; the record is the same whatever their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import netsim
+from netsim.analysis.binding import RESOURCES
+from netsim.analysis.comparison.advice import recommendations
+from netsim.analysis.comparison.point import measure
+from netsim.analysis.comparison.question import Point, Question
+from netsim.analysis.comparison.words import why
+from netsim.analysis.processes import run_all
+from netsim.errors import NetsimError
+from netsim.topologies import build, max_gpus
+from netsim.workloads.plan import make_plan
+
+SCHEMA = 1
+TABLES = ("comparison", "breakdown", "binding", "collectives", "latency", "bandwidth", "bill")
+
+
+class Part(NamedTuple):
+    """A share of a point's simulations that one process does."""
+
+    question: Question
+    point: Point
+    resources: tuple[str, ...]
+    curves: bool
+
+
+def compare(
+    question: Question, jobs: int = 1, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """Simulate every point and say what differs; `progress` is told (done, all) parts.
+
+    Raises NetsimError for a name, key or value that is wrong, and when no point can be simulated.
+    """
+    points = question.points()
+    refused = [refusal(question, point) for point in points]  # a mistake of the user is no row of the table
+    if all(refused):
+        raise NetsimError(refused[0] or "")
+    parts = [part for point in points for part in parts_of(question, point, jobs)]
+    done = list(zip(parts, run_all(measure, parts, jobs, progress), strict=True))
+    merged = [merge([found for part, found in done if part.point == point]) for point in points]
+    if all(found["error"] for found in merged):
+        raise NetsimError(merged[0]["error"])
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    for found in merged:
+        if found["error"]:
+            tables["comparison"].append(found["key"] | {"error": found["error"]})
+            continue
+        for name in TABLES:
+            tables[name] += found["tables"].get(name, [])
+    good = [found for found in merged if not found["error"]]
+    record: dict[str, Any] = {
+        "schema": SCHEMA,
+        "question": {
+            "topologies": list(dict.fromkeys(found["key"]["topology"] for found in merged)),
+            "workloads": list(dict.fromkeys(found["key"]["workload"] for found in merged)),
+            "gpus": list(question.gpus),
+            "scaling": question.scaling,
+            "seed": question.seed,
+            "overrides": dict(question.overrides),
+            **good[0]["prices"],
+        },
+        "recommendations": [],
+        "findings": [],
+        "tables": tables,
+        "notes": list(
+            dict.fromkeys(_note(question, found, note) for found in good for note in found["notes"])
+        ),
+        "provenance": {
+            "version": netsim.__version__,
+            "command": command(question),
+            "points": [
+                found["key"]
+                | {k: found["provenance"][k] for k in ("spec_sha256", "compute_profile", "compute_origin")}
+                for found in good
+            ],
+            "evidence": _evidence(good),
+        },
+    }
+    record["recommendations"] = recommendations(record)
+    record["findings"] = why(record)
+    return record
+
+
+def _note(question: Question, found: dict[str, Any], note: str) -> str:
+    """A warning about a point, with as much of its name as tells it from the others."""
+    key, words = found["key"], [found["key"]["topology"]]
+    words += [key["workload"]] if len(question.workloads) > 1 else []
+    words += [f"{key['gpus']:,} GPUs"] if len(question.gpus) > 1 else []
+    return f"{', '.join(words)}: {note}"
+
+
+def refusal(question: Question, point: Point) -> str | None:
+    """Why a point cannot be simulated, where that is seen at once: its size, or how the job divides it.
+
+    Raises NetsimError for a name, key or value that is wrong.
+    """
+    case = question.case(point)
+    try:
+        make_plan(case.workload, point.gpus, question.scaling)  # type: ignore[arg-type]  # it checks
+        if point.gpus > max_gpus(case.topology, case.hardware):
+            build(case.topology, case.hardware, point.gpus)
+    except NetsimError as error:
+        return str(error)
+    return None
+
+
+def command(question: Question) -> str:
+    """The command line that asks the question again."""
+    words = ["netsim compare", "--topologies", ",".join(question.topologies)]
+    words += ["--workloads", ",".join(question.workloads), "--gpus", ",".join(map(str, question.gpus))]
+    for option in ("hardware", "profile", "routing", "schedule"):
+        if getattr(question, option) is not None:
+            words += [f"--{option}", getattr(question, option)]
+    for option in ("prices", "scaling", "seed", "sizes"):
+        if getattr(question, option) != getattr(Question, option):
+            words += [f"--{option}", str(getattr(question, option))]
+    words += [f'--set "{key}={value}"' for key, value in question.overrides.items()]
+    return " ".join(words if question.bind else [*words, "--no-bind"])
+
+
+def parts_of(question: Question, point: Point, jobs: int) -> list[Part]:
+    """A point in one part, or in as many as keep the processes equally busy."""
+    resources = tuple(RESOURCES) if question.bind else ()
+    pieces = 1 if jobs == 1 or not resources else min(2 if jobs <= 4 else 4, len(resources))
+    return [Part(question, point, resources[n::pieces], n == 0) for n in range(pieces)]
+
+
+def merge(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The parts of one point: the first holds everything, the others more rows of `binding`."""
+    first = found[0]
+    failed = next((part for part in found if part["error"]), None)
+    if failed is not None:
+        return failed
+    rows = {row["resource"]: row for part in found for row in part["tables"]["binding"]}
+    first["tables"]["binding"] = [rows[name] for name in RESOURCES if name in rows]
+    return first
+
+
+def _evidence(good: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Sources of every spec in use, each said once."""
+    said: dict[str, dict[str, str]] = {}
+    for found in good:
+        for spec, sources in found["provenance"]["evidence"].items():
+            said.setdefault(spec, {}).update(sources)
+    return said

@@ -1,0 +1,1 @@
+"""The one clock: tasks and transfers on SimPy, over a fluid network."""

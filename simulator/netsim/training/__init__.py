@@ -1,0 +1,1 @@
+"""One training step: lay-out, traffic, tasks, durations, execution and what came out."""

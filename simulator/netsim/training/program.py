@@ -1,0 +1,155 @@
+"""From a task graph, seconds and traffic to the program that the executor runs, one copy per actor class.
+
+The transfers of a task are looked up by what it does (`Work`): expert exchanges and sends belong to the stage group,
+gradients (and parameters that are gathered) to all ranks that hold the stage. Fixed latency is the path's idle latency
+plus the kernel's set-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netsim.execution.executor import Program, Transfer
+from netsim.training.traffic import Traffic
+from netsim.workloads.tasks import EXCHANGES, EXPERT_TRANSFERS, JOINT, SENDS, TaskGraph, Work
+
+
+@dataclass(frozen=True)
+class TransferCost:
+    """What the network does not know of a transfer: bytes of its unit, kernel rate, set-up."""
+
+    unit_bytes: float
+    kernel_bytes_per_s: float
+    setup_s: float
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Which task of the graph, on which actor class, each instance of the program is."""
+
+    task: NDArray[np.int64]
+    actor: NDArray[np.int64]
+
+
+def make_program(
+    graph: TaskGraph,
+    traffic: Traffic,
+    compute_s: Callable[[Work], float],
+    cost: Callable[[Work], TransferCost],
+) -> tuple[Program, Instances]:
+    """One copy of each rank's tasks for every actor class of that rank."""
+    first, last = _rank_bounds(graph)
+    actors = len(traffic.representative)
+    ranks = traffic.representative[:, 0]
+    lengths = last[ranks] - first[ranks]
+    base = np.concatenate([[0], np.cumsum(lengths)])
+    task = np.concatenate([np.arange(first[r], last[r]) for r in ranks])
+    actor = np.repeat(np.arange(actors), lengths)
+    shift = base[:-1] - first[ranks]  # task + shift[actor] = instance
+    wait_ptr, wait_ids = _waits(graph, traffic, task, actor, shift)
+    transfers = _Transfers(graph, traffic, cost)
+    work_of_task = np.array(graph.work)[task]
+    is_compute = np.array([_is_compute(work) for work in graph.works])
+    seconds_of_work = np.array([compute_s(w) if _is_compute(w) else np.nan for w in graph.works])
+    index = np.full(len(task), -1, dtype=np.int64)
+    for instance in np.flatnonzero(~is_compute[work_of_task]).tolist():
+        index[instance] = transfers.index(int(work_of_task[instance]), int(actor[instance]))
+    program = Program(
+        actor=actor,
+        queue=np.array(graph.queue)[task],
+        seconds=seconds_of_work[work_of_task],
+        transfer=index,
+        wait_ptr=wait_ptr,
+        wait_ids=wait_ids,
+        transfers=transfers.found,
+        joint_size=transfers.joint_size,
+    )
+    return program, Instances(task, actor)
+
+
+def _is_compute(work: Work) -> bool:
+    return work.name not in EXCHANGES + SENDS + JOINT
+
+
+def _rank_bounds(graph: TaskGraph) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rank = np.array(graph.rank)
+    return np.searchsorted(rank, np.arange(graph.ranks)), np.searchsorted(
+        rank, np.arange(graph.ranks), side="right"
+    )
+
+
+def _waits(
+    graph: TaskGraph,
+    traffic: Traffic,
+    task: NDArray[np.int64],
+    actor: NDArray[np.int64],
+    shift: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Waits between tasks become waits between instances: of the same stage-group column, whatever its class."""
+    counts = np.array([len(w) for w in graph.waits])
+    flat = np.array([w for waits in graph.waits for w in waits], dtype=np.int64)
+    start = np.concatenate([[0], np.cumsum(counts)])
+    per_instance = counts[task]
+    ptr = np.concatenate([[0], np.cumsum(per_instance)])
+    within = np.arange(ptr[-1]) - np.repeat(ptr[:-1], per_instance)
+    waited = flat[np.repeat(start[task], per_instance) + within]
+    group = traffic.representative[np.repeat(actor, per_instance), 1]
+    waited_actor = traffic.actor_class[np.array(graph.rank)[waited], group]
+    return ptr, waited + shift[waited_actor]
+
+
+def _own_batch(work: Work) -> str:
+    """The kind of batch behind a transfer of a stage group on its own: `tensor`, `context`, `expert` or a send."""
+    if work.name in EXPERT_TRANSFERS:
+        return "expert"
+    return f"send{work.step:+}" if work.step else work.name.partition("_")[0]
+
+
+class _Transfers:
+    """Interns the transfers of (work, actor)."""
+
+    def __init__(self, graph: TaskGraph, traffic: Traffic, cost: Callable[[Work], TransferCost]) -> None:
+        self.works, self.holders, self.traffic, self.cost = graph.works, graph.holders, traffic, cost
+        self.found: list[Transfer] = []
+        self.joint_size: list[int] = []
+        self.ids: dict[tuple[int, int], int] = {}
+        self.joint: dict[Work, int] = {}
+
+    def index(self, work_id: int, actor: int) -> int:
+        work = self.works[work_id]
+        owner = -1 if work.name in JOINT else actor
+        key = (work_id, owner)
+        if key not in self.ids:
+            self.ids[key] = len(self.found)
+            self.found.append(self._joint(work) if owner < 0 else self._own(work, actor))
+        return self.ids[key]
+
+    def _own(self, work: Work, actor: int) -> Transfer:
+        rank, group = self.traffic.representative[actor].tolist()
+        stage_group = rank * self.traffic.actor_class.shape[1] + group
+        return self._transfer(work, (_own_batch(work), stage_group))
+
+    def _joint(self, work: Work) -> Transfer:
+        rendezvous = self.joint.setdefault(work, len(self.joint))
+        everyone = tuple(range(len(self.traffic.actor_class)))
+        ranks = list(everyone if work.name == "grad_norm" else self.holders[work.stage])
+        self.joint_size.append(len(np.unique(self.traffic.actor_class[ranks])))
+        if work.name == "grad_norm":
+            cost = self.cost(work)
+            return Transfer(-1, 0.0, np.inf, cost.setup_s, rendezvous)
+        if work.layer >= 0:
+            kind = "gather" if work.name == "parameter_gather" else "reduce"
+            return self._transfer(work, (f"{kind} {work.block}", work.stage), rendezvous)
+        return self._transfer(work, ("gradient", work.stage), rendezvous)
+
+    def _transfer(self, work: Work, key: tuple[str, int], rendezvous: int = -1) -> Transfer:
+        cost = self.cost(work)
+        # what moves nothing pays nothing
+        latency = cost.setup_s + self.traffic.latency_s[key] if cost.unit_bytes else cost.setup_s
+        return Transfer(
+            self.traffic.batch_ids[key], cost.unit_bytes, cost.kernel_bytes_per_s, latency, rendezvous
+        )

@@ -1,0 +1,207 @@
+"""Seconds of compute and costs of transfers, by what a task does: the compute model and the plan, put together.
+
+Modelled: every block by its operators, at its overlapped or its lone speed, times what layers take longer at the power
+limit where the profile knows it (`sustained`: measured on whole layers, since the clock of a kernel depends on those
+around it); bytes of every transfer's unit, the rate and set-up of the kernels that move tokens; the gradient norm,
+whose scalars cost latency alone. Left out: SMs that the kernels of NCCL take while they run
+(`communication.sms` are taken all the time), and that GPUs cool down in a bubble.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from netsim.compute import BlockTime, ComputeModel
+from netsim.errors import SpecError
+from netsim.specs.case import Case
+from netsim.topologies import Topology
+from netsim.training.program import TransferCost
+from netsim.workloads.exchanges import context_bytes, tensor_bytes
+from netsim.workloads.holding import StageParameters, own_share
+from netsim.workloads.moe import token_bytes, value_bytes
+from netsim.workloads.operators import Operator, block_operators, optimizer_operators
+from netsim.workloads.plan import Plan
+from netsim.workloads.tasks import (
+    CONTEXT_TRANSFERS,
+    EXPERT_TRANSFERS,
+    REDUCTIONS,
+    SENDS,
+    TENSOR_TRANSFERS,
+    Work,
+)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of compute and costs of transfers, by what a task does; remembers where each second came from."""
+
+    case: Case
+    plan: Plan
+    model: ComputeModel
+    held: list[StageParameters]
+    holders: tuple[tuple[int, ...], ...]
+    norm_s: float
+    free: frozenset[str]
+    sustained_factor: float = 1.0
+    blocks: dict[Work, BlockTime] = field(default_factory=dict)
+
+    def compute_s(self, work: Work) -> float:
+        """Time of a block of compute."""
+        if work not in self.blocks:
+            self.blocks[work] = self._block(work)
+        return self.blocks[work].seconds
+
+    def _block(self, work: Work) -> BlockTime:
+        stretch = (
+            1.0 if work.name == "optimizer" else self.sustained_factor
+        )  # it streams, and was not measured
+        return self.model.block_time(self._operators(work), work.overlapped, stretch)
+
+    def mlp_s(self, work: Work, rows: int) -> float:
+        """Time of a block of compute when the rank's experts receive `rows` rows."""
+        return self.model.block_time(self._layer(work, rows), work.overlapped, self.sustained_factor).seconds
+
+    def require_known(self) -> None:
+        """Refuse a step with operators that the profile has neither measured nor a model for.
+
+        Raises DomainError (exit status 3) that names the first.
+        """
+        self.model.require_known([op for work in self.blocks for op in self._operators(work)])
+
+    def missing_classes(self) -> str:
+        """A line on the kernel classes of the step that the profile does not have; nothing where it has all."""
+        found = self.model.missing_classes(op for work in self.blocks for op in self._operators(work))
+        pairs = ", ".join(f"{kind} (answered by {other})" for kind, other in found.items())
+        return f"profile {self.model.profile.name} has no kernel class {pairs}" if found else ""
+
+    def _operators(self, work: Work) -> Sequence[Operator]:
+        if work.name == "optimizer":
+            moved, kept = self.case.workload.communication, self.case.workload.storage
+            return optimizer_operators(
+                self._own_parameters(work.stage),
+                gradient=moved.gradient,
+                master=kept.master,
+                moments=kept.moments,
+                parameter=moved.parameter,
+            )
+        moe = self.case.workload.model.moe
+        return self._layer(work, self.plan.own_tokens * moe.top_k if moe else 0)  # balanced routing
+
+    def _layer(self, work: Work, rows: int) -> Sequence[Operator]:
+        job, plan = self.case.workload, self.plan
+        model, moe = job.model, job.model.moe
+        return block_operators(
+            model, work.name, work.block, work.phase, plan.microbatch_tokens, plan.sequence_length,
+            rows, moe.experts // plan.expert if moe else 0,
+            products=job.compute.products, head=job.compute.head, core=job.compute.attention,
+            recompute=job.storage.recompute,
+            attention_bits=job.storage.attention_bits,
+            tensor=plan.tensor, context=plan.context,
+        )  # fmt: skip
+
+    def _own_parameters(self, stage: int) -> float:
+        """The parameters of a stage that a rank updates: its share, unless ZeRO leaves the optimizer whole."""
+        held = self.held[stage]
+        return own_share(held, self.plan, len(self.holders[stage])) if self.plan.zero else held.total
+
+    def transfer_cost(self, work: Work) -> TransferCost:
+        """Bytes of the unit, rate of the sender's communication kernel, and set-up of a transfer."""
+        spec, model = self.case.workload.communication, self.case.workload.model
+        tokens = self.plan.own_tokens
+        if work.name in self.free:
+            return TransferCost(0.0, np.inf, 0.0)
+        if work.name in EXPERT_TRANSFERS:
+            precision = spec.dispatch if "dispatch" in work.name else spec.combine
+            size = tokens * token_bytes(work.name, model.hidden, model.experts.top_k, precision)
+            rate = self.model.transfer_rate(work.name, work.overlapped) / spec.slowdown
+            return TransferCost(size, rate, self.model.transfer_setup_s(work.name, work.overlapped))
+        if work.name in SENDS:
+            return TransferCost(tokens * model.hidden * value_bytes(spec.pipeline), np.inf, 0.0)
+        if work.name in TENSOR_TRANSFERS:
+            return TransferCost(
+                tensor_bytes(model, self.plan, work.name, work.block, work.phase), np.inf, 0.0
+            )
+        if work.name in CONTEXT_TRANSFERS:
+            return TransferCost(context_bytes(model, self.plan), np.inf, 0.0)
+        if work.name == "grad_norm":
+            return TransferCost(0.0, np.inf, self.norm_s)
+        if work.name in REDUCTIONS:  # an all-reduce is a reduce-scatter and an all-gather
+            return TransferCost((1 + (work.name == "all_reduce")) * value_bytes(spec.gradient), np.inf, 0.0)
+        return TransferCost(float(value_bytes(spec.parameter)), np.inf, 0.0)
+
+
+def make_timing(
+    case: Case,
+    topology: Topology,
+    plan: Plan,
+    held: Sequence[StageParameters],
+    holders: tuple[tuple[int, ...], ...],
+    free: frozenset[str] = frozenset(),
+) -> Timing:
+    """The timing of a job. held, holders : per stage; free : transfers that move nothing and take no time.
+
+    Raises SpecError for SMs of communication or an SM clock that nothing is known about.
+    """
+    model = ComputeModel(case.profile, case.hardware, sustained_clock_hz(case), communication_sms(case))
+    return Timing(case, plan, model, list(held), holders, norm_s(topology), free, sustained_factor(case))
+
+
+def sustained_clock_hz(case: Case) -> float | None:
+    """SM clock that the GPUs hold while they train, where the job says.
+
+    Raises SpecError for one above what the GPU can do, or with a profile that does not know at which clock it holds.
+    """
+    clock, limit = case.workload.compute.clock, case.hardware.gpu.boost_clock
+    if clock is None:
+        return None
+    rule = ""
+    if clock > limit:
+        rule = f"must not exceed the boost clock of {case.hardware.gpu.name}, {limit / 1e9:g} GHz"
+    elif case.profile.peak_clock is None:
+        rule = f"profile {case.profile.name} does not say at which clock it was measured; h100 and h200 do"
+    if rule:
+        raise SpecError(case.workload.name, "compute.clock", f"{clock / 1e9:g} GHz", rule)
+    return clock
+
+
+def sustained_factor(case: Case) -> float:
+    """How much longer compute takes than the profile measured, because a training step runs at the power limit.
+
+    Raises SpecError where the workload asks for one that the profile does not know.
+    """
+    wanted, known = case.workload.compute.sustained, case.profile.sustained
+    if known is None and wanted:
+        rule = f"profile {case.profile.name} knows no speed under load; set compute.clock instead"
+        raise SpecError(case.workload.name, "compute.sustained", "true", rule)
+    if known is None or wanted is False or case.workload.compute.clock is not None:
+        return 1.0
+    return known.factor
+
+
+def communication_sms(case: Case) -> int:
+    """SMs of communication kernels, which matrix products leave alone.
+
+    Raises SpecError for fewer than dispatch and combine were measured with: how much slower they are is not known.
+    """
+    sms, profile = case.workload.communication.sms, case.profile
+    if case.workload.model.moe and profile.transfers and sms < profile.transfer_sms:
+        rule = (
+            f"profile {profile.name} measured dispatch and combine with {profile.transfer_sms} SMs, not fewer"
+        )
+        raise SpecError(case.workload.name, "communication.sms", sms, rule)
+    return sms
+
+
+def norm_s(topology: Topology) -> float:
+    """Time of the gradient norm: a scalar up and down a binary tree over the hosts, and one over the GPUs of a host.
+
+    Each level costs the idle latency of its path, between hosts that of the farthest two NICs of a plane.
+    """
+    latency = topology.spec.latency
+    between = latency.endpoint + topology.switch_hops[-1] * latency.switch_hop
+    levels, inside = (math.ceil(math.log2(n)) for n in (topology.hosts, topology.gpus_per_host))
+    return 2 * (levels * between + inside * topology.hardware.scale_up.latency)
