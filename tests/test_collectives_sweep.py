@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fabric_cases import NIC, NVLINK, preset
-from netsim.collectives.drain import drain_transfers
 from netsim.collectives.catalogue import COLLECTIVES
+from netsim.collectives.drain import drain_transfers
 from netsim.collectives.exchange import KINDS, Tokens, exchange
 from netsim.collectives.experts import EXCHANGES, routed_exchange
 from netsim.collectives.plan import Group
