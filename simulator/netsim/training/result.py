@@ -6,7 +6,8 @@ apart. `opt` is the tail of the step after the last chunk of the slowest rank; `
 on a rank. The table gives means over ranks and the ranges beside them.
 
 Exposed communication and its hidden fraction are of every exchange of the step (`netsim.execution.exposure`), so they
-cut across the phases. `idle` is the part of chunks in which a rank computes nothing; with compute, bubble and `opt` it adds up.
+cut across the phases. `idle` is the part of chunks in which a rank computes nothing; with compute, bubble and `opt` it
+adds up.
 """
 
 from __future__ import annotations

@@ -13,9 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from netsim.specs import catalog
 from netsim.errors import NetsimError
-from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
+from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, catalog, load
 from netsim.specs.base import validate
 from netsim.specs.case import Case
 from netsim.specs.prices import PriceBook

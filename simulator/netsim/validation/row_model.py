@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from netsim.specs import catalog
 from netsim.errors import NetsimError
+from netsim.specs import catalog
 from netsim.specs.base import read_toml
 
 #: how a spelling begins, lower case, letters and digits only -> job whose model it is; longer beginnings first

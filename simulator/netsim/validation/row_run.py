@@ -14,8 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
 from netsim.errors import NetsimError
-from netsim.training.simulate import simulate
 from netsim.specs.case import Case
+from netsim.training.simulate import simulate
 from netsim.validation import row_null, row_ranking
 from netsim.validation.row_job import RowJob, row_job
 from netsim.validation.training_row import TrainingRow
