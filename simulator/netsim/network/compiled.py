@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 #: what kernels of this package are made of
-SOURCES = (HERE, HERE.parent / "maxmin.py")
+SOURCES = (HERE,)
 
 
 def forget_outdated(folder: Path = HERE, sources: Iterable[Path] = SOURCES) -> int:
