@@ -225,12 +225,16 @@ def test_only_the_asked_protocol_counts_and_a_resident_copy_makes_the_slow_down(
         ({"time_us": math.nan}, r"a.csv: line 2: time_us = .*nan.*, must be a positive number"),
         ({"time_us": -3.0}, r"a.csv: line 2: time_us = .*-3.0.*, must be a positive number"),
         ({"time_us": 0.0}, r"must be a positive number"),
-        ({"m": "many"}, r"line 2: m = 'many', must be a number of at least 0"),
+        ({"m": "many"}, r"line 2: m = 'many', must be a whole number of at least 0"),
         (
             {"gpu": ["NVIDIA H800"] * 44 + ["NVIDIA H200"]},
             r"rows of several devices \(NVIDIA H200, NVIDIA H800\)",
         ),
-        ({"m": 64, "n": 64, "k": 64}, r"a.csv: line 3: gemm 64 x 64 x 64 is there twice"),
+        ({"n": 64.5}, r"line 2: n = 64.5, must be a whole number of at least 0"),
+        ({"bytes": "many"}, r"line 2: bytes = 'many', must be a number of at least 0"),
+        ({"sm_clock_GHz": "fast"}, r"line 2: sm_clock_GHz = 'fast', must be a number"),
+        ({"batch": "two"}, r"line 2: batch = 'two', must be a whole number"),
+        ({"k": 0}, r"gemm:fp8_block .*: m, n, k, groups and v_dim must be at least 1 in class gemm_fp8"),
         ({"mode": "hot"}, r"no rows of mode 'cool' without a resident kernel; modes there: hot"),
         ({"kernel": "mine"}, r"no row belongs to a kernel class: looked for "),
     ],
@@ -297,7 +301,16 @@ def test_a_table_of_another_device_needs_its_facts(tmp_path: Path) -> None:
     with pytest.raises(
         NetsimError, match=r"measured on NVIDIA B200, and base profile h800 is of NVIDIA H800: .*--about"
     ):
+        calibrate_table([tmp_path / "a.csv"], "h800")
+    frame(gpu="NVIDIA Z1").to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(NetsimError, match=r"measured on NVIDIA Z1, and no profile is of it .*--about"):
         calibrate_table([tmp_path / "a.csv"])
+    frame(gpu="").to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(
+        NetsimError, match=r"names no device \(column gpu\): say which with --base or --about"
+    ):
+        calibrate_table([tmp_path / "a.csv"])
+    assert calibrate_table([tmp_path / "a.csv"], "h800").profile.device == "NVIDIA H800"
 
 
 def test_a_report_says_what_was_and_was_not_used(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ class About(Preset):
     gemm_sms: Count
     bf16_peak: FlopRate
     fp8_peak: FlopRate
+    fp4_peak: FlopRate | None = None
     hbm_rate: Rate
     peak_clock: Hertz | None = None
     clock: str
@@ -65,6 +66,7 @@ def about_from(base: ProfileSpec, name: str, device: str, source: str) -> About:
         gemm_sms=base.gemm_sms,
         bf16_peak=base.bf16_peak,
         fp8_peak=base.fp8_peak,
+        fp4_peak=base.fp4_peak,
         hbm_rate=base.hbm_rate,
         peak_clock=base.peak_clock,
         clock=base.clock,

@@ -31,10 +31,11 @@ from netsim.calibration.fit import (
 from netsim.calibration.least_squares import Vector
 from netsim.calibration.observe import make_row
 from netsim.compute.roofline import AXES, Device, overlap_factor
+from netsim.specs.formats import PRODUCTS
 from netsim.specs.profile import KINDS, ClassModel, OperatorRow, ProfileSpec
 
 #: class -> the class whose fit it starts from where it has no structure of its own
-HEIRS = {"grouped_gemm_fp8": "gemm_fp8", "grouped_wgrad_fp8": "wgrad_fp8"}
+HEIRS = {f"grouped_{role}_{word}": f"{role}_{word}" for role in ("gemm", "wgrad") for word in PRODUCTS}
 #: fewer samples than this are not cross-validated
 ENOUGH = 10
 
@@ -58,7 +59,13 @@ class ClassResult:
 def device_of(about: About) -> Device:
     """The device behind a calibration."""
     return Device(
-        about.sms, about.gemm_sms, about.bf16_peak, about.fp8_peak, about.hbm_rate, about.peak_clock
+        about.sms,
+        about.gemm_sms,
+        about.bf16_peak,
+        about.fp8_peak,
+        about.hbm_rate,
+        about.peak_clock,
+        about.fp4_peak,
     )
 
 
@@ -187,6 +194,7 @@ def assemble(
         gemm_sms=about.gemm_sms,
         bf16_peak=about.bf16_peak,
         fp8_peak=about.fp8_peak,
+        fp4_peak=about.fp4_peak,
         hbm_rate=about.hbm_rate,
         peak_clock=about.peak_clock,
         clock=about.clock,
@@ -194,6 +202,6 @@ def assemble(
         transport_share=about.transport_share,
         gap=about.gap,
         transfers=base.transfers,
-        classes={kind: {**fitted, **kept}[kind] for kind in KINDS},
+        classes={kind: {**fitted, **kept}[kind] for kind in KINDS if kind in fitted or kind in kept},
         operators=tuple(rows),
     )

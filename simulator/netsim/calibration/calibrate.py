@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netsim import catalog
 from netsim.calibration.about import About, about_from, load_about
 from netsim.calibration.assign import Coverage, assign, block_busy_us, coverage
-from netsim.calibration.build import ClassResult, assemble, fit_classes, table_rows, trace_samples
+from netsim.calibration.build import ClassResult, assemble, device_of, fit_classes, table_rows, trace_samples
 from netsim.calibration.fit import Spread
 from netsim.calibration.kineto import DEFAULT_LIMIT, read_trace
 from netsim.calibration.observe import observe
+from netsim.calibration.rates import check_rates
 from netsim.calibration.rules import Rules, load_rules
 from netsim.calibration.tables import KernelTable, read_tables
+from netsim.compute.stand_in import stand_in
 from netsim.errors import NetsimError
 from netsim.specs import WorkloadSpec, load
 from netsim.specs.profile import ClassModel, ProfileSpec
@@ -74,18 +77,23 @@ def calibrate_trace(
 
 def calibrate_table(
     paths: Sequence[Path],
-    base: str = "h800",
+    base: str | None = None,
     rules: Path | None = None,
     about: Path | None = None,
     name: str = "calibrated",
     columns: Mapping[str, str] | None = None,
     mode: str | None = None,
+    layout: str = "netsim",
+    unit: str | None = None,
 ) -> Calibration:
     """A profile from kernel tables of one device, such as `netsim measure` writes.
 
-    Raises NetsimError for a table that cannot be read or holds no usable row.
+    base : profile of the device; left out: the one that is of the table's device (of the facts', where they are given)
+
+    Raises NetsimError for a table that cannot be read, holds no usable row or rows that its device cannot reach, and
+    for a device that nobody named.
     """
-    known, start = load_rules(rules), load(ProfileSpec, "profile", base)
+    known, named = load_rules(rules), load(ProfileSpec, "profile", base) if base else None
     told = load_about(about) if about else None
     table = read_tables(
         paths,
@@ -93,16 +101,42 @@ def calibrate_table(
         columns,
         mode or (told.mode if told else "cool"),
         told.overhead if told else 0.0,
+        layout,
+        unit,
     )
+    start = named or load(ProfileSpec, "profile", _base_of(table, told))
     facts = told or about_from(start, name, table.device, table.source)
     if table.device and table.device != facts.device:
         raise NetsimError(f"{table.source}: measured on {table.device}, and the facts are of {facts.device}")
-    starts = {kind: _start(kind, model, known, table, facts) for kind, model in start.classes.items()}
+    check_rates(table.source, table.samples, device_of(facts), facts.device)
+    asked = {**{kind: _stand_in(kind, start) for kind in table.samples}, **start.classes}
+    starts = {kind: _start(kind, model, known, table, facts) for kind, model in asked.items()}
     results = fit_classes(table.samples, starts, facts, table.flavours)
     count = sum(len(s) for s in table.samples.values())
     sources = {"table": f"{', '.join(path.name for path in paths)}: {count} rows used"}
     profile = assemble(facts, start, results, table_rows(results, facts), sources)
     return Calibration(table.source, profile, facts, results, unused=table.unused)
+
+
+def _base_of(table: KernelTable, told: About | None) -> str:
+    """The shipped profile of a table's device; another one lends only where facts were given."""
+    if told is not None:
+        return "h800"
+    if not table.device:
+        raise NetsimError(f"{table.source}: names no device (column gpu): say which with --base or --about")
+    of = {load(ProfileSpec, "profile", name).device: name for name in catalog.names("profile")}
+    if table.device not in of:
+        raise NetsimError(
+            f"{table.source}: measured on {table.device}, and no profile is of it ({', '.join(sorted(of))}): give the "
+            "facts of the device with --about"
+        )
+    return of[table.device]
+
+
+def _stand_in(kind: str, start: ProfileSpec) -> ClassModel:
+    """The model of the class that answers for one in a base profile."""
+    other = stand_in(kind, start.classes)
+    return start.classes[other] if other else ClassModel(source="")
 
 
 def _start(kind: str, model: ClassModel, rules: Rules, table: KernelTable, about: About) -> ClassModel:

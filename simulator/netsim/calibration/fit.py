@@ -20,6 +20,7 @@ import numpy as np
 
 from netsim.calibration.least_squares import Vector, minimise
 from netsim.compute.roofline import AXES, Device, estimate
+from netsim.specs.formats import role_of
 from netsim.specs.profile import ClassModel
 from netsim.workloads.operators import Operator
 
@@ -95,7 +96,8 @@ def spread(relative: Vector) -> Spread:
 
 def free_parameters(kind: str, model: ClassModel, count: int) -> tuple[str, ...]:
     """What `count` samples of a class can determine."""
-    names = FREE.get(kind, STREAMING)
+    role = role_of(kind)
+    names = FREE.get(kind) or FREE.get(role if role.startswith("attention") else f"{role}_fp8", STREAMING)
     idle = {"step": len(model.tiles) < 2, "value": kind == "norm" and not model.persistent}
     usable = [name for name in names if not idle.get(name)]
     each = 1 if kind in APART else EACH

@@ -1,25 +1,27 @@
 """Kernel tables: CSV or Parquet, one row a kernel at a shape, to samples that models can be fitted to.
 
-The columns are those of `netsim measure`; a table with other names is read with a mapping. Needed: `kernel`,
-`time_us`, `m`; the rest has defaults. `kind` is the kernel class, or the rules' `flavours` tell it from kernel and
-dtype. Used are rows measured alone, in the clock protocol asked for; rows of the set `holdout` are never fitted.
+The columns are those of `netsim measure`; a table with other names is read with a mapping, and tables of others have
+a layout (`layouts`). Needed: `kernel`, `time_us`, `m`; the rest has defaults (`table_file`). The rules' `flavours` tell
+the kernel class from kernel and dtype. Used are rows measured alone, in the clock protocol asked for; rows of the set
+`holdout` are never fitted.
 
 Shapes: m, n, k of a product; rows as m for grouped products, and weights of n x k for grouped weight gradients;
 length, heads, qk width as m, n, k, with `batch` and `v_dim`, for attention; rows and columns as m, n for the rest.
-
-Left out: units other than microseconds, several devices in one table (an error).
+Bytes that a table does not give follow from the shape, for kernels that are known by name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netsim.calibration.fit import Sample
-from netsim.errors import NetsimError, did_you_mean
+from netsim.calibration.table_file import IDENTITY, read_frame
+from netsim.errors import NetsimError
+from netsim.specs.formats import format_of, role_of
 from netsim.specs.profile import KINDS
 from netsim.workloads import kernels
 from netsim.workloads.operators import Operator
@@ -27,30 +29,19 @@ from netsim.workloads.operators import Operator
 if TYPE_CHECKING:
     import pandas as pd
 
-NEEDED = ("kernel", "time_us", "m")
-DEFAULTS: dict[str, Any] = {
-    "dtype": "", "kind": "", "n": 0, "k": 0, "groups": 1, "batch": 1, "v_dim": 0, "flops": math.nan, "bytes": math.nan,
-    "sm_clock_GHz": math.nan, "mode": "", "side": "", "set": "", "operator": "", "gpu": "", "group_rows": "",
-    "out_dtype": "",
-}  # fmt: skip
-#: cells that make a row the same measurement as another
-IDENTITY = (
-    "kernel",
-    "dtype",
-    "out_dtype",
-    "m",
-    "n",
-    "k",
-    "groups",
-    "batch",
-    "v_dim",
-    "group_rows",
-    "mode",
-    "side",
-)
 HOLDOUT = "holdout"
 #: the resident kernel that stands for a transfer, and the fewest pairs that say what it costs
 BESIDE, FEW = "copy", 4
+
+
+_FP8 = 1.0 + 4.0 / 128
+#: kernel -> bytes read and written for each of m x n values, where a table does not say
+VALUE_BYTES = {
+    "rmsnorm": 4.0, "layernorm": 4.0, "add_rmsnorm": 8.0, "rmsnorm_bwd_dx": 6.0, "rope": 4.0, "slice_copy": 4.0,
+    "quant_1x128": 2.0 + _FP8, "dequant_1x128": 2.0 + _FP8, "quant_transpose": 2.0 + _FP8, "swiglu": 6.0,
+    "swiglu_quant": 4.0 + _FP8, "swiglu_bwd": 10.0, "gather_transpose": 2.0, "transpose_fp8": 2.0, "residual_add": 6.0,
+    "cast_bf16_fp32": 6.0, "copy_d2d": 2.0, "grad_accum": 10.0, "adam_bf16_moments": 22.0, "adamw_fused": 28.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,24 +63,24 @@ def read_tables(
     columns: Mapping[str, str] | None = None,
     mode: str = "cool",
     overhead_s: float = 0.0,
+    layout: str = "netsim",
+    unit: str | None = None,
 ) -> KernelTable:
     """Kernel tables of one device as samples.
 
     flavours : class -> alternatives, each "kernel:dtype" or several of them joined by "+"; the first that the tables
     hold stands for the class
-    columns : our column -> the files'
+    columns : our column -> the files'; layout, unit : how the files are written (`table_file`)
     overhead_s : what the timing itself adds to every row
 
-    Raises NetsimError when a file cannot be read, lacks a column, or holds no rows of the mode, times that are
-    no positive numbers, several devices, or a row twice.
+    Raises NetsimError when a file cannot be read, lacks a column, or holds no rows of the mode, cells that
+    are no numbers, or several devices.
     """
     import pandas as pd
 
     source = ", ".join(map(str, paths))
-    frames = [_frame(path, columns or {}) for path in paths]
-    for path, each in zip(paths, frames, strict=True):
-        _check(path, each)
-    frame = pd.concat(frames, ignore_index=True)
+    read = [read_frame(path, columns or {}, layout, unit) for path in paths]
+    frame = pd.concat([each for each, _ in read], ignore_index=True)
     device = _one_device(source, frame)
     mine = frame[frame["mode"].isin({mode, ""})]
     used = mine[mine["side"] == ""]
@@ -108,9 +99,10 @@ def read_tables(
     samples: dict[str, tuple[Sample, ...]] = {}
     for kind, flavour in chosen.items():
         rows = used[label.isin(flavour.split("+"))]
-        samples[kind] = tuple(_sample(kind, row, overhead_s) for row in rows.to_dict("records"))
+        samples[kind] = tuple(_sample(source, kind, row, overhead_s) for row in rows.to_dict("records"))
     taken = {name for flavour in chosen.values() for name in flavour.split("+")}
     unused = {
+        "repeats of a row, which counts by the median": sum(repeats for _, repeats in read),
         f"mode other than {mode}, or beside a resident kernel": len(frame) - len(used),
         **{
             f"no class for {name}": int(count)
@@ -150,117 +142,65 @@ def _first(alternatives: tuple[str, ...], held: set[str]) -> str:
     return ""
 
 
-def _frame(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    import pandas as pd
-
-    if not path.is_file():
-        raise NetsimError(f"{path}: no such kernel table")
+def _sample(source: str, kind: str, row: Mapping[Any, Any], overhead_s: float) -> Sample:
     try:
-        frame = (
-            pd.read_parquet(path)
-            if path.suffix == ".parquet"
-            else pd.read_csv(path, comment="#", low_memory=False)
-        )
-    except Exception as error:
-        raise NetsimError(f"{path}: cannot be read as a table: {error}") from None
-    if unknown := set(columns) - {*NEEDED, *DEFAULTS}:
-        word = min(unknown)
-        raise NetsimError(
-            f"--column {word}={columns[word]}: a kernel table has no such column: "
-            f"{did_you_mean(word, [*NEEDED, *DEFAULTS])}"
-        )
-    for name, theirs in columns.items():
-        if theirs not in frame.columns:
-            raise NetsimError(
-                f"{path}: no column {theirs!r} (for {name}): {did_you_mean(theirs, frame.columns)}"
-            )
-    frame = frame.rename(columns={theirs: name for name, theirs in columns.items()})
-    for name in NEEDED:
-        if name not in frame.columns:
-            raise NetsimError(
-                f"{path}: no column {name!r}: columns are {', '.join(map(str, frame.columns[:12]))}; "
-                f"map one with --column {name}=NAME"
-            )
-    for name, default in DEFAULTS.items():
-        if name not in frame.columns:
-            frame[name] = default
-        elif isinstance(default, str):
-            frame[name] = frame[name].astype(object).where(frame[name].notna(), "").astype(str)
-        elif not (isinstance(default, float) and math.isnan(default)):
-            frame[name] = frame[name].fillna(default)
-    return frame
-
-
-def _check(path: Path, frame: pd.DataFrame) -> None:
-    import pandas as pd
-
-    if frame.empty:
-        raise NetsimError(f"{path}: holds no rows")
-    for name in ("time_us", "m", "n", "k", "groups"):
-        numbers = pd.to_numeric(frame[name], errors="coerce")
-        least = 0.0 if name != "time_us" else 1e-9
-        bad = frame.index[~(numbers >= least) | (numbers == math.inf)]
-        if len(bad):
-            rule = "must be a positive number" if name == "time_us" else "must be a number of at least 0"
-            raise NetsimError(f"{path}: line {bad[0] + 2}: {name} = {frame[name][bad[0]]!r}, {rule}")
-        frame[name] = numbers
-    twice = frame.index[frame.duplicated(list(IDENTITY))]
-    if len(twice):
-        row = frame.loc[twice[0]]
-        raise NetsimError(
-            f"{path}: line {twice[0] + 2}: {row['kernel']} {row['m']:g} x {row['n']:g} x {row['k']:g} is there twice"
-        )
-
-
-def _sample(kind: str, row: Mapping[Any, Any], overhead_s: float) -> Sample:
-    op = operator_of(kind, row)
-    seconds = max(float(row["time_us"]) * 1e-6 - overhead_s, 0.2e-6)
+        op = operator_of(kind, row)
+    except NetsimError as error:
+        raise NetsimError(f"{source}: {error}") from None
+    whole = float(row["time_us"]) * 1e-6
+    seconds = max(whole - overhead_s, min(whole, 0.2e-6))
     clock = float(row["sm_clock_GHz"]) * 1e9
     held_out = row["set"] == HOLDOUT
     return Sample(op, seconds, 0.0, clock if math.isfinite(clock) and clock > 0 else None, op.name, held_out)
 
 
 def operator_of(kind: str, row: Mapping[Any, Any]) -> Operator:
-    """The operator behind a row; work and bytes of the row count where it has them."""
+    """The operator behind a row; work and bytes of the row count where it has them.
+
+    Raises NetsimError for a size of 0, and for bytes that neither the row nor its kernel's name tells.
+    """
     m, n, k, groups = (int(row[name]) for name in ("m", "n", "k", "groups"))
     name = f"{row['kernel']}:{row['dtype']} {m}x{n}x{k}" + (f"/{groups}" if groups > 1 else "")
-    op = (
-        _MAKERS[kind](name, m, n, k, groups, row)
-        if kind in _MAKERS
-        else _plain(name, kind, m, max(n, 1), row)
-    )
-    found = {
-        key: float(row[key])
-        for key in ("flops", "bytes")
-        if math.isfinite(float(row[key])) and float(row[key]) > 0
-    }
-    if kind in ("small", "index") or not op.flops:
+    role, found = role_of(kind), _given(row)
+    if role in kernels.PRODUCT_ROLES or role.startswith("attention"):
+        if not (m and n and k and groups and (role in kernels.PRODUCT_ROLES or row["v_dim"])):
+            raise NetsimError(f"{name}: m, n, k, groups and v_dim must be at least 1 in class {kind}")
+        op = (
+            _attention(kind, name, row)
+            if role.startswith("attention")
+            else _product(kind, name, m, n, k, groups)
+        )
+    else:
         found.pop("flops", None)
+        moved = found["bytes"] if "bytes" in found else _bytes(kind, name, row, m * max(n, 1))
+        assert kind in KINDS
+        op = Operator(name, kind, 0.0, moved, (m, max(n, 1)))  # type: ignore[arg-type]
     return Operator(op.name, op.kind, found.get("flops", op.flops), found.get("bytes", op.bytes), op.shape)
 
 
-def _plain(name: str, kind: str, rows: int, columns: int, row: Mapping[Any, Any]) -> Operator:
-    assert kind in KINDS
-    return Operator(name, kind, 0.0, float(row["bytes"]), (rows, columns))  # type: ignore[arg-type]
+def _given(row: Mapping[Any, Any]) -> dict[str, float]:
+    """Work and bytes of a row, where they are above 0."""
+    cells = {key: float(row[key]) for key in ("flops", "bytes")}
+    return {key: value for key, value in cells.items() if math.isfinite(value) and value > 0}
 
 
-def _attention(kind: str) -> Callable[..., Operator]:
-    def make(name: str, m: int, n: int, k: int, groups: int, row: Mapping[Any, Any]) -> Operator:
-        batch, v = int(row["batch"]), int(row["v_dim"])
-        pairs = batch * n * m * m
-        flops = pairs * ((k + v) if kind == "attention_fwd" else (3 * k + 2 * v))
-        moved = 4.0 * batch * n * m * (k + v) * (1 if kind == "attention_fwd" else 2)
-        return Operator(name, kind, float(flops), moved, (batch, n, m, k, v))  # type: ignore[arg-type]
-
-    return make
+def _bytes(kind: str, name: str, row: Mapping[Any, Any], values: int) -> float:
+    if kind in ("small", "index"):
+        return 0.0
+    each = VALUE_BYTES.get(str(row["kernel"]))
+    if each is None:
+        raise NetsimError(f"{name}: how many bytes it moves is not known from its name: add a column bytes")
+    return each * values
 
 
-_MAKERS: dict[str, Callable[..., Operator]] = {
-    "gemm_fp8": lambda name, m, n, k, groups, row: kernels.gemm_fp8(name, m, n, k),
-    "gemm_bf16": lambda name, m, n, k, groups, row: kernels.gemm_bf16(name, m, n, k),
-    "wgrad_fp8": lambda name, m, n, k, groups, row: kernels.wgrad_fp8(name, m, n, k),
-    "grouped_gemm_fp8": lambda name, m, n, k, groups, row: kernels.grouped_gemm_fp8(name, m, n, k, groups),
-    "grouped_wgrad_fp8": lambda name, m, n, k, groups, row: kernels.grouped_wgrad_fp8(name, m, n, k, groups),
-    "attention_fwd": _attention("attention_fwd"),
-    "attention_bwd": _attention("attention_bwd"),
-}
+def _product(kind: str, name: str, m: int, n: int, k: int, groups: int) -> Operator:
+    shape = (m, n, k, groups) if kind.startswith("grouped") else (m, n, k)
+    return kernels.PRODUCT_ROLES[role_of(kind)](name, *shape, products=format_of(kind))
+
+
+def _attention(kind: str, name: str, row: Mapping[Any, Any]) -> Operator:
+    m, n, k, batch, v = (int(row[name]) for name in ("m", "n", "k", "batch", "v_dim"))
+    forward = kind.startswith("attention_fwd")
+    flops = batch * n * m * m * ((k + v) if forward else (3 * k + 2 * v))
+    moved = 4.0 * batch * n * m * (k + v) * (1 if forward else 2)
+    return Operator(name, kind, float(flops), moved, (batch, n, m, k, v))  # type: ignore[arg-type]

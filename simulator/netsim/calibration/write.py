@@ -16,6 +16,8 @@ from netsim.specs.base import read_toml, validate
 from netsim.specs.profile import ClassModel, OperatorRow, ProfileSpec, TransferKernel
 
 TIMES = ("tile_overhead", "step", "value", "row", "call", "call_beside", "overlapped", "alone", "beside")
+#: a fitted time below this is none: a profile is read from a thousandth of a femtosecond on
+LEAST_S = 1e-15
 DEFAULTS = ClassModel(source="")
 
 
@@ -45,6 +47,8 @@ def _lines(p: ProfileSpec) -> Iterator[str]:
     yield f"gemm_sms = {p.gemm_sms}"
     yield f'bf16_peak = "{p.bf16_peak / 1e12:g} TFLOPS"'
     yield f'fp8_peak = "{p.fp8_peak / 1e12:g} TFLOPS"'
+    if p.fp4_peak is not None:
+        yield f'fp4_peak = "{p.fp4_peak / 1e12:g} TFLOPS"'
     yield f'hbm_rate = "{p.hbm_rate / 1e12:g} TB/s"'
     if p.peak_clock is not None:
         yield f'peak_clock = "{p.peak_clock / 1e9:.4g} GHz"'
@@ -104,6 +108,8 @@ def _class(model: ClassModel) -> Iterator[str]:
         if name == "source" or value == getattr(DEFAULTS, name):
             continue
         if name in TIMES:
+            if 0.0 < value < LEAST_S:
+                continue
             yield (
                 f'{name} = "{value * 1e9:.4g} ns"'
                 if value < 1e-6

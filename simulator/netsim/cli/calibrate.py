@@ -21,7 +21,21 @@ Tables = Annotated[
     typer.Option("--table", help="Kernel table: what netsim measure wrote, CSV or Parquet. Repeatable."),
 ]
 Profile = Annotated[Path, typer.Option("-o", "--output", help="The profile to write, a TOML.")]
-Base = Annotated[str, typer.Option("--base", help="Profile that lends what was not measured.")]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        help="Profile that lends what was not measured. [default: that of the table's device; h800 for a trace]",
+    ),
+]
+Layout = Annotated[
+    str,
+    typer.Option("--layout", help="How a table is written: netsim, aiconfigurator, deepgemm or vidur."),
+]
+Unit = Annotated[
+    str | None,
+    typer.Option("--unit", help="Unit of a table's time where its column does not say it: ns, us, ms or s."),
+]
 About = Annotated[
     Path | None, typer.Option("--about", help="TOML with the facts of the device and the measurement.")
 ]
@@ -49,7 +63,7 @@ def calibrate(
     trace: Trace = None,
     table: Tables = None,
     output: Profile = Path("profile.toml"),
-    base: Base = "h800",
+    base: Base = None,
     workload: Annotated[
         str, typer.Option("--workload", "-w", help="Job that a trace is of.")
     ] = "deepseek-v3",
@@ -57,6 +71,8 @@ def calibrate(
     rules: RulesFile = None,
     column: Columns = None,
     mode: Mode = None,
+    layout: Layout = "netsim",
+    unit: Unit = None,
     fit_all: FitAll = False,
     max_size: MaxSize = None,
     report: Report = None,
@@ -73,7 +89,17 @@ def calibrate(
     if output.exists() and not force:
         raise NetsimError(f"{output}: already there; add --force to overwrite it")
     found = _calibrate(
-        trace, table, output.stem, base, workload, about, rules, column, mode, fit_all, max_size
+        trace,
+        table,
+        output.stem,
+        base,
+        workload,
+        about,
+        rules,
+        column,
+        (mode, layout, unit),
+        fit_all,
+        max_size,
     )
     write_profile(found.profile, output)
     files = [output, *(write_report(found, report) if report else [])]
@@ -93,12 +119,12 @@ def _calibrate(
     trace: Path | None,
     table: list[Path] | None,
     name: str,
-    base: str,
+    base: str | None,
     workload: str,
     about: Path | None,
     rules: Path | None,
     column: list[str] | None,
-    mode: str | None,
+    written: tuple[str | None, str, str | None],
     fit_all: bool,
     max_size: str | None,
 ) -> Calibration:
@@ -108,14 +134,14 @@ def _calibrate(
     if (trace is None) == (not table):
         raise NetsimError("netsim calibrate: give either --trace or --table")
     if trace is not None:
-        if column or mode:
-            raise NetsimError("--column, --mode: only for --table")
-        return calibrate_trace(trace, base, workload, rules, about, name, fit_all, _limit(max_size))
+        if column or written != (None, "netsim", None):
+            raise NetsimError("--column, --mode, --layout, --unit: only for --table")
+        return calibrate_trace(trace, base or "h800", workload, rules, about, name, fit_all, _limit(max_size))
     if max_size is not None:
         raise NetsimError("--max-size: only for --trace")
     if fit_all:
         raise NetsimError("--fit-all: only for --trace; rows of the set holdout of a table are never fitted")
-    return calibrate_table(table or [], base, rules, about, name, _mapping(column or []), mode)
+    return calibrate_table(table or [], base, rules, about, name, _mapping(column or []), *written)
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:
