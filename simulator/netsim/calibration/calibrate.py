@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netsim import catalog
 from netsim.calibration.about import About, about_from, load_about
 from netsim.calibration.assign import Coverage, assign, block_busy_us, coverage
 from netsim.calibration.build import ClassResult, assemble, device_of, fit_classes, table_rows, trace_samples
@@ -25,7 +24,7 @@ from netsim.calibration.rules import Rules, load_rules
 from netsim.calibration.tables import KernelTable, read_tables
 from netsim.compute.stand_in import stand_in
 from netsim.errors import NetsimError
-from netsim.specs import WorkloadSpec, load
+from netsim.specs import WorkloadSpec, catalog, load
 from netsim.specs.profile import ClassModel, ProfileSpec
 
 
