@@ -118,7 +118,8 @@ def step(workload: str, base: Mapping[str, Any]) -> Answer:
 
 def test_keys_of_a_step() -> None:
     specs = specs_of(make_case(overrides=V3), "topology", "workload", "hardware", "prices")
-    assert silent(step("deepseek-v3", V3), specs) == ONE_LEAF
+    # sends are over before the next exchange is ready, on whichever stream
+    assert silent(step("deepseek-v3", V3), specs) == ONE_LEAF | {"workload.overlap.streams"}
 
 
 def test_keys_of_a_step_of_a_dense_model() -> None:

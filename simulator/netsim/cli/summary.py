@@ -27,8 +27,10 @@ def print_summary(result: dict[str, Any]) -> None:
     )
     console.print(
         f"{work['parallelism']}, {work['schedule']}, {work['microbatches_per_pipeline']} micro-batches a pipeline; "
-        f"{step['hidden_comm_fraction']:.1%} of communication hidden, {step['exposed_comm_s']:.2f} s exposed\n"
+        f"{step['hidden_comm_fraction']:.1%} of communication hidden, {step['exposed_comm_s']:.2f} s exposed"
     )
+    ways = ", ".join(f"{kind} {way}" for kind, way in work["exchanges"].items())
+    console.print(f"Exchanges as with {work['framework']}: {ways}\n")
     _print_table(console, _phases(step))
     if "bubble_by_cause_s" in step:
         causes = ", ".join(

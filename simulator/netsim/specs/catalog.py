@@ -17,6 +17,7 @@ FOLDERS = {
     "workload": "workloads",
     "hardware": "workloads/hardware",
     "profile": "workloads/compute",
+    "framework": "workloads/frameworks",
     "prices": "topologies/prices",
     "protocol": "topologies/protocols",
     "reliability": "topologies/reliability",

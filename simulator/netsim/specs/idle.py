@@ -12,6 +12,7 @@ from typing import Any
 
 from netsim.errors import NetsimError
 from netsim.specs.formats import FORMATS
+from netsim.specs.overlaps import idle_overlaps
 from netsim.specs.topology import TopologySpec
 from netsim.specs.workload import WorkloadSpec
 
@@ -30,6 +31,7 @@ FABRIC = (
 )  # fmt: skip
 COUNTS = (
     "topology.", "profile.", "prices.", "workload.profile", "workload.compute.clock", "workload.compute.sustained",
+    "workload.framework", "workload.overlap.",
     "workload.communication.sms", "workload.communication.slowdown", "workload.placement.", "workload.variation.",
     "hardware.nics_per_host",
     "hardware.gpu.name", "hardware.gpu.sms", "hardware.gpu.boost_clock", "hardware.gpu.power", "hardware.scale_up.",
@@ -105,6 +107,7 @@ def idle_in(
         "hardware.gpu.fp8_peak": _no_product_at(workload, "fp8"),
         "hardware.gpu.fp4_peak": _no_product_at(workload, "fp4"),
     }
+    why |= idle_overlaps(workload)
     speed = workload.compute
     if speed.clock is not None or speed.sustained is False:
         why["profile.sustained.factor"] = "compute.clock or compute.sustained says how fast layers are"

@@ -11,7 +11,14 @@ from netsim.specs import catalog
 #: kind of spec -> its keys that name a preset or a file
 FILES = {
     "topology": ("custom.edges",),
-    "workload": ("hardware", "profile", "model.config", "placement.file", "variation.expert_load"),
+    "workload": (
+        "hardware",
+        "profile",
+        "framework",
+        "model.config",
+        "placement.file",
+        "variation.expert_load",
+    ),
     "inference": ("library", "prefill.profile", "decode.profile"),
 }
 #: the same as `--set` spells them, with and without the name of their spec

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from netsim.specs.base import Preset, Strict
 from netsim.specs.formats import Products
+from netsim.specs.framework import DEFAULT, OverlapSpec, with_framework
 from netsim.specs.model import AttentionSpec, Count, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
 from netsim.units import Bytes, Hertz
 
@@ -22,6 +23,7 @@ __all__ = [
     "MlaSpec",
     "ModelSpec",
     "MoeSpec",
+    "OverlapSpec",
     "ParallelismSpec",
     "PlacementSpec",
     "Precision",
@@ -221,6 +223,8 @@ class WorkloadSpec(Preset):
     """Host preset or TOML that the job runs on."""
     profile: str
     """Compute profile, preset or TOML."""
+    framework: str = DEFAULT
+    """Framework that runs the job, preset or TOML: defaults for `overlap`."""
     model: ModelSpec
     """The model."""
     parallelism: ParallelismSpec
@@ -235,7 +239,14 @@ class WorkloadSpec(Preset):
     """Precision of what travels."""
     storage: StorageSpec
     """What stays in memory."""
+    overlap: OverlapSpec = OverlapSpec()
+    """Which exchanges run beside compute."""
     placement: PlacementSpec = PlacementSpec()
     """Where ranks go."""
     variation: VariationSpec = VariationSpec()
     """How ranks differ."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _framework(cls, value: object) -> object:
+        return with_framework(value) if isinstance(value, dict) else value

@@ -27,8 +27,9 @@ from netsim.workloads.tasks import (
     EXCHANGES,
     EXPERT_TRANSFERS,
     JOINT,
-    PARAMETER,
+    PIPELINE,
     SENDS,
+    TENSOR,
     TENSOR_TRANSFERS,
 )
 
@@ -105,7 +106,9 @@ class Spans:
 def chunk_spans(step: Step, columns: Columns | None = None) -> list[Spans]:
     """When each chunk of each actor class ran; a chunk never starts before the one before has ended."""
     columns = columns or Columns(step)
-    timed = (columns.queue <= COMMUNICATION) & ~np.isin(columns.name, [*SENDS, "optimizer"])
+    timed = np.isin(columns.queue, [COMPUTE, COMMUNICATION, TENSOR]) & ~np.isin(
+        columns.name, [*SENDS, "optimizer"]
+    )
     phase = np.array([chunk.phase for chunk in step.graph.chunks])
     return [_spans(columns, timed & (columns.actor == a), phase) for a in range(len(columns.groups_in))]
 
@@ -122,7 +125,7 @@ def _spans(columns: Columns, mask: NDArray[np.bool_], phase: NDArray[np.str_]) -
     return Spans(phase[chunk], start, end, busy)
 
 
-def step_exposure(columns: Columns, last_queue: int = PARAMETER) -> Exposure:
+def step_exposure(columns: Columns, last_queue: int = PIPELINE) -> Exposure:
     """What of the step's exchanges, in the queues up to `last_queue`, is hidden, over all ranks."""
     c, mine = columns, columns.queue <= last_queue
     return exposure(

@@ -9,6 +9,7 @@ from typing import Any
 
 import netsim
 from netsim.cost.bill import network_cost
+from netsim.specs.overlaps import assumed
 from netsim.topologies import latency_us, summary
 from netsim.training.result import Phases, collective_statistics, nic_bytes, phases, spine_bytes, step_time_s
 from netsim.training.simulate import Step
@@ -55,6 +56,8 @@ def _workload(step: Step) -> dict[str, Any]:
         "zero_stage": plan.zero,
         "data_parallel": plan.data,
         "schedule": step.case.workload.schedule.name,
+        "framework": step.case.workload.framework,
+        "exchanges": assumed(step.case.workload),
         "scaling": plan.scaling,
         "microbatches_per_pipeline": plan.microbatches,
         "microbatch_tokens": plan.microbatch_tokens,

@@ -145,7 +145,7 @@ def _lay(topology: Topology, tenant: Tenant, seed: int) -> _Laid:
     plan, per_host = job.plan, topology.gpus_per_host
     where = place(plan, per_host, workload.placement, seed)
     placement = tenant.hosts[where // per_host] * per_host + where % per_host
-    graph = build_tasks(job.order, job.stages, Division(plan.tensor > 1, plan.context > 1, plan.zero))
+    graph = build_tasks(job.order, job.stages, Division.of(plan, case.workload.overlap))
     routing = routing_statistics(workload.model.moe, plan.expert, per_host, seed)
     held = [stage_holding(workload.model, stage, plan) for stage in job.stages]
     batches = step_batches(

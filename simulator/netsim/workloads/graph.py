@@ -1,8 +1,9 @@
 """What tasks a step is made of: the words of a task graph, and its columns.
 
-Every pipeline rank has four in-order queues, as on the GPU: *compute*, *communication* (dispatch and combine of
-experts, tensor and context exchanges, pipeline sends), *gradient* (reduction, and what follows it at the end of the
-step) and *parameter* (gathering of parameters that ZeRO stage 3 divides), each on a stream of its own.
+Every pipeline rank has in-order queues, as on the GPU: *compute*, *communication* (dispatch and combine of experts,
+tensor and context exchanges, pipeline sends), *gradient* (reduction, and what follows it at the end of the step) and
+*parameter* (gathering of parameters that ZeRO divides), each on a stream of its own. Where a framework gives every
+kind of exchange a stream (`overlap.streams`), *tensor* takes tensor and context exchanges, *pipeline* the sends.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from netsim.specs.framework import OverlapSpec
+from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Chunk
 
-COMPUTE, COMMUNICATION, GRADIENT, PARAMETER = 0, 1, 2, 3
-QUEUES = ("compute", "communication", "gradient", "parameter")
+COMPUTE, COMMUNICATION, GRADIENT, PARAMETER, TENSOR, PIPELINE = range(6)
+QUEUES = ("compute", "communication", "gradient", "parameter", "tensor", "pipeline")
 
 #: transfers of a stage group on its own, and those that several ranks start together
 EXPERT_TRANSFERS = ("dispatch", "cached_dispatch", "combine", "combine_backward")
@@ -46,11 +49,25 @@ class Work(NamedTuple):
 
 
 class Division(NamedTuple):
-    """What is divided over ranks, and so has to be exchanged; see `workloads.division` and ZeRO's stages."""
+    """What is divided over ranks, and so has to be exchanged; see `workloads.division` and ZeRO's stages.
+
+    `overlap` : which exchanges run beside compute.
+    """
 
     tensor: bool = False
     context: bool = False
     zero: int = 1
+    overlap: OverlapSpec = OverlapSpec()
+
+    @staticmethod
+    def of(plan: Plan, overlap: OverlapSpec) -> Division:
+        """That of a plan."""
+        return Division(plan.tensor > 1, plan.context > 1, plan.zero, overlap)
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether gradients or parameters move a layer at a time."""
+        return self.zero >= 2 or self.overlap.gradient or self.overlap.parameter
 
 
 @dataclass

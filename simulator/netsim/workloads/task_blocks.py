@@ -12,16 +12,22 @@ line with the block that needs it, so exposed unless the chunk is overlapped. At
 computed before its keys and values are gathered makes no difference to the sum.
 
 ZeRO stage 2 and 3 reduce a layer's gradients after each of its weight gradients, in every micro-batch: there is no full
-accumulator to wait in. Stage 3 gathers a layer's parameters before its forward and again before its backward, one
-layer ahead of the compute (Zhao et al. 2023, PyTorch FSDP, arXiv 2304.11277).
+accumulator to wait in. Stage 3 gathers a layer's parameters before its forward and again before its backward,
+`prefetch` layers ahead of the compute (Zhao et al. 2023, PyTorch FSDP, arXiv 2304.11277).
+
+With `overlap.gradient`, stages 0 and 1 reduce a layer's gradients behind its last weight gradient of the step; with
+`overlap.parameter`, stages 1 and 2 gather a layer's updated parameters from the start of the next step on, as
+Megatron-LM's distributed optimizer does with its buckets. A layer is a bucket here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from netsim.workloads.graph import GRADIENT, PARAMETER, Division, Work
 from netsim.workloads.layers import has_experts
+from netsim.workloads.schedules import Unit
 from netsim.workloads.task_writer import Layer, Side, TaskWriter
 
 #: block -> whether tensor parallelism gathers its input and scatters its output, forward (and so backward the other
@@ -42,6 +48,8 @@ class Blocks:
         self.weights_done: dict[int, int] = {}
         self._turns: Counter[tuple[str, str, int]] = Counter()  # how often a layer's parameters have moved
         self._used: list[int] = []  # last compute of each layer that gathered parameters
+        self._gathered: dict[int, int] = {}  # what gathers the updated parameters of a layer
+        self.last_weight: dict[int, Unit] = {}  # the unit with a stage's last weight gradient
 
     def exchange(self, side: Side, layer: Layer, name: str) -> None:
         """Dispatch or combine of a MoE layer."""
@@ -85,8 +93,10 @@ class Blocks:
             waits = (self.writer.transfer(side, "tensor_gather", block, "W", layer),)
         done = self.writer.compute(side, layer, block, "W", waits)
         self.weights_done[side.unit.stage] = done
-        if self.division.zero >= 2 and block == layer.first_block:
-            self._layer_moves(GRADIENT, "reduce_scatter", side, layer, "W", (done,))
+        last = self.division.overlap.gradient and self.last_weight.get(side.unit.stage) == side.unit
+        if block == layer.first_block and (self.division.zero >= 2 or last):
+            name = "reduce_scatter" if self.division.zero else "all_reduce"
+            self._layer_moves(GRADIENT, name, side, layer, "W", (done,))
 
     def lone_weight(self, side: Side, layer: Layer, block: str) -> None:
         """A weight gradient away from its input gradient: the block's input is gathered again for it."""
@@ -95,11 +105,26 @@ class Blocks:
         self.weight(side, layer, block)
 
     def gather_parameters(self, side: Side, layer: Layer, phase: str) -> None:
-        """Under stage 3, gather when the layer before starts: two layers' worth are there at a time."""
+        """Under stage 3, gather `prefetch` layers ahead: with one, two layers' worth are there at a time."""
         side.parameters = ()
         if self.division.zero == 3 and (layer.kind, phase) != ("embedding", "B"):
-            before = tuple(self._used[-2:-1])
+            reached = len(self._used) - 1 - self.division.overlap.prefetch
+            before = (self._used[reached],) if reached >= 0 else ()
             side.parameters = (self._layer_moves(PARAMETER, "parameter_gather", side, layer, phase, before),)
+        elif phase == "F" and layer.number in self._gathered:  # at the layer's first forward
+            side.parameters = (self._gathered.pop(layer.number),)
+
+    def gather_updated(self, stages: Sequence[int], layers: Mapping[int, Sequence[Layer]]) -> None:
+        """Gather what the last step's update left on other ranks, a layer at a time, as the step begins.
+
+        Stage by stage, so that all ranks that hold a stage do it in one order.
+        """
+        for stage in stages:
+            for layer in layers[stage]:
+                work = Work("parameter_gather", layer.kind, "F", stage=stage, layer=layer.number)
+                self._gathered[layer.number] = self.writer.add(
+                    PARAMETER, work, Unit(stage, -1), (), layer.number
+                )
 
     def used(self, side: Side | None, layer: Layer | None) -> None:
         """A layer is done: its parameters may go."""

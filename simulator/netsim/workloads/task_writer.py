@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from netsim.workloads.graph import COMMUNICATION, COMPUTE, TaskGraph, Work
+from netsim.specs.framework import OverlapSpec
+from netsim.workloads.graph import (
+    COMMUNICATION,
+    COMPUTE,
+    EXPERT_TRANSFERS,
+    PIPELINE,
+    TENSOR,
+    TaskGraph,
+    Work,
+)
 from netsim.workloads.layers import is_body
 from netsim.workloads.schedules import Order, Unit
 from netsim.workloads.stages import LayerKind
@@ -48,8 +57,9 @@ class Side:
 class TaskWriter:
     """Appends tasks of `rank` to a graph."""
 
-    def __init__(self, graph: TaskGraph, order: Order) -> None:
-        self.graph, self.order, self.rank = graph, order, 0
+    def __init__(self, graph: TaskGraph, order: Order, overlap: OverlapSpec) -> None:
+        self.graph, self.order, self.rank, self.overlap = graph, order, 0, overlap
+        self.blocking: tuple[int, ...] = ()  # sends that the next compute waits for
         self._work_ids: dict[Work, int] = {}
         self._sent: dict[tuple[str, Unit], int] = {}
         self._arrivals: list[tuple[int, tuple[str, Unit]]] = []
@@ -76,13 +86,16 @@ class TaskWriter:
         work = Work(layer.kind, block, phase, side.overlapped)
         # a weight gradient needs only what its own input gradient already needed
         waits += () if phase == "W" else side.ready + side.parameters
+        waits, self.blocking = waits + self.blocking, ()
         side.last = self._expect(side, self.add(COMPUTE, work, side.unit, waits, layer.number))
         return side.last
 
     def transfer(self, side: Side, name: str, block: str, phase: str, layer: Layer) -> int:
         """What a layer exchanges, when it is there."""
         work = Work(name, block, phase, side.overlapped)
-        return self._expect(side, self.add(COMMUNICATION, work, side.unit, side.ready, layer.number))
+        apart = self.overlap.streams == "each" and name not in EXPERT_TRANSFERS
+        queue = TENSOR if apart else COMMUNICATION
+        return self._expect(side, self.add(queue, work, side.unit, side.ready, layer.number))
 
     def send(self, side: Side, name: str, along: int) -> None:
         """Hand the result to the rank of the stage that comes next; on the same rank there is nothing to send."""
@@ -92,7 +105,11 @@ class TaskWriter:
         step = self.order.rank_of[following] - self.rank
         if step:
             work = Work(name, "", name[5].upper(), side.overlapped, step=step)
-            self._sent[name, side.unit] = self.add(COMMUNICATION, work, side.unit, side.ready)
+            queue = PIPELINE if self.overlap.streams == "each" else COMMUNICATION
+            sent = self.add(queue, work, side.unit, side.ready)
+            self._sent[name, side.unit] = sent
+            if not self.overlap.pipeline:
+                self.blocking += (sent,)
         elif side.ready:
             self._sent[name, side.unit] = side.ready[0]
 

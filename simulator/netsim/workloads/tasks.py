@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
+from netsim.errors import SpecError
 from netsim.workloads.graph import (
     COMMUNICATION,
     COMPUTE,
@@ -31,9 +32,11 @@ from netsim.workloads.graph import (
     GRADIENT,
     JOINT,
     PARAMETER,
+    PIPELINE,
     QUEUES,
     REDUCTIONS,
     SENDS,
+    TENSOR,
     TENSOR_TRANSFERS,
     Division,
     TaskGraph,
@@ -47,7 +50,8 @@ from netsim.workloads.task_writer import Layer, Side, TaskWriter
 
 __all__ = [
     "COMMUNICATION", "COMPUTE", "CONTEXT_TRANSFERS", "EXCHANGES", "EXPERT_TRANSFERS", "GRADIENT", "JOINT", "PARAMETER",
-    "QUEUES", "REDUCTIONS", "SENDS", "TENSOR_TRANSFERS", "Division", "TaskGraph", "Work", "build_tasks",
+    "PIPELINE", "QUEUES", "REDUCTIONS", "SENDS", "TENSOR", "TENSOR_TRANSFERS", "Division", "TaskGraph", "Work",
+    "build_tasks",
 ]  # fmt: skip
 
 
@@ -55,15 +59,21 @@ def build_tasks(order: Order, stages: Sequence[Stage], division: Division | None
     """Every task of every rank for one step.
 
     order : chunks of each rank; stages : layers of each of the order's stages; division : what has to be exchanged.
+
+    Raises SpecError for gradients that should be reduced beside the backward under DualPipe.
     """
     division = division or Division()
-    writer = TaskWriter(TaskGraph(len(order.ranks), order.holders), order)
+    if division.overlap.gradient and division.zero < 2 and any(len(ranks) > 1 for ranks in order.holders):
+        rule = "needs a schedule that holds each stage once: the two holders end a layer in different orders"
+        raise SpecError("workload", "overlap.gradient", True, rule)
+    writer = TaskWriter(TaskGraph(len(order.ranks), order.holders), order, division.overlap)
     for rank, chunks in enumerate(order.ranks):
         writer.rank = rank
         made = _Rank(writer, stages, division)
+        made.begin(chunks)
         for chunk in chunks:
             made.chunk(chunk)
-        _end_of_step(writer, made.blocks.weights_done, division.zero)
+        _end_of_step(writer, made.blocks.weights_done, division)
     writer.resolve_arrivals()
     return writer.graph
 
@@ -75,6 +85,19 @@ class _Rank:
         self.writer, self.stages, self.division = writer, stages, division
         self.blocks = Blocks(writer, division)
         self.first_layer = [sum(map(len, stages[:stage])) for stage in range(len(stages))]
+
+    def begin(self, chunks: Sequence[Chunk]) -> None:
+        """What the step begins with: parameters that the last update left on other ranks."""
+        self.writer.blocking = ()
+        self.blocks.last_weight = {chunk.weight.stage: chunk.weight for chunk in chunks if chunk.weight}
+        if self.division.zero in (1, 2) and self.division.overlap.parameter:
+            held = sorted(self.writer.order.stages_of(self.writer.rank))
+            self.writer.graph.chunks.append(chunks[0])
+            self.blocks.gather_updated(held, {stage: self._layers(stage) for stage in held})
+            self.writer.graph.chunks.pop()
+
+    def _layers(self, stage: int) -> list[Layer]:
+        return [Layer(*row) for row in enumerate(self.stages[stage], self.first_layer[stage])]
 
     def chunk(self, chunk: Chunk) -> None:
         """One chunk: a forward, a backward, both interleaved, or weight gradients alone."""
@@ -100,7 +123,7 @@ class _Rank:
         return divided or any(has_experts(kind) for unit in units if unit for kind in self.stages[unit.stage])
 
     def _forward_side(self, unit: Unit, overlapped: bool) -> Side:
-        layers = [Layer(*row) for row in enumerate(self.stages[unit.stage], self.first_layer[unit.stage])]
+        layers = self._layers(unit.stage)
         arrival = ("send_forward", Unit(unit.stage - 1, unit.microbatch)) if unit.stage else None
         return Side(unit, layers, arrival, overlapped)
 
@@ -146,12 +169,13 @@ class _Rank:
                 self.blocks.lone_weight(side, layer, block)
 
 
-def _end_of_step(writer: TaskWriter, weights_done: Mapping[int, int], zero: int) -> None:
+def _end_of_step(writer: TaskWriter, weights_done: Mapping[int, int], division: Division) -> None:
     """Reduce each stage's gradients when its last weight gradient is there (unless done), clip, update, gather."""
     writer.graph.chunks.append(Chunk())
     held = writer.order.stages_of(writer.rank)
     reduced = []
-    if zero < 2:
+    zero, overlap = division.zero, division.overlap
+    if zero < 2 and not overlap.gradient:
         name = "reduce_scatter" if zero else "all_reduce"
         for stage in sorted(held, key=lambda s: weights_done[s]):
             waits = (weights_done[stage],)
@@ -161,5 +185,5 @@ def _end_of_step(writer: TaskWriter, weights_done: Mapping[int, int], zero: int)
         writer.add(COMPUTE, Work("optimizer", stage=stage), Unit(stage, -1), (norm,)) for stage in held
     ]
     for stage, update in zip(held, updated, strict=True):
-        if zero in (1, 2):
+        if zero in (1, 2) and not overlap.parameter:
             writer.add(GRADIENT, Work("all_gather", stage=stage), Unit(stage, -1), (update,))

@@ -1,0 +1,63 @@
+"""The spec of a framework: how it runs a plan, where two frameworks differ on the same one.
+
+A job names a framework; what the job itself says stands above what the framework says, key by key. So every key below
+is one of the job too (`overlap.gradient`), and a run's `spec.toml` holds the values in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from netsim.specs.base import Preset, Strict, load
+
+#: the framework of a job that names none
+DEFAULT = "deepseek"
+
+
+class OverlapSpec(Strict):
+    """Which exchanges run beside compute, apart from those of experts under DualPipe, which is made for that.
+
+    The defaults are those of DeepSeek's own framework.
+    """
+
+    streams: Literal["one", "each"] = "one"
+    """Whether all exchanges and sends of a rank share a stream, or each kind has its own."""
+    gradient: bool = False
+    """Whether gradients are reduced a layer at a time beside the last backward; else behind a stage's last backward."""
+    parameter: bool = False
+    """Whether updated parameters are gathered a layer at a time before the next forward; else behind the update."""
+    pipeline: bool = True
+    """Whether compute goes on while a pipeline send is on its way."""
+    prefetch: Annotated[int, Field(ge=0, le=64)] = 1
+    """Layers ahead of compute that ZeRO stage 3 gathers parameters."""
+
+
+class FrameworkSpec(Preset):
+    """A framework preset: defaults for the tables of a job of the same names."""
+
+    overlap: OverlapSpec = OverlapSpec()
+    """Which exchanges run beside compute."""
+
+
+def with_framework(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of a job with what its framework says below them.
+
+    >>> with_framework({"framework": "fsdp2", "overlap": {"prefetch": 2}})["overlap"]["prefetch"]
+    2
+
+    Raises NetsimError where there is no such framework.
+    """
+    name = job.get("framework", DEFAULT)
+    if not isinstance(name, str) or name == DEFAULT:
+        return dict(job)
+    found = load(FrameworkSpec, "framework", name)
+    merged = dict(job)
+    for table in ("overlap",):
+        own = job.get(table, {})
+        if isinstance(own, Mapping):
+            given = getattr(found, table).model_dump(mode="json", exclude_unset=True)
+            merged[table] = {**given, **own}
+    return merged

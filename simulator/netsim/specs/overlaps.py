@@ -1,0 +1,58 @@
+"""What a job says of the overlap of its exchanges: which it assumes, and which of its words act on nothing."""
+
+from __future__ import annotations
+
+from netsim.specs.workload import WorkloadSpec
+
+
+def assumed(job: WorkloadSpec) -> dict[str, str]:
+    """Kind of exchange that the plan has -> how it runs beside compute, for people."""
+    spec, how = job.parallelism, job.overlap
+    found = {}
+    if job.model.moe and spec.expert > 1:
+        paired = job.schedule.name.startswith("dualpipe")
+        found["expert"] = "beside another micro-batch" if paired else "exposed"
+    if spec.tensor > 1:
+        found["tensor"] = _word(job)
+    if spec.context > 1:
+        found["context"] = _word(job)
+    found["gradient"] = _gradient(job)
+    if spec.zero:
+        found["parameter"] = _parameter(job)
+    if spec.pipeline > 1:
+        found["pipeline"] = "beside compute" if how.pipeline else "exposed"
+    return found
+
+
+def _word(job: WorkloadSpec) -> str:
+    return "beside another micro-batch" if job.schedule.name.startswith("dualpipe") else "exposed"
+
+
+def _gradient(job: WorkloadSpec) -> str:
+    if job.parallelism.zero >= 2:
+        return "beside every backward, by layer"
+    return "beside the last backward, by layer" if job.overlap.gradient else "behind a stage's last backward"
+
+
+def _parameter(job: WorkloadSpec) -> str:
+    if job.parallelism.zero == 3:
+        return f"{job.overlap.prefetch} layers ahead" if job.overlap.prefetch else "exposed"
+    return "beside the next forward, by layer" if job.overlap.parameter else "behind the update"
+
+
+def idle_overlaps(job: WorkloadSpec) -> dict[str, str]:
+    """Keys of `overlap` that act on nothing in this job, with why."""
+    spec, found = job.parallelism, {}
+    if spec.pipeline == 1:
+        found["pipeline"] = "the pipeline has one stage"
+    if spec.zero >= 2:
+        found["gradient"] = f"ZeRO stage {spec.zero} reduces gradients a layer at a time in every micro-batch"
+    if spec.zero not in (1, 2):
+        why = "replicates the optimizer" if spec.zero == 0 else "gathers parameters in every micro-batch"
+        found["parameter"] = f"ZeRO stage {spec.zero} {why}"
+    if spec.zero != 3:
+        found["prefetch"] = "only ZeRO stage 3 gathers parameters ahead of compute"
+    kinds = (job.model.moe is not None and spec.expert > 1, spec.tensor * spec.context > 1, spec.pipeline > 1)
+    if sum(kinds) < 2:
+        found["streams"] = "the plan has one kind of exchange at most beside gradients and parameters"
+    return {f"workload.overlap.{key}": why for key, why in found.items()}

@@ -1,0 +1,128 @@
+"""Exchanges beside compute, as a framework has them: which tasks there are, and who waits for whom."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+import netsim
+from netsim.errors import NetsimError, SpecError
+from netsim.specs import WorkloadSpec, load
+from netsim.specs.case import make_case
+from netsim.specs.framework import OverlapSpec
+from netsim.training.result import nic_bytes, phases, step_time_s
+from netsim.training.simulate import simulate
+from netsim.workloads.graph import COMPUTE, PIPELINE, TENSOR, Division, TaskGraph
+from netsim.workloads.schedules import schedule
+from netsim.workloads.stages import split_layers
+from netsim.workloads.tasks import build_tasks
+
+SMALL: dict[str, Any] = {
+    "parallelism.pipeline": 2, "parallelism.tensor": 2, "batch.microbatches": 4, "model.layers": 8,
+    "model.dense_layers": 8,
+}  # fmt: skip
+
+
+def graph_of(division: Division, name: str = "1f1b", ranks: int = 2, microbatches: int = 4) -> TaskGraph:
+    model = load(WorkloadSpec, "workload", "qwen2.5-72b", SMALL).model
+    order = schedule(name, ranks, microbatches)
+    return build_tasks(order, split_layers(model, order.stages), division)
+
+
+def counts(graph: TaskGraph) -> Counter[str]:
+    return Counter(graph.works[work].name for work in graph.work)
+
+
+def test_gradients_are_reduced_once_for_each_layer() -> None:
+    graph = graph_of(Division(overlap=OverlapSpec(gradient=True)))
+    # eight layers, the embedding and the head; every one once, not in every micro-batch
+    assert counts(graph)["reduce_scatter"] == 10
+    last = {
+        graph.layer[t]: t
+        for t in range(len(graph))
+        if graph.works[graph.work[t]].phase == "W" and graph.queue[t] == 0
+    }
+    for task in range(len(graph)):
+        if graph.works[graph.work[task]].name == "reduce_scatter":
+            assert graph.waits[task] == (last[graph.layer[task]],)
+
+
+def test_updated_parameters_are_gathered_before_the_first_forward_of_their_layer() -> None:
+    graph = graph_of(Division(overlap=OverlapSpec(parameter=True)))
+    found = counts(graph)
+    assert (found["parameter_gather"], found["all_gather"]) == (10, 0)
+    gathers = [t for t in range(len(graph)) if graph.works[graph.work[t]].name == "parameter_gather"]
+    for gather in gathers:
+        waiting = [t for t in range(len(graph)) if gather in graph.waits[t]]
+        assert {graph.microbatch[t] for t in waiting} == {0}
+        assert graph.works[graph.work[waiting[0]]].phase == "F"
+
+
+def test_compute_waits_for_a_send_that_nothing_hides() -> None:
+    exposed, hidden = (graph_of(Division(overlap=OverlapSpec(pipeline=how))) for how in (False, True))
+    sends = [t for t in range(len(exposed)) if exposed.works[exposed.work[t]].name == "send_forward"]
+    for graph, waited in ((exposed, True), (hidden, False)):
+        after = [t for t in range(len(graph)) if graph.queue[t] == COMPUTE and graph.rank[t] == 0]
+        assert any(sends[0] in graph.waits[t] for t in after) == waited
+    assert not any(exposed.rank[w] != exposed.rank[t] and exposed.works[exposed.work[w]].name != "send_forward"
+                   and exposed.works[exposed.work[w]].name != "send_backward"
+                   for t in range(len(exposed)) for w in exposed.waits[t])  # fmt: skip
+
+
+def test_each_kind_of_exchange_has_a_stream() -> None:
+    graph = graph_of(Division(tensor=True, overlap=OverlapSpec(streams="each")))
+    queues = {graph.works[w].name: q for w, q in zip(graph.work, graph.queue, strict=True)}
+    assert (queues["tensor_gather"], queues["send_forward"]) == (TENSOR, PIPELINE)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2, 5])
+def test_parameters_are_gathered_as_far_ahead_as_asked(ahead: int) -> None:
+    graph = graph_of(Division(zero=3, overlap=OverlapSpec(prefetch=ahead)), ranks=1, microbatches=1)
+    gathers = [t for t in range(len(graph)) if graph.works[graph.work[t]].name == "parameter_gather"]
+    forward = [t for t in gathers if graph.works[graph.work[t]].phase == "F"]
+    for number, gather in enumerate(forward):
+        waited = [graph.layer[w] for w in graph.waits[gather]]
+        # layer n waits until layer n - 1 - ahead is done
+        assert waited == ([number - 1 - ahead] if number > ahead else [])
+
+
+def test_buckets_need_one_holder_of_each_stage() -> None:
+    with pytest.raises(
+        SpecError, match=r"overlap\.gradient = True, needs a schedule that holds each stage once"
+    ):
+        graph_of(Division(overlap=OverlapSpec(gradient=True)), "dualpipe", 2, 8)
+
+
+def test_overlap_never_makes_a_step_longer_and_moves_the_same_bytes() -> None:
+    found = {}
+    for name, more in (("none", {}), ("all", {"framework": "fsdp2"})):
+        case = make_case(workload="qwen2.5-72b", schedule="1f1b", overrides={**SMALL, **more})
+        found[name] = simulate(case, 64)
+    assert step_time_s(found["all"]) < step_time_s(found["none"])
+    assert phases(found["all"]).exposed_s < phases(found["none"]).exposed_s
+    moved = [nic_bytes(step) for step in found.values()]
+    assert moved[1] == pytest.approx(moved[0])
+
+
+def test_a_run_says_what_it_assumes() -> None:
+    record = netsim.run(
+        "mpft", 32, "qwen2.5-72b", schedule="1f1b", overrides={**SMALL, "framework": "fsdp2"}
+    ).record
+    assert record["workload"]["framework"] == "fsdp2"
+    assert record["workload"]["exchanges"] == {
+        "tensor": "exposed", "gradient": "beside the last backward, by layer",
+        "parameter": "beside the next forward, by layer", "pipeline": "beside compute",
+    }  # fmt: skip
+
+
+def test_the_job_stands_above_its_framework() -> None:
+    case = make_case(workload="qwen2.5-72b", overrides={"framework": "fsdp2", "overlap.gradient": False})
+    assert (case.workload.overlap.gradient, case.workload.overlap.parameter) == (False, True)
+    with pytest.raises(NetsimError, match="no framework preset 'fsdp3'"):
+        make_case(overrides={"framework": "fsdp3"})
+
+
+def test_the_default_is_the_preset() -> None:
+    assert make_case().workload.overlap == make_case(overrides={"framework": "deepseek"}).workload.overlap
