@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netsim.specs.huggingface import dense, experts, latent
+from netsim.specs.huggingface import dense, experts, latent, mixed
 from netsim.specs.huggingface.common import Tables
 from netsim.specs.huggingface.config import Config
 
 #: class of the model in transformers -> what its keys mean
 ARCHITECTURES: dict[str, Callable[[Config], Tables]] = {
     "ArceeForCausalLM": dense.arcee,
-    "BailingMoeForCausalLM": experts.bailing,
-    "BailingMoeV2ForCausalLM": experts.bailing,
+    "BailingMoeForCausalLM": mixed.bailing,
+    "BailingMoeV2ForCausalLM": mixed.bailing,
     "Cohere2ForCausalLM": dense.cohere,
     "CohereForCausalLM": dense.cohere,
-    "DbrxForCausalLM": experts.dbrx,
+    "DbrxForCausalLM": mixed.dbrx,
     "DeepseekV2ForCausalLM": latent.deepseek,
     "DeepseekV32ForCausalLM": latent.deepseek,
     "DeepseekV3ForCausalLM": latent.deepseek,
     "Dots1ForCausalLM": experts.glm4_moe,
     "Ernie4_5ForCausalLM": dense.ernie,
     "Ernie4_5_ForCausalLM": dense.ernie,
-    "Ernie4_5_MoeForCausalLM": experts.ernie_moe,
+    "Ernie4_5_MoeForCausalLM": mixed.ernie_moe,
     "Exaone4ForCausalLM": dense.exaone4,
     "FalconForCausalLM": dense.falcon,
     "GPT2LMHeadModel": dense.gpt2,
@@ -36,12 +36,12 @@ ARCHITECTURES: dict[str, Callable[[Config], Tables]] = {
     "GraniteForCausalLM": dense.granite,
     "GraniteMoeForCausalLM": experts.granite_moe,
     "GraniteMoeSharedForCausalLM": experts.granite_moe,
-    "Grok1ForCausalLM": experts.grok,
-    "Grok1ModelForCausalLM": experts.grok,
+    "Grok1ForCausalLM": mixed.grok,
+    "Grok1ModelForCausalLM": mixed.grok,
     "HunYuanDenseV1ForCausalLM": dense.hunyuan,
-    "HunYuanMoEV1ForCausalLM": experts.hunyuan_moe,
+    "HunYuanMoEV1ForCausalLM": mixed.hunyuan_moe,
     "InternLM2ForCausalLM": dense.internlm2,
-    "Llama4ForCausalLM": experts.llama4,
+    "Llama4ForCausalLM": mixed.llama4,
     "LlamaForCausalLM": dense.llama,
     "MiniMaxM2ForCausalLM": experts.minimax_m2,
     "MistralForCausalLM": dense.mistral,
@@ -53,8 +53,8 @@ ARCHITECTURES: dict[str, Callable[[Config], Tables]] = {
     "OlmoeForCausalLM": experts.olmoe,
     "Phi3ForCausalLM": dense.phi3,
     "PhiForCausalLM": dense.phi,
-    "PhiMoEForCausalLM": experts.phimoe,
-    "PhimoeForCausalLM": experts.phimoe,
+    "PhiMoEForCausalLM": mixed.phimoe,
+    "PhimoeForCausalLM": mixed.phimoe,
     "Qwen2ForCausalLM": dense.qwen2,
     "Qwen2MoeForCausalLM": experts.qwen2_moe,
     "Qwen3ForCausalLM": dense.qwen3,
