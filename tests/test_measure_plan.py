@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from netsim.errors import NetsimError
-from netsim.measure import shapes
+from netsim.measure import framework, shapes
 from netsim.measure.draws import Draws
 from netsim.measure.kernels import BUILDERS
 from netsim.measure.plan import KERNELS, Measurement, make_plan, quick, workload_operators
@@ -49,7 +49,8 @@ def test_every_kind_of_operator_is_stood_for(plan: tuple[Measurement, ...]) -> N
     kinds = {m.shape.kind for m in plan}
     assert kinds <= set(KINDS)
     assert {op.kind for op in workload_operators(WORKLOAD)} <= kinds
-    assert {m.shape.kernel for m in plan} == set(KERNELS) == set(BUILDERS)
+    assert {m.shape.kernel for m in plan} == set(KERNELS)
+    assert {m.shape.kernel for m in (*plan, *framework.make_plan())} == set(BUILDERS)
 
 
 def test_workload_and_holdout_shapes_are_also_measured_beside_a_resident_kernel(

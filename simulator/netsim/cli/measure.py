@@ -1,4 +1,4 @@
-"""`netsim measure`: its options, and which of the three measurements they ask for: kernels, collectives, or a soak."""
+"""`netsim measure`: its options, and which measurement they ask for: kernels, collectives, a soak, or a step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from netsim.cli.options import Json, Quiet, Seed, WorkloadName
+from netsim.cli.options import Json, Quiet, Seed, Sets, WorkloadName
 
 Only = Annotated[
     list[str] | None,
@@ -18,10 +18,11 @@ Only = Annotated[
 
 #: what an option has an effect on: kernels, collectives, a soak; those not named here, on all
 _SERVES = {
-    "workload": "kernels soak", "side_sms": "kernels soak", "budget_s": "kernels collectives",
-    "only": "kernels", "quick": "kernels", "listing": "kernels",
-    "gpus": "collectives", "sizes": "collectives", "backend": "collectives",
-    "side": "soak",
+    "workload": "kernels soak step", "side_sms": "kernels soak", "budget_s": "kernels collectives",
+    "only": "kernels", "quick": "kernels", "listing": "kernels", "framework": "kernels", "mix": "soak",
+    "gpus": "collectives step", "sizes": "collectives", "backend": "collectives",
+    "side": "soak", "soak": "soak step",
+    "way": "step", "layers": "step", "eager": "step", "small": "step", "traces": "step", "sets": "step",
 }  # fmt: skip
 
 
@@ -53,7 +54,9 @@ def measure(
     gpus: Annotated[
         int | None,
         typer.Option(
-            "--gpus", min=1, help="Collectives: among 2, 4, ... and so many. [default: all there are]"
+            "--gpus",
+            min=1,
+            help="Collectives: among 2, 4, ... [default: all there are]. Step: of the cut. [default: 1]",
         ),
     ] = None,
     sizes: Annotated[
@@ -80,6 +83,39 @@ def measure(
     side: Annotated[
         str, typer.Option("--side", help="Soak: what the resident kernel does, spin or copy.")
     ] = "spin",
+    framework: Annotated[
+        bool,
+        typer.Option(
+            "--framework", help="Kernels as torch and torch.compile launch them, not the workload's."
+        ),
+    ] = False,
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mix", help="Soak: kernels and pauses by shares, gemm:bf16:8192x8192x8192=0.7,idle=0.3."
+        ),
+    ] = None,
+    step: Annotated[
+        bool,
+        typer.Option(
+            "--step", help="A real training step of a small cut of the workload, beside what is predicted."
+        ),
+    ] = False,
+    layers: Annotated[int, typer.Option("--layers", min=1, help="Step: layers of the cut.")] = 4,
+    way: Annotated[
+        str | None,
+        typer.Option(
+            "--way", help="Step: one, dp, fsdp, tp, tp_sp, ep or pp. [default: one; fsdp on more GPUs]"
+        ),
+    ] = None,
+    eager: Annotated[bool, typer.Option("--eager", help="Step: without torch.compile.")] = False,
+    small: Annotated[
+        bool, typer.Option("--small", help="Step: tiny widths, to try it on a machine without a GPU.")
+    ] = False,
+    traces: Annotated[
+        Path | None, typer.Option("--traces", help="Step: folder for a profiler trace of two steps.")
+    ] = None,
+    sets: Sets = None,
     seed: Seed = 0,
     json: Json = False,
     quiet: Quiet = False,
@@ -87,14 +123,27 @@ def measure(
     """Time the kernels of a training step on this GPU, or collectives among GPUs (needs torch with CUDA)."""
     from netsim.errors import NetsimError
 
-    kind = "collectives" if collectives else "kernels" if soak is None else "soak"
-    if collectives and soak is not None:
-        raise NetsimError("--collectives and --soak: choose one")
+    kind = "collectives" if collectives else "step" if step else "kernels" if soak is None else "soak"
+    if collectives and (step or soak is not None):
+        raise NetsimError(f"--collectives and --{'step' if step else 'soak'}: choose one")
     _refuse_idle(context, kind)
     if kind == "collectives":
         from netsim.cli.measure_collectives import measure_collectives
 
         measure_collectives(output, gpus, sizes, backend, budget_s, seed, json, quiet)
+    elif kind == "step":
+        from netsim.cli.measure_step import measure_step
+        from netsim.specs.case import parse_overrides
+
+        given = parse_overrides(sets or [])
+        measure_step(
+            output, workload, way, gpus, layers, 12.0 if soak is None else soak, given, eager, small, traces, seed,
+            json, quiet,
+        )  # fmt: skip
+    elif soak is not None and mix:
+        from netsim.cli.measure_mix import measure_mix
+
+        measure_mix(output, mix, soak, seed, json, quiet)
     elif soak is not None:
         from netsim.cli.measure_soak import measure_soak
 
@@ -102,7 +151,9 @@ def measure(
     else:
         from netsim.cli.measure_kernels import measure_kernels
 
-        measure_kernels(output, workload, only or (), quick, listing, side_sms, budget_s, seed, json, quiet)
+        measure_kernels(
+            output, workload, only or (), quick, framework, listing, side_sms, budget_s, seed, json, quiet
+        )
 
 
 def _refuse_idle(context: typer.Context, kind: str) -> None:

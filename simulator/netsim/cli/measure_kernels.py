@@ -22,6 +22,7 @@ def measure_kernels(
     workload: str,
     only: Iterable[str],
     quick: bool,
+    framework: bool,
     listing: bool,
     side_sms: int | None,
     budget_s: float | None,
@@ -35,7 +36,12 @@ def measure_kernels(
     from netsim.specs import WorkloadSpec, load
 
     spec = load(WorkloadSpec, "workload", workload)
-    plan = plans.make_plan(spec, seed, spec.communication.sms if side_sms is None else side_sms, only)
+    if framework:
+        from netsim.measure.framework import plan_for
+
+        plan = plan_for(only)
+    else:
+        plan = plans.make_plan(spec, seed, spec.communication.sms if side_sms is None else side_sms, only)
     plan = plans.quick(plan) if quick else plan
     if listing:
         return _list(plan, json)

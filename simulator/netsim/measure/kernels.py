@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netsim.measure import attention, flat, launches, matmul, memory, routing
+from netsim.measure import attention, flat, framework, framework_rows, launches, matmul, memory, routing
 from netsim.measure.device import Built, Gpu
 from netsim.measure.shapes import LAUNCH_KERNELS, Shape
 
@@ -45,4 +45,5 @@ BUILDERS: dict[str, Builder] = {
     "adam_bf16_moments": flat.adam_bf16_moments,
     "adamw_fused": flat.adamw_fused,
     **dict.fromkeys(LAUNCH_KERNELS, launches.launch),
+    **dict.fromkeys((*framework.ROWS, "fw_bmm"), framework_rows.build),
 }
