@@ -10,14 +10,20 @@ a constant, `predicted` ones were not; nothing is fitted to a predicted row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs import catalog, load
 from netsim.specs.published import PublishedRow, PublishedSpec
+<<<<<<< HEAD:simulator/netsim/validation/validate.py
 from netsim.validation.experiments import EXPERIMENTS
+=======
+from netsim.validation import row_published
+from netsim.validation.row_published import training_rows
+from netsim.validation.row_run import Answer, run_rows
+>>>>>>> 5a04806 (Published training steps as tables, a line a submission row):simulator/netsim/reports/validation.py
 
 _EQUAL_PCT = 1e-7
 
@@ -26,7 +32,8 @@ _EQUAL_PCT = 1e-7
 class Check:
     """One published number beside its simulated one; `ok` is None where there is no tolerance.
 
-    `published` is None for an error in percent, which is to be small.
+    `published` is None for an error in percent, which is to be small. Training steps also have the noise of the
+    measurement and the error of the null model (`netsim.validation.row_null`), which is None for rows that set it.
     """
 
     id: str
@@ -39,6 +46,8 @@ class Check:
     tolerance_pct: float | None
     kind: str
     ok: bool | None
+    noise_pct: float | None = None
+    null_error_pct: float | None = None
 
     def record(self) -> dict[str, Any]:
         """The row as plain values."""
@@ -87,9 +96,34 @@ def _named(name: str, prefix: str) -> bool:
     return name.startswith(prefix) or prefix in name.split("_")
 
 
+def validate_all(specs: Sequence[PublishedSpec], jobs: int = 1) -> list[list[Check]]:
+    """Run the experiments of published sets; training steps of all of them in `jobs` processes."""
+    rows = [row for spec in specs if spec.experiment == row_published.EXPERIMENT for row in training_rows(spec)]
+    answers = {answer.row.id: answer for answer in run_rows(rows, jobs)}
+    return [
+        _training_checks(spec, [answers[row.id] for row in training_rows(spec)])
+        if spec.experiment == row_published.EXPERIMENT
+        else validate(spec)
+        for spec in specs
+    ]
+
+
+def _training_checks(spec: PublishedSpec, answers: Sequence[Answer]) -> list[Check]:
+    """The rows that netsim can express. Targets are of predicted rows: calibrated ones have no tolerance."""
+    found = []
+    for row, answer in zip(spec.rows, answers, strict=True):
+        value = row_published.simulated(answer)
+        if value is not None:
+            check = replace(_check(spec, row, value), noise_pct=answer.noise_pct)
+            check = replace(check, null_error_pct=answer.null_error_pct)
+            bare = {"tolerance_pct": None, "ok": None} if check.kind == "calibrated" else {}
+            found.append(replace(check, **bare))
+    return [*found, *_median(spec, found)]
+
+
 def validate(spec: PublishedSpec) -> list[Check]:
     """Run the experiment of one published set."""
-    simulated = EXPERIMENTS[spec.experiment]([row.where for row in spec.rows])
+    simulated = EXPERIMENTS[spec.experiment]([spec.where(row) for row in spec.rows])
     pairs = zip(spec.rows, simulated, strict=True)
     checks = [_check(spec, row, value) for row, value in pairs if value is not None]
     return [*checks, *_median(spec, checks)]
@@ -124,6 +158,8 @@ def _median(spec: PublishedSpec, checks: Sequence[Check]) -> list[Check]:
     if spec.median_tolerance_pct is None:
         return []
     errors = [abs(check.error_pct) for check in checks if check.tolerance_pct is not None]
+    if not errors:
+        return []
     middle = median(errors)
     return [
         Check(
@@ -153,8 +189,8 @@ class Score:
     calibrated: int
     median_pct: float | None
     worst_pct: float | None
-    median_all_pct: float
-    worst_all_pct: float
+    median_all_pct: float | None
+    worst_all_pct: float | None
 
 
 def score(spec: PublishedSpec, checks: Sequence[Check]) -> Score:
@@ -172,8 +208,8 @@ def score(spec: PublishedSpec, checks: Sequence[Check]) -> Score:
         calibrated=sum(check.kind == "calibrated" for check in rows),
         median_pct=median(errors) if errors else None,
         worst_pct=max(errors) if errors else None,
-        median_all_pct=median(every),
-        worst_all_pct=max(every),
+        median_all_pct=median(every) if every else None,
+        worst_all_pct=max(every, default=None),
     )
 
 
