@@ -31,7 +31,13 @@ def validate(
             help="A CSV of training steps published elsewhere (columns: reports/published/README.md). Repeatable.",
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes that run --rows.")] = 2,
+    sets: Annotated[
+        str,
+        typer.Option(
+            "--sets", help="Published sets to run: all, training (steps that anybody ran), or papers."
+        ),
+    ] = "all",
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes that run training steps.")] = 2,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -45,12 +51,10 @@ def validate(
     from netsim.reports.validation_report import write_report
     from netsim.validation import validate as validation
 
-    specs = validation.published(only or [])
-    found = []
-    for spec in specs:
-        if not quiet and sys.stderr.isatty():
-            print(f"{spec.name}: {spec.description}", file=sys.stderr)
-        found.append((spec, validation.validate(spec)))
+    specs = validation.of_kind(validation.published(only or []), sets)
+    if not quiet and sys.stderr.isatty():
+        print(f"{len(specs)} published sets", file=sys.stderr)
+    found = list(zip(specs, validation.validate_all(specs, jobs), strict=True))
     checks = [check for _, mine in found for check in mine]
     if output is not None:
         for path in write_report(output, found):

@@ -1,8 +1,9 @@
 """The spec of a set of published numbers: values with units and uncertainty, and how close netsim must come.
 
 A file is one table or figure. `experiment` names what netsim runs to reproduce it; `where` is what tells its rows
-apart; `plans` holds what several rows have in common. A row is `calibrated` when some constant was set with it, else `predicted`. A row without `tolerance_pct` is
-shown and never fails; `decimals` asks for equality after rounding instead.
+apart, and `plans` holds what several rows have in common. A row is `calibrated` when some constant was set with it,
+else `predicted`. A row without `tolerance_pct` is shown and never fails; `decimals` asks for equality after rounding
+instead.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ class PublishedRow(Strict):
     """One published number; what is left out is taken from its file.
 
     A row without `value` is an error in percent, which nobody published and which is to be small. `plan` names a
-    table of the file that several rows share, and `where` adds to it. `within_pct` and `between_pct` are the spread of a
-    measurement inside a run (5th to 95th percentile) and between runs (greatest less least), over its median.
+    table of the file that several rows share, and `where` adds to it. `within_pct` and `between_pct` are the spread of
+    a measurement inside a run (5th to 95th percentile) and between runs (greatest less least), over its median.
     """
 
     id: str

@@ -73,6 +73,7 @@ def _mlperf_row(runs: list[Line]) -> TrainingRow:
         **_machine(line, "nics_per_node", "nic_gbps"),
         model=line["model"],
         precision=line["precision"],
+        attention_precision=line["attention_precision"] or None,
         **_plan(line, {}),
         layout=line["pipeline_layout"] or None,
         recompute=line["recompute"] or None,

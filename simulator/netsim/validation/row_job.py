@@ -11,7 +11,7 @@ the loss as a layer each (`account_for_embedding_in_pipeline_split` and its sibl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 from netsim.errors import NetsimError
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, catalog, load
@@ -19,9 +19,9 @@ from netsim.specs.base import validate
 from netsim.specs.case import Case
 from netsim.specs.prices import PriceBook
 from netsim.specs.profile import ProfileSpec
-from netsim.specs.workload import ComputeSpec
 from netsim.topologies import max_gpus
 from netsim.validation.row_model import is_adapter, model_tables
+from netsim.validation.row_precision import compute_tables
 from netsim.validation.training_row import TrainingRow
 
 #: facts of a machine that a source gives and no preset holds, by how its GPU is written: hardware keys
@@ -117,7 +117,6 @@ def _tables(
     microbatches, rest = divmod(row.global_batch * row.replica, row.gpus * row.micro_batch)  # type: ignore[operator]
     if rest:
         raise NetsimError(f"{row.global_batch} sequences are no whole micro-batches on {row.gpus} GPUs")
-    products = _products(row.precision)
     experts = bool(model.get("moe"))
     plan: dict[str, Any] = {"pipeline": pp, "expert": row.ep or 1, "tensor": tp, "context": cp}
     plan["zero"] = 3 if (row.fsdp or 1) > 1 else 1
@@ -144,7 +143,7 @@ def _tables(
             "microbatches": microbatches,
             "microbatch_sequences": row.micro_batch,
         },
-        "compute": {"products": products},
+        "compute": compute_tables(row),
         "communication": {
             "sms": 20 if experts else 0,
             "dispatch": "bf16",
@@ -163,25 +162,6 @@ def _tables(
             "buffers": "2 GB",
         },
     }
-
-
-def _products(precision: str) -> str:
-    """The kind of matrix products that a published precision means."""
-    known = get_args(ComputeSpec.model_fields["products"].annotation)
-    text = precision.lower()
-    if "nvfp4" in text:
-        wanted = "nvfp4"
-    elif "mxfp8" in text or "fp8-mx" in text:
-        wanted = "mxfp8"
-    elif "fp8" in text or "float8" in text:
-        wanted = "fp8"
-    elif "bf16" in text:
-        wanted = "bf16"
-    else:
-        raise NetsimError(f"precision {precision or 'not published'}: not known")
-    if wanted not in known:
-        raise NetsimError(f"precision {precision}: {wanted} products are not modelled")
-    return wanted
 
 
 def _stage_layers(layers: int, stages: int) -> list[int] | None:

@@ -1,7 +1,7 @@
 """Training rows of the files in reports/published, and what the experiment `training_steps` makes of them.
 
-A row of such a file is `value` (seconds, or TFLOPS a GPU where only those are published), the spread of the measurement,
-and the machine and plan in the words of `TrainingRow`, shared ones in `[plans]`.
+A row of such a file is `value` (seconds, or TFLOPS a GPU where only those are published), the spread of the
+measurement, and the machine and plan in the words of `TrainingRow`, shared ones in `[plans]`.
 """
 
 from __future__ import annotations

@@ -41,6 +41,8 @@ class TrainingRow(Strict):
     """The model as the source writes it."""
     precision: str = ""
     """Number formats of the matrix products, as the source writes them."""
+    attention_precision: str | None = None
+    """Number format of the attention core, as the source writes it."""
     sequence_length: Count | None = None
     """Tokens of a sequence."""
     global_batch: Count | None = None

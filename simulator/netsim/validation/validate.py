@@ -26,6 +26,7 @@ from netsim.validation.row_run import Answer, run_rows
 >>>>>>> 5a04806 (Published training steps as tables, a line a submission row):simulator/netsim/reports/validation.py
 
 _EQUAL_PCT = 1e-7
+SETS = ("all", "training", "papers")
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,11 @@ class Check:
     null_error_pct: float | None = None
 
     def record(self) -> dict[str, Any]:
-        """The row as plain values."""
-        return asdict(self)
+        """The row as plain values; noise and null model where there are such."""
+        known = asdict(self)
+        if self.noise_pct is None and self.null_error_pct is None:
+            del known["noise_pct"], known["null_error_pct"]
+        return known
 
     def __str__(self) -> str:
         """The row in words: what is computed, what is published, and how close it must come."""
@@ -91,6 +95,21 @@ def published(only: Iterable[str] = ()) -> list[PublishedSpec]:
     return specs
 
 
+def of_kind(specs: Sequence[PublishedSpec], sets: str) -> list[PublishedSpec]:
+    """Training sets, the others (`papers`), or all.
+
+    Raises NetsimError for another word.
+    """
+    if sets not in SETS:
+        raise NetsimError(f"--sets {sets}: {did_you_mean(sets, SETS)}")
+    training = [spec for spec in specs if spec.experiment == row_published.EXPERIMENT]
+    return {
+        "all": list(specs),
+        "training": training,
+        "papers": [spec for spec in specs if spec not in training],
+    }[sets]
+
+
 def _named(name: str, prefix: str) -> bool:
     """`fig5` and `isca25_fig5` both name isca25_fig5."""
     return name.startswith(prefix) or prefix in name.split("_")
@@ -98,7 +117,9 @@ def _named(name: str, prefix: str) -> bool:
 
 def validate_all(specs: Sequence[PublishedSpec], jobs: int = 1) -> list[list[Check]]:
     """Run the experiments of published sets; training steps of all of them in `jobs` processes."""
-    rows = [row for spec in specs if spec.experiment == row_published.EXPERIMENT for row in training_rows(spec)]
+    rows = [
+        row for spec in specs if spec.experiment == row_published.EXPERIMENT for row in training_rows(spec)
+    ]
     answers = {answer.row.id: answer for answer in run_rows(rows, jobs)}
     return [
         _training_checks(spec, [answers[row.id] for row in training_rows(spec)])
@@ -116,8 +137,8 @@ def _training_checks(spec: PublishedSpec, answers: Sequence[Answer]) -> list[Che
         if value is not None:
             check = replace(_check(spec, row, value), noise_pct=answer.noise_pct)
             check = replace(check, null_error_pct=answer.null_error_pct)
-            bare = {"tolerance_pct": None, "ok": None} if check.kind == "calibrated" else {}
-            found.append(replace(check, **bare))
+            free = check.kind == "calibrated"
+            found.append(replace(check, tolerance_pct=None, ok=None) if free else check)
     return [*found, *_median(spec, found)]
 
 
