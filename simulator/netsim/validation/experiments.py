@@ -21,10 +21,7 @@ from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.prices import PriceBook
 from netsim.specs.protocol import ProtocolSpec
 from netsim.topologies import build, latency_us, max_gpus, slim_fly, summary
-<<<<<<< HEAD:simulator/netsim/validation/experiments.py
 from netsim.validation import experiments_compute, experiments_inference, row_published
-=======
->>>>>>> 5a04806 (Published training steps as tables, a line a submission row):simulator/netsim/reports/experiments.py
 
 Where = Mapping[str, Any]
 Experiment = Callable[[Sequence[Where]], Sequence[float | None]]

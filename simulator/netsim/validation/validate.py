@@ -17,13 +17,10 @@ from typing import Any
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs import catalog, load
 from netsim.specs.published import PublishedRow, PublishedSpec
-<<<<<<< HEAD:simulator/netsim/validation/validate.py
-from netsim.validation.experiments import EXPERIMENTS
-=======
 from netsim.validation import row_published
+from netsim.validation.experiments import EXPERIMENTS
 from netsim.validation.row_published import training_rows
 from netsim.validation.row_run import Answer, run_rows
->>>>>>> 5a04806 (Published training steps as tables, a line a submission row):simulator/netsim/reports/validation.py
 
 _EQUAL_PCT = 1e-7
 SETS = ("all", "training", "papers")
