@@ -79,6 +79,12 @@ def assign(trace: Trace, rules: Rules) -> tuple[Assigned, ...]:
     )
 
 
+def has_blocks(trace: Trace, rules: Rules) -> bool:
+    """Whether any annotation around a launch is a block of the rules: what `assign` needs."""
+    names = {note for kernel in trace.kernels for note, _ in kernel.annotations}
+    return any(re.search(rule.pattern, name) for name in names for rule in rules.blocks)
+
+
 Note = tuple[str, int]
 
 

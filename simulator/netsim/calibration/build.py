@@ -36,6 +36,8 @@ from netsim.specs.profile import KINDS, ClassModel, OperatorRow, ProfileSpec
 
 #: class -> the class whose fit it starts from where it has no structure of its own
 HEIRS = {f"grouped_{role}_{word}": f"{role}_{word}" for role in ("gemm", "wgrad") for word in PRODUCTS}
+#: weight gradients in BF16 run the kernels of the other products
+HEIRS["wgrad_bf16"] = "gemm_bf16"
 #: fewer samples than this are not cross-validated
 ENOUGH = 10
 
@@ -82,7 +84,7 @@ def fit_classes(
     starts : class -> model whose structure and unfitted parameters hold
     """
     device, found = device_of(about), dict[str, ClassResult]()
-    for kind in sorted(KINDS, key=lambda kind: kind in HEIRS):
+    for kind in sorted(KINDS, key=_generation):
         mine = tuple(s if about.peak_clock else replace(s, clock_hz=None) for s in samples.get(kind, ()))
         if not [s for s in mine if not s.held_out]:
             continue
@@ -95,6 +97,15 @@ def fit_classes(
             kind, flavours.get(kind, "trace"), mine, _at_clock(start, mine), device, validate_folds
         )
     return found
+
+
+def _generation(kind: str) -> int:
+    """How many classes its fit waits for.
+
+    >>> _generation("grouped_wgrad_bf16"), _generation("norm")
+    (2, 0)
+    """
+    return 1 + _generation(HEIRS[kind]) if kind in HEIRS else 0
 
 
 def _at_clock(start: ClassModel, samples: Sequence[Sample]) -> ClassModel:

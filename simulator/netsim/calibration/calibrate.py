@@ -1,6 +1,9 @@
-"""The two ways to a profile: from a trace, and from a kernel table. What `netsim calibrate` runs.
+"""The ways to a profile: from a trace, and from a kernel table. What `netsim calibrate` runs.
 
     trace   read -> assign kernels -> observe operators -> fit classes -> profile with a row for each operator
+            (blocks of a layer annotated), or
+            read -> place kernels -> calls -> fit classes -> profile with a row for each product and attention shape
+            (any other trace, `job`)
     table   read -> samples by class -> fit classes -> profile with a row for each product and attention shape
 
 Left out: merging several inputs into one profile.
@@ -14,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from netsim.calibration.about import About, about_from, load_about
-from netsim.calibration.assign import Coverage, assign, block_busy_us, coverage
+from netsim.calibration.assign import Coverage, assign, block_busy_us, coverage, has_blocks
 from netsim.calibration.build import ClassResult, assemble, device_of, fit_classes, table_rows, trace_samples
+from netsim.calibration.check import Check, check
 from netsim.calibration.fit import Spread
-from netsim.calibration.kineto import DEFAULT_LIMIT, read_trace
+from netsim.calibration.job import Job, calibrate_job, read_job
+from netsim.calibration.job_tables import check_rows, job_coverage, said, tables
+from netsim.calibration.kineto import DEFAULT_LIMIT, Trace, read_trace
 from netsim.calibration.observe import observe
 from netsim.calibration.rates import check_rates
 from netsim.calibration.rules import Rules, load_rules
@@ -40,38 +46,91 @@ class Calibration:
     blocks_us: Mapping[tuple[str, int], float] | None = None
     absent: tuple[str, ...] = ()
     unused: Mapping[str, int] | None = None
+    job: Job | None = None
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def writes_profile(self) -> bool:
+        """Whether anything was fitted: a trace without dimensions gives tables alone."""
+        return self.job is None or self.job.trace.shapes
 
 
 def calibrate_trace(
     path: Path,
-    base: str = "h800",
-    workload: str = "deepseek-v3",
+    base: str | None = None,
+    workload: str | None = None,
     rules: Path | None = None,
     about: Path | None = None,
     name: str = "calibrated",
     fit_all: bool = False,
     limit_bytes: int = DEFAULT_LIMIT,
+    others: Sequence[Path] = (),
 ) -> Calibration:
-    """A profile from a profiler trace of a training step of a workload.
+    """A profile from a profiler trace of a training step.
 
-    fit_all : class models may be fitted to every operator, instead of those that the rules name
-    limit_bytes : most that the trace may hold once decompressed
+    workload : the job whose operators annotated blocks hold; other traces name their operators themselves
+    fit_all : class models may be fitted to every operator of annotated blocks, instead of those that the rules name
+    limit_bytes : most that a trace may hold once decompressed
+    others : traces of the same GPU that the profile is asked about
 
-    Raises NetsimError for a trace that cannot be read or holds nothing that the rules know.
+    Raises NetsimError for a trace that cannot be read or holds nothing that the rules know, and for options that have
+    no effect on it.
     """
-    known, start = load_rules(rules), load(ProfileSpec, "profile", base)
+    known = load_rules(rules)
     trace = read_trace(path, limit_bytes)
+    if not has_blocks(trace, known):
+        for option, given in (("--workload", workload is not None), ("--fit-all", fit_all)):
+            if given:
+                raise NetsimError(
+                    f"{path}: {option} has no effect: no annotation is a block of a layer, see --rules"
+                )
+        return _of_job(trace, base, rules, about, name, limit_bytes, others)
+    if others:
+        raise NetsimError(
+            f"{path}: --check has no effect: its annotated blocks are operators of a workload alone"
+        )
+    start = load(ProfileSpec, "profile", base or "h800")
     facts = load_about(about) if about else about_from(start, name, trace.device, str(path))
     found = assign(trace, known)
-    seen = observe(found, load(WorkloadSpec, "workload", workload), () if fit_all else known.fit)
+    job = load(WorkloadSpec, "workload", workload or "deepseek-v3")
+    seen = observe(found, job, () if fit_all else known.fit)
     samples = trace_samples(seen.rows, seen.operators)
     results = fit_classes(samples, start.classes, facts, {}, validate_folds=False)
     sources = {"trace": f"{path.name}: {len(trace.kernels)} kernels of {trace.device}", "rules": known.name}
     profile = assemble(facts, start, results, seen.rows, sources)
     return Calibration(
-        str(path), profile, facts, results, coverage(found), block_busy_us(found), seen.absent,
-        {"kernels without a launch": trace.unlaunched} if trace.unlaunched else {},
+        str(path), profile, facts, results, coverage(found), block_busy_us(found), seen.absent, _unused(trace)
+    )
+
+
+def _of_job(
+    trace: Trace,
+    base: str | None,
+    rules: Path | None,
+    about: Path | None,
+    name: str,
+    limit_bytes: int,
+    others: Sequence[Path],
+) -> Calibration:
+    known = load_rules(rules, general=True)
+    job = read_job(trace, known)
+    profile, facts, results = calibrate_job(job, known, base, about, name)
+    checks = []
+    for path in others if job.trace.shapes else ():
+        other = read_trace(path, limit_bytes)
+        if other.device != trace.device:
+            raise NetsimError(
+                f"--check {path}: measured on {other.device}, and the profile is of {trace.device}"
+            )
+        checks.append(check(profile, str(path), read_job(other, known).calls))
+    return Calibration(
+        trace.source, profile, facts, results, job_coverage(job.placed), unused=_unused(trace), job=job,
+        checks=tuple(checks),
     )  # fmt: skip
+
+
+def _unused(trace: Trace) -> dict[str, int]:
+    return {"kernels without a launch": trace.unlaunched} if trace.unlaunched else {}
 
 
 def calibrate_table(
@@ -168,12 +227,20 @@ def summary(found: Calibration) -> dict[str, Any]:
             "busy_ms": found.coverage.busy_us / 1e3, "assigned": found.coverage.share,
             "missing": [{"kernel": name, "ms": us / 1e3} for name, us in found.coverage.missing[:20]],
         }  # fmt: skip
+    if found.job is not None:
+        data["job"] = _job(found.job)
+        data["checks"] = [check_rows(check) for check in found.checks]
+    elif found.coverage is not None:
         data["blocks"] = [
             {"block": place, "layer": layer, "busy_ms": us / 1e3}
             for (place, layer), us in (found.blocks_us or {}).items()
         ]
         data["absent"] = list(found.absent)
     return data
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {"steps": job.steps, "dimensions": job.trace.shapes, "notes": said(job), **tables(job)}
 
 
 def _spread(spread: Spread | None) -> dict[str, Any] | None:

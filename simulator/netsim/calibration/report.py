@@ -13,6 +13,8 @@ import numpy as np
 from netsim.calibration.build import ClassResult, device_of
 from netsim.calibration.calibrate import Calibration
 from netsim.calibration.fit import Spread, predict
+from netsim.calibration.job_report import check_lines, job_lines
+from netsim.calibration.job_tables import tables
 from netsim.errors import NetsimError
 
 WORST = 12
@@ -76,6 +78,9 @@ def _cell(spread: Spread | None) -> str:
 
 
 def _coverage(found: Calibration) -> list[str]:
+    if found.job is not None:
+        checks = [line for check in found.checks for line in check_lines(check)]
+        return [*job_lines(found.job, tables(found.job)), *checks]
     if found.coverage is None:
         lost = [f"- {count} rows: {why}" for why, count in (found.unused or {}).items()]
         return ["Rows that were not used:", "", *lost, ""] if lost else []

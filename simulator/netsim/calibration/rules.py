@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from netsim.calibration.kineto import Kernel
 from netsim.errors import NetsimError
@@ -30,7 +30,11 @@ from netsim.specs.base import Preset, Strict, read_toml, validate
 from netsim.specs.profile import Counts, Kind, Pick, Tiles
 
 SHIPPED = Path(__file__).parent / "rules.toml"
+#: rules for traces without the annotations of a chunk
+TORCH = Path(__file__).parent / "rules_torch.toml"
 
+#: phases of a step: forward, backward of inputs, backward of weights, optimizer
+StepPhase = Literal["F", "B", "W", "opt"]
 RulePhase = Literal["F", "B", "W", "communication"]
 #: what a kernel may be besides an operator: of a transfer, a wait for it, or of the profiled program alone
 Other = Literal["transfer", "wait", "prework", "artifact"]
@@ -58,20 +62,45 @@ class BlockRule(Strict):
         return _checked(pattern)
 
 
+class PhaseRule(Strict):
+    """An annotation around launches to the phase of a step that they belong to."""
+
+    pattern: str
+    phase: StepPhase
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        return _checked(pattern)
+
+
 class KernelRule(Strict):
-    """A kernel: exactly one of `kind` and `other`. `op` is matched against the launching operator."""
+    """A kernel: exactly one of `kind`, `other` and `helper`. `op` is matched against the launching operator.
+
+    `helper` kernels count with the longest kernel of their operator; `phase` is that of a kernel which only runs there.
+    """
 
     name: str
     pattern: str
     op: str = ""
     kind: Kind | None = None
     other: Other | None = None
+    helper: bool = False
+    phase: StepPhase | None = None
     recover: Mapping[str, str] = Field(default_factory=dict)
 
     @field_validator("pattern", "op")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
         return _checked(pattern)
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> KernelRule:
+        if (self.kind is not None) + (self.other is not None) + self.helper != 1:
+            raise ValueError(
+                f"kernel rule {self.name}: must have exactly one of kind, other and helper = true"
+            )
+        return self
 
     def matches(self, kernel: Kernel) -> bool:
         """Whether this rule is about a kernel."""
@@ -101,6 +130,10 @@ class Rules(Preset):
     kernels: Annotated[
         tuple[KernelRule, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
     ] = ()
+    phases: Annotated[
+        tuple[PhaseRule, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+    ] = ()
+    modules: Names = ()
     order: Mapping[str, Mapping[str, Names]] = Field(default_factory=dict)
     flavours: Mapping[str, Names] = Field(default_factory=dict)
     structures: Mapping[str, Structure] = Field(default_factory=dict)
@@ -115,19 +148,31 @@ def _checked(pattern: str) -> str:
     return pattern
 
 
-def load_rules(path: Path | None = None) -> Rules:
-    """The shipped rules, after those of a user's file where one is given."""
+def load_rules(path: Path | None = None, general: bool = False) -> Rules:
+    """The shipped rules, after those of a user's file where one is given.
+
+    general : for traces of any job, not of annotated chunks
+    """
     shipped = validate(Rules, read_toml(SHIPPED), SHIPPED.name)
+    if general:
+        torch = validate(Rules, read_toml(TORCH), TORCH.name)
+        shipped = torch.model_copy(update={"flavours": shipped.flavours, "structures": shipped.structures})
     if path is None:
         return shipped
     if not path.is_file():
         raise NetsimError(f"{path}: no such rules file")
-    own = validate(Rules, read_toml(path), str(path))
+    return _before(validate(Rules, read_toml(path), str(path)), shipped)
+
+
+def _before(own: Rules, shipped: Rules) -> Rules:
+    """Rules of which the own are tried first."""
     return shipped.model_copy(
         update={
             "name": own.name,
             "blocks": own.blocks + shipped.blocks,
             "kernels": own.kernels + shipped.kernels,
+            "phases": own.phases + shipped.phases,
+            "modules": own.modules + shipped.modules,
             "order": {**shipped.order, **own.order},
             "flavours": {**shipped.flavours, **own.flavours},
             "structures": {**shipped.structures, **own.structures},

@@ -25,8 +25,16 @@ Base = Annotated[
     str | None,
     typer.Option(
         "--base",
-        help="Profile that lends what was not measured. [default: that of the table's device; h800 for a trace]",
+        help="Profile that lends what was not measured. [default: that of the device; h800 for annotated blocks]",
     ),
+]
+Workload = Annotated[
+    str | None,
+    typer.Option("--workload", "-w", help="Job whose blocks a trace annotates. [default: deepseek-v3]"),
+]
+Checks = Annotated[
+    list[Path] | None,
+    typer.Option("--check", help="Another trace of the same GPU: predict its kernel time. Repeatable."),
 ]
 Layout = Annotated[
     str,
@@ -64,9 +72,7 @@ def calibrate(
     table: Tables = None,
     output: Profile = Path("profile.toml"),
     base: Base = None,
-    workload: Annotated[
-        str, typer.Option("--workload", "-w", help="Job that a trace is of.")
-    ] = "deepseek-v3",
+    workload: Workload = None,
     about: About = None,
     rules: RulesFile = None,
     column: Columns = None,
@@ -75,6 +81,7 @@ def calibrate(
     unit: Unit = None,
     fit_all: FitAll = False,
     max_size: MaxSize = None,
+    check: Checks = None,
     report: Report = None,
     force: Force = False,
     json: Json = False,
@@ -83,7 +90,6 @@ def calibrate(
     """Make a compute profile from a profiler trace or a table of kernel timings, and say how far to trust it."""
     from netsim.calibration.calibrate import summary
     from netsim.calibration.report import write_report
-    from netsim.calibration.write import write_profile
     from netsim.errors import NetsimError
 
     if output.exists() and not force:
@@ -100,9 +106,10 @@ def calibrate(
         (mode, layout, unit),
         fit_all,
         max_size,
+        check,
     )
-    write_profile(found.profile, output)
-    files = [output, *(write_report(found, report) if report else [])]
+    files = _write(found, output)
+    files += write_report(found, report) if report else []
     if json:
         from netsim.reports.rundir import to_json
 
@@ -115,18 +122,33 @@ def calibrate(
         print(f"wrote {', '.join(map(str, files))}", file=sys.stderr)
 
 
+def _write(found: Calibration, output: Path) -> list[Path]:
+    """The profile, where anything was fitted, and the tables of a job's trace beside it."""
+    from netsim.calibration.job_tables import check_rows, tables, write_tables
+    from netsim.calibration.write import write_profile
+
+    if found.writes_profile:
+        write_profile(found.profile, output)
+    files = [output] if found.writes_profile else []
+    if found.job is not None:
+        checks = [row for check in found.checks for row in check_rows(check)]
+        files += write_tables({**tables(found.job), "checks": checks}, output)
+    return files
+
+
 def _calibrate(
     trace: Path | None,
     table: list[Path] | None,
     name: str,
     base: str | None,
-    workload: str,
+    workload: str | None,
     about: Path | None,
     rules: Path | None,
     column: list[str] | None,
     written: tuple[str | None, str, str | None],
     fit_all: bool,
     max_size: str | None,
+    check: list[Path] | None,
 ) -> Calibration:
     from netsim.calibration.calibrate import calibrate_table, calibrate_trace
     from netsim.errors import NetsimError
@@ -136,9 +158,12 @@ def _calibrate(
     if trace is not None:
         if column or written != (None, "netsim", None):
             raise NetsimError("--column, --mode, --layout, --unit: only for --table")
-        return calibrate_trace(trace, base or "h800", workload, rules, about, name, fit_all, _limit(max_size))
-    if max_size is not None:
-        raise NetsimError("--max-size: only for --trace")
+        return calibrate_trace(
+            trace, base, workload, rules, about, name, fit_all, _limit(max_size), check or ()
+        )
+    for option, given in (("--max-size", max_size), ("--check", check), ("--workload", workload)):
+        if given:
+            raise NetsimError(f"{option}: only for --trace")
     if fit_all:
         raise NetsimError("--fit-all: only for --trace; rows of the set holdout of a table are never fitted")
     return calibrate_table(table or [], base, rules, about, name, _mapping(column or []), *written)

@@ -1,0 +1,96 @@
+"""The facts of the GPU behind a trace: its name and SMs as the trace has them, the rest from what is known of it.
+
+In order: a file given with --about; the shipped profile of that GPU; data-sheet peaks by name (`gpus.toml`). A GPU that
+none of them knows is refused, because an efficiency is a share of a peak.
+
+Left out: clocks and power while the trace ran, which no trace records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from netsim.calibration.about import About, about_from, load_about
+from netsim.calibration.kineto import Trace
+from netsim.calibration.trace_events import shown
+from netsim.errors import NetsimError
+from netsim.specs import catalog, load
+from netsim.specs.base import Strict, read_toml, validate
+from netsim.specs.profile import ProfileSpec
+from netsim.units import FlopRate, Hertz, Rate
+
+GPUS = Path(__file__).parent / "gpus.toml"
+CLOCK = "as the trace ran: under its own load, at a clock that no trace records"
+
+
+class Gpu(Strict):
+    """Data-sheet numbers of GPUs whose name matches."""
+
+    pattern: str
+    bf16_peak: FlopRate
+    fp8_peak: FlopRate
+    hbm_rate: Rate
+    peak_clock: Hertz | None = None
+
+
+class Gpus(Strict):
+    """The file of them."""
+
+    sources: Mapping[str, str] = Field(default_factory=dict)
+    gpu: Annotated[tuple[Gpu, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
+
+
+def base_profile(device: str, base: str | None) -> ProfileSpec:
+    """The profile that lends what a trace does not hold: the named one, else that of the GPU, else h200's."""
+    if base is not None:
+        return load(ProfileSpec, "profile", base)
+    shipped = [load(ProfileSpec, "profile", name) for name in catalog.names("profile")]
+    same = [profile for profile in shipped if profile.device == device]
+    return same[0] if same else next(profile for profile in shipped if profile.name == "h200")
+
+
+def facts_of(trace: Trace, start: ProfileSpec, name: str, about: Path | None) -> About:
+    """What is known of the trace's GPU.
+
+    Raises NetsimError for a GPU of which no peaks are known.
+    """
+    if about is not None:
+        return load_about(about)
+    if trace.device == start.device:
+        same = about_from(start, name, trace.device, trace.source)
+        return same.model_copy(
+            update={"sms": trace.sms or same.sms, "gemm_sms": trace.sms or same.sms, "clock": CLOCK}
+        )
+    known = validate(Gpus, read_toml(GPUS), GPUS.name)
+    gpu = next((gpu for gpu in known.gpu if re.search(gpu.pattern, trace.device)), None)
+    if gpu is None or trace.sms is None:
+        lacks = "its SMs" if gpu is not None else "its peaks"
+        raise NetsimError(
+            f"{trace.source}: measured on {shown(trace.device)!r}, of which {lacks} are not known: give the facts of "
+            "the device (sms, gemm_sms, bf16_peak, fp8_peak, hbm_rate, ...) with --about"
+        )
+    return About.model_construct(
+        name=name,
+        description=f"calibrated from {Path(trace.source).name}",
+        sources={"facts": f"SMs from the trace; peaks and memory rate of {trace.device}: {known.sources['nvidia']}"
+                 if "MI3" not in gpu.pattern else f"SMs from the trace; {known.sources['amd']}"},
+        device=trace.device,
+        sms=trace.sms,
+        gemm_sms=trace.sms,
+        bf16_peak=gpu.bf16_peak,
+        fp8_peak=gpu.fp8_peak,
+        hbm_rate=gpu.hbm_rate,
+        peak_clock=gpu.peak_clock or start.peak_clock,
+        clock=CLOCK,
+        mode="cool",
+        overhead=0.0,
+        transport_share=0.0,
+        gap=start.gap,
+        slowdown={},
+        sustained=None,
+    )  # fmt: skip
