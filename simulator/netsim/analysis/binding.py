@@ -92,7 +92,8 @@ def more_of(resource: str, step: Step) -> Change | None:
     match resource:
         case "tensor_cores":
             gpu = case.hardware.gpu
-            return _gpu(step, bf16_peak=gpu.bf16_peak * MORE, fp8_peak=gpu.fp8_peak * MORE)
+            peaks = {"bf16_peak": gpu.bf16_peak, "fp8_peak": gpu.fp8_peak, "fp4_peak": gpu.fp4_peak}
+            return _gpu(step, **{name: peak * MORE for name, peak in peaks.items() if peak})
         case "hbm":
             return _gpu(step, hbm_rate=case.hardware.gpu.hbm_rate * MORE)
         case "kernels":

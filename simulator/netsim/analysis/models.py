@@ -187,7 +187,7 @@ def _intensity(one: Subject, plan: Plan | None, ask: Question) -> dict[str, Any]
     ridge = None
     if one.hardware:
         gpu = one.hardware.gpu
-        peaks = {"bf16": gpu.bf16_peak, "fp8": gpu.fp8_peak}
+        peaks = {"bf16": gpu.bf16_peak, **({"fp8": gpu.fp8_peak} if gpu.fp8_peak else {})}
         ridge = {name: peak / gpu.hbm_rate for name, peak in peaks.items()}
     return {
         "products": shares.products,

@@ -30,7 +30,7 @@ class Device:
     sms: int
     gemm_sms: int
     bf16_flops_per_s: float
-    fp8_flops_per_s: float
+    fp8_flops_per_s: float | None
     hbm_bytes_per_s: float
     peak_clock_hz: float | None = None
     fp4_flops_per_s: float | None = None
@@ -38,7 +38,7 @@ class Device:
     def peak(self, kind: str, clock_hz: float | None = None) -> float:
         """Operations per second of all SMs, in the precision of a kernel class, at a clock.
 
-        Raises NetsimError for a clock where the one behind the peaks is not known, and for FP4 where there is none.
+        Raises NetsimError for a clock where the one behind the peaks is not known, and for a format without a peak.
         """
         nominal = self._nominal(kind)
         if clock_hz is None:
@@ -51,11 +51,12 @@ class Device:
 
     def _nominal(self, kind: str) -> float:
         peak = FORMATS[format_of(kind)].peak
-        if peak == "fp4":
-            if self.fp4_flops_per_s is None:
-                raise NetsimError(f"kernel class {kind}: the GPU has no FP4 peak (gpu.fp4_peak)")
-            return self.fp4_flops_per_s
-        return self.fp8_flops_per_s if peak == "fp8" else self.bf16_flops_per_s
+        found = {"bf16": self.bf16_flops_per_s, "fp8": self.fp8_flops_per_s, "fp4": self.fp4_flops_per_s}[
+            peak
+        ]
+        if found is None:
+            raise NetsimError(f"kernel class {kind}: the GPU has no {peak.upper()} peak (gpu.{peak}_peak)")
+        return found
 
 
 def measured_device(profile: ProfileSpec) -> Device:

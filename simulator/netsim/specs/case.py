@@ -112,12 +112,14 @@ def make_case(
 
 def _check_formats(job: WorkloadSpec, host: HardwareSpec) -> None:
     """Refuse products in a format that the GPU has no tensor cores for."""
-    if host.gpu.fp4_peak is not None:
-        return
+    gpu = host.gpu
     for key in ("products", "head", "attention"):
         word = getattr(job.compute, key)
-        if word in ("mxfp8", "nvfp4"):
-            rule = f"needs a GPU with scales in its tensor cores, {host.gpu.name} has none (gpu.fp4_peak)"
+        if gpu.fp8_peak is None and word != "bf16":
+            rule = f"needs a GPU with FP8, {gpu.name} has none (gpu.fp8_peak)"
+            raise SpecError(job.name, f"compute.{key}", word, rule)
+        if gpu.fp4_peak is None and word in ("mxfp8", "nvfp4"):
+            rule = f"needs a GPU with scales in its tensor cores, {gpu.name} has none (gpu.fp4_peak)"
             raise SpecError(job.name, f"compute.{key}", word, rule)
 
 

@@ -24,8 +24,8 @@ class GpuSpec(Strict):
     """SM clock at which the peaks hold; documentation, the peaks are what counts."""
     bf16_peak: FlopRate
     """Dense BF16 peak."""
-    fp8_peak: FlopRate
-    """Dense FP8 peak."""
+    fp8_peak: FlopRate | None = None
+    """Dense FP8 peak, where the GPU has FP8."""
     fp4_peak: FlopRate | None = None
     """Dense FP4 peak; a GPU without one has no MXFP8 either, since both came with scales in the tensor cores."""
     hbm: Bytes
@@ -45,6 +45,10 @@ class ScaleUpSpec(Strict):
     """Rate that kernels reach: what transfers get."""
     latency: Seconds
     """Latency of a small message between GPUs of a host."""
+    size: Count | None = None
+    """GPUs that the domain holds, where a job uses fewer; documentation, idle ones cost no network."""
+    c2c_rate: Rate | None = None
+    """Between a GPU and its CPU, each direction; documentation, nothing is offloaded."""
 
 
 class PcieSpec(Strict):
@@ -71,9 +75,11 @@ class HardwareSpec(Preset):
     """A host preset."""
 
     gpus_per_host: Count
-    """GPUs of a host: one scale-up domain."""
+    """GPUs of a host: what a job uses of one scale-up domain (a rack, for NVL72)."""
     nics_per_host: Count
     """NICs of a host; must divide its GPUs."""
+    gpus_per_tray: Count | None = None
+    """GPUs of a tray, where a domain spans several; must divide the host's; documentation."""
     gpu: GpuSpec
     """The GPU."""
     scale_up: ScaleUpSpec
@@ -84,7 +90,15 @@ class HardwareSpec(Preset):
     """The NIC."""
 
     @model_validator(mode="after")
-    def _nics_divide(self) -> HardwareSpec:
+    def _parts_divide(self) -> HardwareSpec:
+        if self.gpus_per_tray and self.gpus_per_host % self.gpus_per_tray:
+            raise ValueError(
+                f"gpus_per_tray = {self.gpus_per_tray}, must divide gpus_per_host = {self.gpus_per_host}"
+            )
+        if self.scale_up.size and self.scale_up.size < self.gpus_per_host:
+            raise ValueError(
+                f"scale_up.size = {self.scale_up.size}, must hold gpus_per_host = {self.gpus_per_host}"
+            )
         if self.gpus_per_host % self.nics_per_host:
             raise ValueError(
                 f"nics_per_host = {self.nics_per_host}, must divide gpus_per_host = {self.gpus_per_host}"

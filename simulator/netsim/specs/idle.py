@@ -16,8 +16,20 @@ from netsim.specs.overlaps import idle_overlaps
 from netsim.specs.topology import TopologySpec
 from netsim.specs.workload import WorkloadSpec
 
+#: keys of a host that nothing reads
+_DOCUMENTS = ("gpus_per_tray", "scale_up.size", "scale_up.c2c_rate")
+_OF_HOST = tuple(f"hardware.{name}" for name in _DOCUMENTS)
 #: keys of a host that a training step and the bill of its network do not read
-_UNREAD = ("gpu.name", "gpu.power", "gpu.boost_clock", "scale_up.rate", "pcie.rate")
+_UNREAD = (
+    "gpu.name",
+    "gpu.power",
+    "gpu.boost_clock",
+    "scale_up.rate",
+    "pcie.rate",
+    "gpus_per_tray",
+    "scale_up.size",
+    "scale_up.c2c_rate",
+)
 #: how a fabric reacts to faults while a step runs
 FAILOVER = ("failover.detection", "failover.recompute", "failover.forwarding")
 #: what a network costs to run: its years of ownership read it, a step does not
@@ -27,7 +39,7 @@ RUNNING = "prices.running."
 FABRIC = (
     "workload.", "profile.", "topology.failover.", "topology.routing", "topology.queue_pairs", "hardware.gpu.",
     "hardware.scale_up.rate", "hardware.scale_up.achieved_rate", "hardware.pcie.", "hardware.nic.goodput_fraction",
-    "prices.gpu_hour.",
+    "prices.gpu_hour.", *_OF_HOST,
 )  # fmt: skip
 COUNTS = (
     "topology.", "profile.", "prices.", "workload.profile", "workload.compute.clock", "workload.compute.sustained",
@@ -35,13 +47,13 @@ COUNTS = (
     "workload.communication.sms", "workload.communication.slowdown", "workload.placement.", "workload.variation.",
     "hardware.nics_per_host",
     "hardware.gpu.name", "hardware.gpu.sms", "hardware.gpu.boost_clock", "hardware.gpu.power", "hardware.scale_up.",
-    "hardware.pcie.", "hardware.nic.",
+    "hardware.pcie.", "hardware.nic.", *_OF_HOST,
 )  # fmt: skip
 #: of many steps; what a GPU-hour costs there is the study's own `gpu_usd_per_hour`
 STUDY = ("prices.gpu_hour.",)
 COLLECTIVE = (
     "workload.", "profile.", "prices.", "topology.failover.", "hardware.gpu.", "hardware.scale_up.rate",
-    "hardware.pcie.rate", "hardware.nic.power",
+    "hardware.pcie.rate", "hardware.nic.power", *_OF_HOST,
 )  # fmt: skip
 PACKETS = (
     "workload.", "profile.", "prices.", "topology.failover.", "topology.routing", "topology.queue_pairs",
@@ -50,7 +62,7 @@ PACKETS = (
 )  # fmt: skip
 INFERENCE = (
     "profile.", "prices.", "topology.failover.", "workload.model.tied_embeddings", "hardware.gpu.name",
-    "hardware.gpu.power", "hardware.gpu.boost_clock", "hardware.nic.power",
+    "hardware.gpu.power", "hardware.gpu.boost_clock", "hardware.nic.power", *_OF_HOST,
 )  # fmt: skip
 
 
