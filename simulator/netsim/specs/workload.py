@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from netsim.specs.adapter import AdapterSpec
 from netsim.specs.base import Preset, Strict
 from netsim.specs.formats import Products
 from netsim.specs.framework import DEFAULT, OverlapSpec, with_framework
@@ -37,7 +38,8 @@ __all__ = [
 
 #: of tokens on the wire: LogFMT holds logarithms of 128 values in 8 or 10 bits each, between their least and greatest
 TokenPrecision = Literal["fp8", "mxfp8", "nvfp4", "bf16", "fp32", "logfmt8", "logfmt10"]
-Recomputed = Literal["norm", "mla_up"]
+#: norms, up-projections of MLA; attention core, every second product, the FFN of dense or MoE layers, whole layers
+Recomputed = Literal["norm", "mla_up", "core", "half", "mlp", "moe", "layer"]
 #: of the two products of the attention core
 CorePrecision = Literal["bf16", "fp8", "mxfp8"]
 Precision = Literal["nvfp4", "mxfp8", "fp8", "bf16", "fp32"]
@@ -158,7 +160,8 @@ class StorageSpec(Strict):
     attention_bits: Annotated[int, Field(ge=8, le=32)]
     """Bits of an element of the attention output in the stash."""
     recompute: tuple[Recomputed, ...]
-    """What the backward computes again instead of keeping it: norm, mla_up."""
+    """What the backward computes again instead of keeping it: norm, mla_up (up-projections), core (of attention), half
+    (every second product), mlp (FFN of dense layers), moe (FFN of MoE layers), layer (whole layers, alone)."""
     buffers: Bytes
     """Fixed allowance for communication buffers and work space."""
 
@@ -166,6 +169,15 @@ class StorageSpec(Strict):
     @classmethod
     def _tuple(cls, value: object) -> object:
         return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _layer_alone(self) -> StorageSpec:
+        if "layer" in self.recompute and len(self.recompute) > 1:
+            other = next(word for word in self.recompute if word != "layer")
+            raise ValueError(
+                f"recompute: {other!r} has no effect beside 'layer', which computes all of it again"
+            )
+        return self
 
 
 class VariationSpec(Strict):
@@ -237,6 +249,8 @@ class WorkloadSpec(Preset):
     """Precision of compute."""
     communication: CommunicationSpec
     """Precision of what travels."""
+    adapter: AdapterSpec | None = None
+    """Low-rank adapters, the only weights that are trained; left out: all weights are."""
     storage: StorageSpec
     """What stays in memory."""
     overlap: OverlapSpec = OverlapSpec()
@@ -245,6 +259,17 @@ class WorkloadSpec(Preset):
     """Where ranks go."""
     variation: VariationSpec = VariationSpec()
     """How ranks differ."""
+
+    @model_validator(mode="after")
+    def _adapters_apply(self) -> WorkloadSpec:
+        if self.adapter is None:
+            return self
+        zero = self.parallelism.zero
+        if zero > 1:
+            raise ValueError(f"adapter: parallelism.zero = {zero} divides frozen weights too: must be 0 or 1")
+        if "attention" in self.adapter.targets and self.model.attention.kind == "mla":
+            raise ValueError("adapter.targets: 'attention' must be attention by heads, not mla")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -36,7 +36,8 @@ from netsim.training.ranks import Ranks, make_ranks, rank_colours
 from netsim.training.timing import Timing, make_timing
 from netsim.training.touched import touches
 from netsim.training.traffic import Traffic, make_traffic
-from netsim.workloads.holding import StageParameters, layer_holding, stage_holding
+from netsim.workloads.adapter import trained
+from netsim.workloads.holding import StageParameters
 from netsim.workloads.layers import has_experts
 from netsim.workloads.memory import Memory, memory_by_rank
 from netsim.workloads.moe import RoutingStatistics, routing_statistics
@@ -143,11 +144,11 @@ def simulate_job(
     """
     workload, plan, hardware = case.workload, job.plan, case.hardware
     placement = place(plan, hardware.gpus_per_host, workload.placement, seed)
-    division = Division.of(plan, workload.overlap)
+    division = Division.of(plan, workload.overlap, workload.storage.recompute)
     graph = build_tasks(job.order, job.stages, division) if graph is None else graph
 
     routing = routing_statistics(workload.model.moe, plan.expert, hardware.gpus_per_host, seed)
-    held = [stage_holding(workload.model, stage, plan) for stage in job.stages]
+    held = [trained(workload.model, workload.adapter, stage, plan) for stage in job.stages]
     batches = step_batches(
         placement, hardware.gpus_per_host, routing if workload.model.moe else None, held, graph.holders, graph.routes,
         GroupShape(plan.expert, plan.tensor, plan.context), sharded_layers(case, job),
@@ -201,7 +202,9 @@ def sharded_layers(case: Case, job: Job) -> list[tuple[int, str, StageParameters
     if not Division.of(job.plan, case.workload.overlap).by_layer:
         return []
     kinds = [(n, kind) for n, stage in enumerate(job.stages) for kind in dict.fromkeys(stage)]
-    return [(n, kind, layer_holding(case.workload.model, kind, job.plan)) for n, kind in kinds]
+    return [
+        (n, kind, trained(case.workload.model, case.workload.adapter, (kind,), job.plan)) for n, kind in kinds
+    ]
 
 
 def degraded_capacity(topology: Topology, degraded: Mapping[int, float]) -> NDArray[np.float64]:

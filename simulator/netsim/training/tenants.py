@@ -28,7 +28,7 @@ from netsim.training.program import Instances, make_program
 from netsim.training.simulate import Job, Step, sharded_layers
 from netsim.training.timing import Timing, make_timing
 from netsim.training.traffic import Traffic, make_traffic, wire_bytes
-from netsim.workloads.holding import stage_holding
+from netsim.workloads.adapter import trained
 from netsim.workloads.memory import memory_by_rank
 from netsim.workloads.moe import RoutingStatistics, routing_statistics
 from netsim.workloads.tasks import Division, TaskGraph, build_tasks
@@ -145,9 +145,10 @@ def _lay(topology: Topology, tenant: Tenant, seed: int) -> _Laid:
     plan, per_host = job.plan, topology.gpus_per_host
     where = place(plan, per_host, workload.placement, seed)
     placement = tenant.hosts[where // per_host] * per_host + where % per_host
-    graph = build_tasks(job.order, job.stages, Division.of(plan, case.workload.overlap))
+    division = Division.of(plan, workload.overlap, workload.storage.recompute)
+    graph = build_tasks(job.order, job.stages, division)
     routing = routing_statistics(workload.model.moe, plan.expert, per_host, seed)
-    held = [stage_holding(workload.model, stage, plan) for stage in job.stages]
+    held = [trained(workload.model, workload.adapter, stage, plan) for stage in job.stages]
     batches = step_batches(
         placement, per_host, routing if workload.model.moe else None, held, graph.holders, graph.routes,
         GroupShape(plan.expert, plan.tensor, plan.context), sharded_layers(case, job),

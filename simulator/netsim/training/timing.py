@@ -99,7 +99,7 @@ class Timing:
             rows, moe.experts // plan.expert if moe else 0,
             products=job.compute.products, head=job.compute.head, core=job.compute.attention,
             recompute=job.storage.recompute,
-            attention_bits=job.storage.attention_bits,
+            attention_bits=job.storage.attention_bits, adapter=job.adapter,
             tensor=plan.tensor, context=plan.context,
         )  # fmt: skip
 

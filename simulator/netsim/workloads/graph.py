@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from netsim.specs.framework import OverlapSpec
+from netsim.specs.workload import Recomputed
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Chunk
 
@@ -51,18 +52,19 @@ class Work(NamedTuple):
 class Division(NamedTuple):
     """What is divided over ranks, and so has to be exchanged; see `workloads.division` and ZeRO's stages.
 
-    `overlap` : which exchanges run beside compute.
+    `overlap` : which exchanges run beside compute; `recompute` : what the backward runs again.
     """
 
     tensor: bool = False
     context: bool = False
     zero: int = 1
     overlap: OverlapSpec = OverlapSpec()
+    recompute: tuple[Recomputed, ...] = ()
 
     @staticmethod
-    def of(plan: Plan, overlap: OverlapSpec) -> Division:
+    def of(plan: Plan, overlap: OverlapSpec, recompute: tuple[Recomputed, ...] = ()) -> Division:
         """That of a plan."""
-        return Division(plan.tensor > 1, plan.context > 1, plan.zero, overlap)
+        return Division(plan.tensor > 1, plan.context > 1, plan.zero, overlap, recompute)
 
     @property
     def by_layer(self) -> bool:

@@ -18,7 +18,9 @@ its log-sum-exp, the tokens received by the local experts (t x distinct devices 
 and routed experts (t 2 w shared + r 2 w), in the stash's precision. Without recomputing norms their outputs are kept
 too (2 t h), without recomputing the MLA up-projections the queries, keys and values. Attention by
 heads keeps queries, keys and values, BF16, in place of the latents. A dense layer keeps 2 t width
-in place of the experts; a head its input and the logits' gradient in BF16.
+in place of the experts; a head its input and the logits' gradient in BF16. A layer that is computed again keeps its
+input (2 t h), an FFN that is computed again nothing, and one such layer is there whole at a time. Under low-rank
+adapters only these have gradients and an optimizer.
 
 Left out: keys and values gathered under context parallelism (kept of one layer at a time), that gate and norms of a
 layer stay in BF16 (0.5 % of what a rank holds of a MoE layer), fragmentation, scales of FP8 blocks (1/32 of the
@@ -30,9 +32,11 @@ Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 3.2.3 and 3.3.3
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netsim.specs.workload import AttentionSpec, ModelSpec, StorageSpec, WorkloadSpec
+from netsim.workloads.adapter import trained
+from netsim.workloads.again import blocks_again
 from netsim.workloads.holding import layer_holding, own_share, unshared
 from netsim.workloads.layers import attention_of, has_experts, is_body
 from netsim.workloads.moe import value_bytes
@@ -75,7 +79,23 @@ def memory_by_rank(
 ) -> list[Memory]:
     """Memory of every pipeline rank."""
     kept = [sum(layer_activations(job, plan, kind, devices_per_token) for kind in stage) for stage in stages]
-    return [_of_rank(job, plan, order, stages, kept, rank) for rank in range(len(order.ranks))]
+    ranks = [_of_rank(job, plan, order, stages, kept, rank) for rank in range(len(order.ranks))]
+    working = _working(job, plan, stages, devices_per_token)
+    return [replace(rank, activations=rank.activations + working) for rank in ranks]
+
+
+def _working(job: WorkloadSpec, plan: Plan, stages: Sequence[Stage], devices_per_token: float) -> float:
+    """Bytes of the largest layer that is computed again: what it did not keep is there while its backward runs."""
+    whole = job.model_copy(update={"storage": job.storage.model_copy(update={"recompute": ()})})
+    kinds = {kind for stage in stages for kind in stage if blocks_again(kind, job.storage.recompute)}
+    return max(
+        (
+            layer_activations(whole, plan, kind, devices_per_token)
+            - layer_activations(job, plan, kind, devices_per_token)
+            for kind in kinds
+        ),
+        default=0.0,
+    )
 
 
 def _of_rank(
@@ -87,11 +107,13 @@ def _of_rank(
     weights, gradients, optimizer = _Part(), _Part(), _Part()
     for stage in order.stages_of(rank):
         for kind in unshared(stages[stage]):
-            held = layer_holding(job.model, kind, plan)
-            own = own_share(held, plan, len(order.holders[stage]))
+            held, holders = layer_holding(job.model, kind, plan), len(order.holders[stage])
+            own = own_share(held, plan, holders)
             weights.add(held.total, own, value_bytes(storage.weights if is_body(kind) else "bf16"))
-            gradients.add(held.total, own, gradient)
-            optimizer.add(held.total, own, state)
+            with_gradient = trained(job.model, job.adapter, (kind,), plan)
+            own = own_share(with_gradient, plan, holders)
+            gradients.add(with_gradient.total, own, gradient)
+            optimizer.add(with_gradient.total, own, state)
     activations, in_flight = _peak(order, kept, rank)
     return Memory(
         rank,
@@ -144,8 +166,13 @@ def layer_activations(job: WorkloadSpec, plan: Plan, kind: LayerKind, devices_pe
             return 2.0 * tokens * (h + model.vocabulary)
         case "mtp_in":
             return 2.0 * tokens * 2 * h
+    again = blocks_again(kind, storage.recompute)
+    if "attn" in again:  # the layer's input is all that is kept
+        return 2.0 * tokens * h
     attention = _attention(model, attention_of(model, kind), storage, tokens)
     norms = 0.0 if "norm" in storage.recompute else 2.0 * tokens * h * stash
+    if "mlp" in again:
+        return attention + norms + 2.0 * tokens * h
     columns = float(model.ffn_matrices - 1)
     if not has_experts(kind):
         return attention + norms + 2.0 * tokens * h + columns * tokens * model.dense_width * stash

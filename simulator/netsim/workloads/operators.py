@@ -15,8 +15,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netsim.errors import NetsimError, did_you_mean
+from netsim.specs.adapter import AdapterSpec
 from netsim.specs.formats import FORMATS, Products
 from netsim.specs.workload import CorePrecision, ModelSpec, Precision, Recomputed
+from netsim.workloads.adapter import adapter_operators, over_frozen
+from netsim.workloads.again import run_again
 from netsim.workloads.attention import attention_block
 from netsim.workloads.division import check_division
 from netsim.workloads.ffn import dense_block, moe_block
@@ -32,7 +35,7 @@ from netsim.workloads.kernels import (
     norm,
     wgrad,
 )
-from netsim.workloads.layers import BODY, has_experts
+from netsim.workloads.layers import BODY, has_experts, is_body
 from netsim.workloads.moe import value_bytes
 from netsim.workloads.precision import STASH_CASTS, in_products, with_core
 
@@ -78,6 +81,7 @@ def block_operators(
     core: CorePrecision = "bf16",
     recompute: tuple[Recomputed, ...] = ("norm", "mla_up"),
     attention_bits: int = 12,
+    adapter: AdapterSpec | None = None,
 ) -> tuple[Operator, ...]:
     """The operators of one block in launch order; empty where a block has nothing to do in a phase.
 
@@ -85,6 +89,7 @@ def block_operators(
     expert_rows : rows that the rank's `local_experts` receive together (its own tokens x top_k when balanced)
     products, head, core : precision of the products of layers, of the output head, and of the attention core
     attention_bits : of the attention output kept for the backward; below 16 it is cast and cast back
+    adapter : low-rank adapters over weights that stay as they are; none: all weights are trained
 
     Raises NetsimError for an unknown kind, block or phase, or tokens that are no whole sequences, SpecError for a
     model that cannot be divided so.
@@ -104,14 +109,24 @@ def block_operators(
     load = Load(
         tokens, sequence_length, expert_rows, local_experts, tensor, context, products, recompute
     )  # fmt: skip
-    made = _made(model, kind, block, phase, load)
-    if "norm" not in recompute:
-        made = tuple(op for op in made if op.name not in _NORMS_AGAIN)
-    if attention_bits >= 16:
-        made = tuple(op for op in made if op.name not in STASH_CASTS)
-    if kind == "head":
-        return _head_in(made, head)
-    made = in_products(with_core(made, core), products)
+
+    def finished(phase: str) -> tuple[Operator, ...]:
+        made = _made(model, kind, block, phase, load)
+        if "norm" not in recompute:
+            made = tuple(op for op in made if op.name not in _NORMS_AGAIN)
+        if attention_bits >= 16:
+            made = tuple(op for op in made if op.name not in STASH_CASTS)
+        if kind == "head":
+            return _head_in(made, head)
+        return in_products(with_core(made, core), products)
+
+    frozen = adapter is not None and phase == "W"
+    made = () if frozen else finished(phase)
+    if phase == "B" and is_body(kind):
+        made = (*run_again(finished("F"), recompute), *made)
+    if adapter is not None:
+        made = over_frozen(made, products if kind != "head" else head)
+        made += adapter_operators(model, adapter, kind, block, phase, load)
     return made if model.gated else tuple(_ungated(op) for op in made)
 
 

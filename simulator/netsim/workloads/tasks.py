@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from netsim.errors import SpecError
+from netsim.workloads.again import blocks_again
 from netsim.workloads.graph import (
     COMMUNICATION,
     COMPUTE,
@@ -139,6 +140,10 @@ class _Rank:
     ) -> None:
         """One layer of the forward and one of the backward, interleaved as in the trace; either may be missing."""
         blocks = self.blocks
+        again = blocks_again(b.kind, self.division.recompute) if b else ()
+        if back and b and again:
+            blocks.gather_parameters(back, b, "B")
+            self._run_again(back, b, again)
         if back and b:
             blocks.exchange(back, b, "cached_dispatch")
         if ahead and f:
@@ -146,7 +151,8 @@ class _Rank:
             blocks.forward(ahead, f, f.first_block)
             blocks.exchange(ahead, f, "dispatch")
         if back and b:
-            blocks.gather_parameters(back, b, "B")
+            if not again:
+                blocks.gather_parameters(back, b, "B")
             blocks.backward(back, b, b.last_block, with_weight)
             blocks.exchange(back, b, "combine_backward")
             if with_weight:
@@ -160,6 +166,14 @@ class _Rank:
                 blocks.weight(back, b, "attn")
         blocks.used(ahead, f)
         blocks.used(back, b)
+
+    def _run_again(self, side: Side, layer: Layer, blocks: Sequence[str]) -> None:
+        """Forward blocks of a layer in front of its backward, with all that they exchange, as Megatron-LM runs them."""
+        for block in blocks:
+            if block == "mlp":
+                self.blocks.exchange(side, layer, "dispatch")
+            self.blocks.forward(side, layer, block)
+        self.blocks.exchange(side, layer, "combine")
 
     def _weights(self, unit: Unit) -> None:
         side = self._backward_side(unit, overlapped=False)

@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from netsim.specs.framework import OverlapSpec
 from netsim.specs.workload import WorkloadSpec
+from netsim.workloads.adapter import trained
 from netsim.workloads.exchanges import context_bytes, tensor_bytes
 from netsim.workloads.graph import (
     CONTEXT_TRANSFERS,
@@ -25,7 +27,7 @@ from netsim.workloads.graph import (
     Division,
     Work,
 )
-from netsim.workloads.holding import StageParameters, layer_holding, stage_holding
+from netsim.workloads.holding import StageParameters
 from netsim.workloads.moe import RoutingStatistics, token_bytes, value_bytes
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Order
@@ -37,7 +39,7 @@ def token_traffic(
     job: WorkloadSpec, plan: Plan, order: Order, stages: Sequence[Stage], routing: RoutingStatistics
 ) -> dict[str, float]:
     """Bytes sent a token by kind, zero where the plan has no such exchange."""
-    graph = build_tasks(order, stages, Division(plan.tensor > 1, plan.context > 1, plan.zero))
+    graph = build_tasks(order, stages, Division.of(plan, OverlapSpec(), job.storage.recompute))
     found = dict.fromkeys(("dispatch", "combine", "pipeline", "tensor", "context", "data"), 0.0)
     once: set[Work] = set()
     for number, count in Counter(graph.work).items():
@@ -84,8 +86,8 @@ def _bytes(job: WorkloadSpec, plan: Plan, routing: RoutingStatistics, work: Work
 def _held(job: WorkloadSpec, plan: Plan, stages: Sequence[Stage], work: Work) -> StageParameters:
     """Parameters that a reduction or a gather is about: of a stage, or of one layer of it."""
     if work.block:
-        return layer_holding(job.model, work.block, plan)
-    return stage_holding(job.model, stages[work.stage], plan)
+        return trained(job.model, job.adapter, (work.block,), plan)
+    return trained(job.model, job.adapter, stages[work.stage], plan)
 
 
 def _ring_bytes(job: WorkloadSpec, plan: Plan, name: str, held: StageParameters, holders: int) -> float:
