@@ -4,33 +4,49 @@ import gzip
 import json
 import resource
 import time
+import tomllib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from netsim.calibration.assign import assign, coverage
+from netsim.calibration.calibrate import calibrate_trace, summary
 from netsim.calibration.json_stream import read_stream
 from netsim.calibration.kineto import read_trace
+from netsim.calibration.report import markdown
 from netsim.calibration.rules import load_rules
+from netsim.calibration.write import toml
 from netsim.cli.app import run_app
 from netsim.errors import NetsimError
+from netsim.specs.base import validate
+from netsim.specs.profile import ProfileSpec
 from trace_files import two_layers
-from trace_mutants import mutants
+from trace_job import Job
+from trace_mutants import mutants, rearranged
 
 
 def read_all(path: Path) -> None:
     coverage(assign(read_trace(path), load_rules()))
 
 
-def survive(folder: Path, files: int, seed: int) -> int:
+def calibrate_all(path: Path) -> None:
+    """Everything that the command does with a trace of any job."""
+    found = calibrate_trace(path)
+    json.dumps(summary(found), allow_nan=False)
+    markdown(found)
+    validate(ProfileSpec, tomllib.loads(toml(found.profile)), "profile")
+
+
+def survive(folder: Path, files: Iterable[bytes], read: Callable[[Path], None]) -> int:
     """Read mutants; how many were refused. Anything but a NetsimError, or ten seconds, fails."""
     refused = 0
-    for number, data in enumerate(mutants(two_layers().document(), files, seed)):
+    for number, data in enumerate(files):
         path = folder / "a.json"
         path.write_bytes(data)
         began = time.monotonic()
         try:
-            read_all(path)
+            read(path)
         except NetsimError as error:
             refused += 1
             said = str(error)
@@ -43,12 +59,17 @@ def survive(folder: Path, files: int, seed: int) -> int:
 
 
 def test_mutants_of_a_trace_are_read_or_refused(tmp_path: Path) -> None:
-    assert survive(tmp_path, 120, 1) > 20
+    assert survive(tmp_path, mutants(two_layers().document(), 120, 1), read_all) > 20
+    assert survive(tmp_path, mutants(Job(layers=2, steps=1).document(), 60, 2), calibrate_all) > 10
+    assert survive(tmp_path, rearranged(Job(layers=2, steps=1).document(), 60, 3), calibrate_all) < 40
 
 
 @pytest.mark.slow
 def test_two_thousand_mutants(tmp_path: Path) -> None:
-    assert survive(tmp_path, 2000, 2) > 400
+    """Of each reader; in less than 2 GB altogether."""
+    assert survive(tmp_path, mutants(two_layers().document(), 2000, 4), read_all) > 400
+    assert survive(tmp_path, mutants(Job(layers=2, steps=1).document(), 1000, 5), calibrate_all) > 200
+    assert survive(tmp_path, rearranged(Job(layers=2, steps=1).document(), 1000, 6), calibrate_all) < 700
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2e6
 
 

@@ -49,3 +49,45 @@ def swap(document: Any, rng: random.Random) -> None:
         else:
             here[key] = copy.deepcopy(rng.choice(NASTY))
         return
+
+
+#: names and values that mean something to the reader, where they do not belong
+MISPLACED: list[Any] = [
+    *NASTY, "True", [[1, 2], [3]], [[2, 3], [3, 4]], [[0, 0], [0, 0]], [[2**39, 2**39], [2**39, 2]],
+    ["c10::BFloat16"] * 2, ["TensorList"], [[[1, 2]], [3]], "allreduce", ["1" * 18] * 4, 1e17, 5,
+]  # fmt: skip
+NAMES = (
+    "aten::mm", "aten::linear", "aten::_grouped_mm", "ProfilerStep#" + "9" * 30, "Optimizer.step", "nvjet_x",
+    "autograd::engine::evaluate_function: x", "\x1b[31m|x", "aten::_scaled_dot_product_attention",
+    "TensorListMetadata<99999999999>",
+)  # fmt: skip
+
+
+def rearranged(document: dict[str, Any], count: int, seed: int) -> Iterator[bytes]:
+    """Files of events that are whole, with arguments, times and names that are not theirs: most are read."""
+    rng, plain = random.Random(seed), json.dumps(document)
+    for _ in range(count):
+        changed = json.loads(plain)
+        events = changed["traceEvents"]
+        for _ in range(rng.randint(1, 6)):
+            rearrange(rng.choice(events), rng)
+        if rng.random() < 0.3:
+            events.pop(rng.randrange(len(events)))
+        yield json.dumps(changed).encode()
+
+
+def rearrange(event: dict[str, Any], rng: random.Random) -> None:
+    """Change an argument, a time or the name of an event."""
+    args = event["args"]
+    if args and rng.random() < 0.7:
+        key = rng.choice(list(args))
+        if isinstance(args[key], list) and args[key] and rng.random() < 0.7:
+            args[key][rng.randrange(len(args[key]))] = copy.deepcopy(rng.choice(MISPLACED))
+        elif rng.random() < 0.3 or key in ("stream", "device", "correlation"):
+            del args[key]
+        else:
+            args[key] = copy.deepcopy(rng.choice(MISPLACED))
+    elif rng.random() < 0.5:
+        event[rng.choice(["ts", "dur"])] = rng.choice([0, 1e17, 1e-9, 5000, 1000.5])
+    else:
+        event["name"] = rng.choice(NAMES)
