@@ -10,6 +10,7 @@ import pytest
 
 from netsim.calibration.calibrate import calibrate_trace
 from netsim.calibration.check import check
+from netsim.calibration.facts import base_profile, facts_of
 from netsim.calibration.idle import phase_times, usual_gap_s
 from netsim.calibration.job import Job as Read
 from netsim.calibration.job import calibrate_job, read_job
@@ -304,7 +305,10 @@ def test_facts_of_a_foreign_gpu(tmp_path: Path) -> None:
     job = read(Job(device="NVIDIA A100-SXM4-80GB", sms=108), tmp_path)
     profile, facts, _ = calibrate_job(job, RULES, None, None, "mine")
     assert (profile.sms, profile.bf16_peak, profile.hbm_rate) == (108, 312e12, pytest.approx(2.039e12))
-    assert "SMs from the trace" in facts.sources["facts"]
+    assert facts.sources["facts"].endswith("from the trace; peaks and memory rate: hardware preset a100")
+    # what is lent keeps its share of the peak clock: 1.41 GHz here, 1.83 GHz on the H200
+    lent, own = load(ProfileSpec, "profile", "h200"), profile.classes["gemm_fp8"]
+    assert own.clock == pytest.approx(lent.classes["gemm_fp8"].clock * 1.41 / 1.83)
     unknown = read(Job(device="Riva TNT2"), tmp_path)
     with pytest.raises(NetsimError, match=r"'Riva TNT2', of which its peaks are not known: .* --about"):
         calibrate_job(unknown, RULES, None, None, "mine")
@@ -314,6 +318,19 @@ def test_facts_of_a_foreign_gpu(tmp_path: Path) -> None:
         'hbm_rate = "9 TB/s"\nclock = "hot"\ntransport_share = 0.0\ngap = "1 us"\n'
     )
     assert calibrate_job(unknown, RULES, None, about, "mine")[0].sms == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "bf16"),
+    [("NVIDIA H100 80GB HBM3", 989e12), ("NVIDIA H100 PCIe", 756e12), ("NVIDIA B200", 2250e12),
+     ("NVIDIA GB200", 2500e12), ("AMD Instinct MI300X", 1307.4e12), ("NVIDIA H20", 148e12),
+     ("NVIDIA A100-SXM4-40GB", 312e12), ("NVIDIA GH200 480GB", 989e12), ("NVIDIA L40S", 362e12)],
+)  # fmt: skip
+def test_peaks_by_the_name_that_a_driver_gives(tmp_path: Path, name: str, bf16: float) -> None:
+    trace = read_trace(Job(steps=1, layers=1, device=name).write(tmp_path / "a.json"))
+    facts = facts_of(trace, base_profile(name, None), "mine", None)
+    assert facts.bf16_peak == pytest.approx(bf16)
+    assert facts.device == name
 
 
 def test_a_trace_without_dimensions_gives_totals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

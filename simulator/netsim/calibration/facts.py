@@ -1,7 +1,7 @@
 """The facts of the GPU behind a trace: its name and SMs as the trace has them, the rest from what is known of it.
 
-In order: a file given with --about; the shipped profile of that GPU; data-sheet peaks by name (`gpus.toml`). A GPU that
-none of them knows is refused, because an efficiency is a share of a peak.
+In order: a file given with --about; the shipped profile of that GPU; the hardware preset or data-sheet numbers that its
+name stands for (`gpus.toml`). A GPU that none of them knows is refused, because an efficiency is a share of a peak.
 
 Left out: clocks and power while the trace ran, which no trace records.
 """
@@ -11,15 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from netsim.calibration.about import About, about_from, load_about
 from netsim.calibration.kineto import Trace
 from netsim.calibration.trace_events import shown
 from netsim.errors import NetsimError
-from netsim.specs import catalog, load
+from netsim.specs import HardwareSpec, catalog, load
 from netsim.specs.base import Strict, read_toml, validate
 from netsim.specs.profile import ProfileSpec
 from netsim.units import FlopRate, Hertz, Rate
@@ -29,13 +29,21 @@ CLOCK = "as the trace ran: under its own load, at a clock that no trace records"
 
 
 class Gpu(Strict):
-    """Data-sheet numbers of GPUs whose name matches."""
+    """GPUs whose name matches: those of a hardware preset, or with numbers of their own."""
 
     pattern: str
-    bf16_peak: FlopRate
-    fp8_peak: FlopRate
-    hbm_rate: Rate
+    hardware: str | None = None
+    bf16_peak: FlopRate | None = None
+    fp8_peak: FlopRate | None = None
+    hbm_rate: Rate | None = None
     peak_clock: Hertz | None = None
+
+    @model_validator(mode="after")
+    def _numbers(self) -> Gpu:
+        own = (self.bf16_peak, self.fp8_peak, self.hbm_rate, self.peak_clock)
+        if self.hardware is None and None in own:
+            raise ValueError(f"{self.pattern}: needs hardware, or both peaks, hbm_rate and peak_clock")
+        return self
 
 
 class Gpus(Strict):
@@ -74,18 +82,15 @@ def facts_of(trace: Trace, start: ProfileSpec, name: str, about: Path | None) ->
             f"{trace.source}: measured on {shown(trace.device)!r}, of which {lacks} are not known: give the facts of "
             "the device (sms, gemm_sms, bf16_peak, fp8_peak, hbm_rate, ...) with --about"
         )
+    numbers, source = _numbers_of(gpu, known)
     return About.model_construct(
+        **numbers,
         name=name,
         description=f"calibrated from {Path(trace.source).name}",
-        sources={"facts": f"SMs from the trace; peaks and memory rate of {trace.device}: {known.sources['nvidia']}"
-                 if "MI3" not in gpu.pattern else f"SMs from the trace; {known.sources['amd']}"},
+        sources={"facts": f"SMs of {trace.device} from the trace; peaks and memory rate: {source}"},
         device=trace.device,
         sms=trace.sms,
         gemm_sms=trace.sms,
-        bf16_peak=gpu.bf16_peak,
-        fp8_peak=gpu.fp8_peak,
-        hbm_rate=gpu.hbm_rate,
-        peak_clock=gpu.peak_clock or start.peak_clock,
         clock=CLOCK,
         mode="cool",
         overhead=0.0,
@@ -93,4 +98,29 @@ def facts_of(trace: Trace, start: ProfileSpec, name: str, about: Path | None) ->
         gap=start.gap,
         slowdown={},
         sustained=None,
-    )  # fmt: skip
+    )
+
+
+def _numbers_of(gpu: Gpu, known: Gpus) -> tuple[dict[str, Any], str]:
+    """Peaks, memory rate and the clock of the peaks, and where they come from."""
+    if gpu.hardware is None:
+        keys = ("bf16_peak", "fp8_peak", "hbm_rate", "peak_clock")
+        return {key: getattr(gpu, key) for key in keys}, known.sources["numbers"]
+    card = load(HardwareSpec, "hardware", gpu.hardware).gpu
+    numbers = {
+        "bf16_peak": card.bf16_peak, "fp8_peak": card.fp8_peak or card.bf16_peak, "fp4_peak": card.fp4_peak,
+        "hbm_rate": card.hbm_rate, "peak_clock": gpu.peak_clock or card.boost_clock,
+    }  # fmt: skip
+    return numbers, f"hardware preset {gpu.hardware}"
+
+
+def at_clock_of(start: ProfileSpec, facts: About) -> ProfileSpec:
+    """The profile that lends, with its classes measured at the same share of the peak clock of another GPU."""
+    if not start.peak_clock or not facts.peak_clock or start.peak_clock == facts.peak_clock:
+        return start
+    ratio = facts.peak_clock / start.peak_clock
+    classes = {
+        kind: model.model_copy(update={"clock": model.clock * ratio}) if model.clock else model
+        for kind, model in start.classes.items()
+    }
+    return start.model_copy(update={"classes": classes})

@@ -18,7 +18,7 @@ from statistics import fmean
 
 from netsim.calibration.about import About
 from netsim.calibration.build import ClassResult, assemble, fit_classes
-from netsim.calibration.facts import base_profile, facts_of
+from netsim.calibration.facts import at_clock_of, base_profile, facts_of
 from netsim.calibration.fit import Sample
 from netsim.calibration.idle import usual_gap_s
 from netsim.calibration.kineto import Trace
@@ -83,6 +83,7 @@ def calibrate_job(
     """
     start = base_profile(job.trace.device, base)
     facts = facts_of(job.trace, start, name, about)
+    start = at_clock_of(start, facts)
     gap = usual_gap_s(job.placed)
     share = transport_share(job.calls)
     facts = facts.model_copy(
