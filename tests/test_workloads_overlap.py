@@ -126,3 +126,42 @@ def test_the_job_stands_above_its_framework() -> None:
 
 def test_the_default_is_the_preset() -> None:
     assert make_case().workload.overlap == make_case(overrides={"framework": "deepseek"}).workload.overlap
+
+
+DIVIDED = {**SMALL, "parallelism.tensor": 4, "parallelism.context": 2, "overlap.streams": "each"}
+
+
+def seconds(**more: Any) -> float:
+    keys = {key.replace("__", "."): value for key, value in more.items()}
+    return step_time_s(
+        simulate(make_case(workload="qwen2.5-72b", schedule="1f1b", overrides={**DIVIDED, **keys}), 64)
+    )
+
+
+def test_tensor_and_context_exchanges_hide_behind_what_needs_them() -> None:
+    none, tensor, both = (
+        seconds(),
+        seconds(overlap__tensor=True),
+        seconds(overlap__tensor=True, overlap__context=True),
+    )
+    assert both < tensor < none
+    # nothing hides more than an exchange without bytes
+    assert both > seconds(scale_up__achieved_rate="100 TB/s", nic__line_rate="100 Tb/s")
+
+
+def test_more_chunks_hide_more() -> None:
+    how = {"overlap__tensor": True, "scale_up__achieved_rate": "600 GB/s"}  # no exchange waits for another
+    assert seconds(**how, overlap__tensor_chunks=8) < seconds(**how, overlap__tensor_chunks=2)
+
+
+def test_sms_are_taken_only_while_a_kernel_is_resident() -> None:
+    resident = {"overlap__sms": "resident", "overlap__tensor": True}
+    free, some = seconds(**resident), seconds(**resident, overlap__tensor_sms=32, overlap__nccl_sms=16)
+    # all products on 100 of 132 SMs all the time would be a bound
+    assert free < some < free * 132 / 100
+
+
+def test_uneven_ranks_meet_beside_their_blocks_too() -> None:
+    alike = seconds(overlap__tensor=True, overlap__context=True)
+    uneven = seconds(overlap__tensor=True, overlap__context=True, variation__slow={"0": 1.1})
+    assert alike < uneven < 1.11 * alike

@@ -8,116 +8,31 @@ its actors has arrived.
 Where the ranks of an actor differ (`RankTimes`), its compute queue is one clock a rank: rank r starts a task when what
 the task waits for has ended and its own task before has; a transfer starts when the last rank has arrived.
 
+An exchange may also run beside the block that needs it (`Program.early` and `late`), and compute slows while kernels of
+transfers hold SMs (`execution.pace`; not where ranks differ, nor on a GPU with a `Speed`).
+
 Left out: the cost of a scheduling decision itself (it is part of the measured operator times).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 
 from netsim.errors import StalledError
+from netsim.execution.pace import Pace
+from netsim.execution.program import Execution, Lag, Program, RankTimes, Speed, Transfer
 from netsim.execution.simpy_network import Network
 from netsim.network.flows import FlowTable
 from netsim.network.fluid import FluidNetwork
 
+__all__ = ["Execution", "Lag", "Program", "RankTimes", "Speed", "Transfer", "execute"]
+
 Steps = Generator[simpy.Event, Any, None]
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """How a task uses the network: a registered batch, bytes of its unit, the sender's kernel rate, fixed latency.
-
-    `rendezvous` names a joint transfer; `batch` is -1 for a rendezvous without traffic.
-    """
-
-    batch: int
-    unit_bytes: float
-    kernel_bytes_per_s: float
-    latency_s: float
-    rendezvous: int = -1
-
-
-@dataclass(frozen=True)
-class Program:
-    """What the actors run, in columns over task instances; instances of one actor are in queue order.
-
-    actor, queue : (n,); seconds : (n,) compute time, NaN for a transfer; transfer : (n,) index into `transfers`,
-    -1 for compute; wait_ptr, wait_ids : CSR of instances waited for; joint_size : members of each rendezvous.
-    """
-
-    actor: NDArray[np.int64]
-    queue: NDArray[np.int64]
-    seconds: NDArray[np.float64]
-    transfer: NDArray[np.int64]
-    wait_ptr: NDArray[np.int64]
-    wait_ids: NDArray[np.int64]
-    transfers: Sequence[Transfer]
-    joint_size: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.actor)
-
-
-class RankTimes(Protocol):
-    """How the ranks of an actor differ."""
-
-    @property
-    def width(self) -> int:
-        """Ranks of every actor."""
-        ...
-
-    def seconds(self, instance: int) -> NDArray[np.float64]:
-        """(width,) compute time of an instance on each rank."""
-        ...
-
-    def tail_s(self, instance: int) -> float:
-        """What a transfer takes longer after its mean bytes have moved."""
-        ...
-
-
-@dataclass(frozen=True)
-class Execution:
-    """When every task instance started and ended, in seconds, and the link that bound each transfer (-1: none).
-
-    Where ranks differ: `last_rank`, which of them was the last to end each compute task (-1 for a transfer), and
-    `wait_s`, (actors, width) how long each waited at the start of transfers for the last rank.
-    """
-
-    start_s: NDArray[np.float64]
-    end_s: NDArray[np.float64]
-    bottleneck: NDArray[np.int64]
-    last_rank: NDArray[np.int64] | None = None
-    wait_s: NDArray[np.float64] | None = None
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast an actor computes: `factor[n]` of its speed from `time_s[n]` on, all of it before.
-
-    >>> Speed((2.0, 4.0), (0.5, 1.0)).end_s(1.0, 3.0)  # one second before, one in two slow ones, one after
-    5.0
-    """
-
-    time_s: tuple[float, ...]
-    factor: tuple[float, ...]
-
-    def end_s(self, now_s: float, seconds: float) -> float:
-        """When `seconds` of work end that start now; inf for never."""
-        factor = 1.0
-        for at, then in zip(self.time_s, self.factor, strict=True):
-            if at > now_s:
-                done = (at - now_s) * factor
-                if done >= seconds:
-                    return now_s + seconds / factor
-                seconds, now_s = seconds - done, at
-            factor = then
-        return now_s + seconds / factor if factor > 0 else np.inf
 
 
 def execute(
@@ -147,7 +62,7 @@ def execute(
             f"the step stalls: {stuck.size} of {len(program)} tasks never end, the first on actor "
             f"{program.actor[first]} (task {first}); does a transfer cross a link without capacity?"
         )
-    columns = np.array(run.start), run.ended(), np.array(run.bottleneck)
+    columns = np.array(run.start), run.ended(), np.array(run.bottleneck), np.array(run.stall_s)
     return Execution(*columns) if ranks is None else Execution(*columns, np.array(run.last_rank), run.wait_s)
 
 
@@ -171,6 +86,9 @@ class _Run:
         self.end: list[float | None] = [None] * len(program)
         self.bottleneck = [-1] * len(program)
         self.awaited: dict[int, simpy.Event] = {}
+        self.began: dict[int, simpy.Event] = {}
+        self.early, self.late = program.early, program.late
+        self.stall_s = [0.0] * len(program)
         self.joint: dict[int, simpy.Event] = {}
         self.missing = list(program.joint_size)
         self.speed = [speeds.get(actor) for actor in program.actor.tolist()] if speeds else []
@@ -180,6 +98,10 @@ class _Run:
         self.waits = [ids[ptr[t] : ptr[t + 1]] for t in range(len(program))]
         self.ranks = ranks
         self.actor: list[int] = program.actor.tolist()
+        self.slope: list[float] = [] if program.slope is None or ranks else program.slope.tolist()
+        self.pace = (
+            [Pace(self.env) for _ in range(int(program.actor.max(initial=-1)) + 1)] if self.slope else []
+        )
         self.last_rank = [-1] * len(program)
         self.wait_s = np.zeros((int(program.actor.max(initial=-1)) + 1, ranks.width if ranks else 0))
         self.arrived: dict[
@@ -201,7 +123,9 @@ class _Run:
             for other in self.waits[task]:
                 if end[other] is None:
                     yield self.awaited.setdefault(other, env.event())
-            self.start[task] = env.now
+            if task in self.early:
+                yield from self._wait_for_start(self.early[task])
+            self._begin(task)
             if self.ranks is not None:
                 self._note_waits(task, free)
             index = self.transfer[task]
@@ -209,6 +133,7 @@ class _Run:
                 yield self._compute(task)
             else:
                 transfer = self.transfers[index]
+                self._hold(task, transfer.sms)
                 if transfer.rendezvous < 0:
                     yield from self._move(transfer)
                 else:
@@ -217,8 +142,39 @@ class _Run:
                     self.bottleneck[task] = self.fluid.bottleneck_link(transfer.batch)
                 if self.ranks is not None and (tail_s := self.ranks.tail_s(task)) > 0.0:
                     yield env.timeout(tail_s)
+                self._hold(task, -transfer.sms)
+            if task in self.late:
+                yield from self._stand(task)
             self._finish(task)
             free = env.now
+
+    def _begin(self, task: int) -> None:
+        self.start[task] = self.env.now
+        waiter = self.began.pop(task, None)
+        if waiter is not None:
+            waiter.succeed()
+
+    def _wait_for_start(self, lag: Lag) -> Steps:
+        if np.isnan(self.start[lag.other]):
+            yield self.began.setdefault(lag.other, self.env.event())
+        left = self.start[lag.other] + lag.seconds - self.env.now
+        if left > 0.0:
+            yield self.env.timeout(left)
+
+    def _stand(self, task: int) -> Steps:
+        """Until what a task is tied to has ended long enough ago."""
+        since = self.env.now
+        for other, seconds in self.late[task]:
+            if self.end[other] is None:
+                yield self.awaited.setdefault(other, self.env.event())
+            left = (self.end[other] or 0.0) + seconds - self.env.now
+            if left > 0.0:
+                yield self.env.timeout(left)
+        self.stall_s[task] = self.env.now - since
+
+    def _hold(self, task: int, sms: int) -> None:
+        if sms and self.pace:
+            self.pace[self.actor[task]].hold(sms)
 
     def _rank_queue(self, tasks: list[int], ranks: RankTimes) -> Steps:
         """The compute queue of an actor whose ranks differ; ends are planned ahead, never before a wait is over."""
@@ -231,7 +187,13 @@ class _Run:
                     yield self.awaited.setdefault(other, env.event())
                 ready = max(ready, end[other] or 0.0)
             self.start[task] = max(free, ready)
+            if task in self.began:  # an exchange beside it, which looks at the time for itself
+                self.began.pop(task).succeed()
             clock = np.maximum(clock, ready) + ranks.seconds(task)
+            for other, seconds in self.late.get(task, ()):
+                if end[other] is None:
+                    yield self.awaited.setdefault(other, env.event())
+                clock = np.maximum(clock, (end[other] or 0.0) + seconds)
             self.arrived[task] = clock
             self.last_rank[task] = int(clock.argmax())
             free = float(clock.max())
@@ -255,6 +217,8 @@ class _Run:
     def _compute(self, task: int) -> simpy.Event:
         """An event at the end of a compute task that starts now."""
         speed = self.speed[task] if self.speed else None
+        if speed is None and self.pace and self.slope[task]:
+            return self.pace[self.actor[task]].run(self.seconds[task], self.slope[task])
         if speed is None:
             return self.env.timeout(self.seconds[task])
         end = speed.end_s(self.env.now, self.seconds[task])

@@ -25,6 +25,19 @@ class OverlapSpec(Strict):
 
     streams: Literal["one", "each"] = "one"
     """Whether all exchanges and sends of a rank share a stream, or each kind has its own."""
+    tensor: bool = False
+    """Whether tensor exchanges of layers run chunk by chunk beside the products that need or make them."""
+    tensor_chunks: Annotated[int, Field(ge=2, le=64)] = 4
+    """Chunks in which a product's output is scattered beside it; its input comes in one chunk a rank."""
+    context: bool = False
+    """Whether keys and values are passed on beside attention, as in ring attention; else gathered before it."""
+    sms: Literal["always", "resident"] = "always"
+    """When communication takes SMs from matrix products: always (persistent kernels leave them free), or only while a
+    kernel of an exchange is resident."""
+    tensor_sms: Annotated[int, Field(ge=0, le=256)] = 0
+    """SMs of the kernels of tensor exchanges, while resident."""
+    nccl_sms: Annotated[int, Field(ge=0, le=256)] = 0
+    """SMs of the kernels of all other exchanges but those of experts (`communication.sms`), while resident."""
     gradient: bool = False
     """Whether gradients are reduced a layer at a time beside the last backward; else behind a stage's last backward."""
     parameter: bool = False

@@ -13,9 +13,9 @@ def assumed(job: WorkloadSpec) -> dict[str, str]:
         paired = job.schedule.name.startswith("dualpipe")
         found["expert"] = "beside another micro-batch" if paired else "exposed"
     if spec.tensor > 1:
-        found["tensor"] = _word(job)
+        found["tensor"] = "beside their products" if how.tensor else _word(job)
     if spec.context > 1:
-        found["context"] = _word(job)
+        found["context"] = "beside attention" if how.context else _word(job)
     found["gradient"] = _gradient(job)
     if spec.zero:
         found["parameter"] = _parameter(job)
@@ -42,7 +42,19 @@ def _parameter(job: WorkloadSpec) -> str:
 
 def idle_overlaps(job: WorkloadSpec) -> dict[str, str]:
     """Keys of `overlap` that act on nothing in this job, with why."""
-    spec, found = job.parallelism, {}
+    spec = job.parallelism
+    found: dict[str, str] = {}
+    if spec.tensor == 1:
+        found |= dict.fromkeys(
+            ("tensor", "tensor_chunks", "tensor_sms"), "the plan has no tensor parallelism"
+        )
+    elif not job.overlap.tensor:
+        found["tensor_chunks"] = "overlap.tensor is false: tensor exchanges are whole"
+    if spec.context == 1:
+        found["context"] = "the plan has no context parallelism"
+    if job.overlap.sms == "always":
+        rule = 'overlap.sms is "always": communication.sms are left free'
+        found |= dict.fromkeys(("tensor_sms", "nccl_sms"), rule)
     if spec.pipeline == 1:
         found["pipeline"] = "the pipeline has one stage"
     if spec.zero >= 2:

@@ -13,18 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.execution.executor import Program, Transfer
+from netsim.execution.executor import Lag, Program, Transfer
 from netsim.training.traffic import Traffic
+from netsim.workloads.graph import Mark, Tie
 from netsim.workloads.tasks import EXCHANGES, EXPERT_TRANSFERS, JOINT, SENDS, TaskGraph, Work
 
 
 @dataclass(frozen=True)
 class TransferCost:
-    """What the network does not know of a transfer: bytes of its unit, kernel rate, set-up."""
+    """What the network does not know of a transfer: bytes of its unit, kernel rate, set-up, SMs while resident."""
 
     unit_bytes: float
     kernel_bytes_per_s: float
     setup_s: float
+    sms: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,13 @@ def make_program(
     traffic: Traffic,
     compute_s: Callable[[Work], float],
     cost: Callable[[Work], TransferCost],
+    lag_s: Callable[[Work, Work, Mark], float] | None = None,
+    slope: Callable[[Work], float] | None = None,
 ) -> tuple[Program, Instances]:
-    """One copy of each rank's tasks for every actor class of that rank."""
+    """One copy of each rank's tasks for every actor class of that rank.
+
+    lag_s : seconds of a mark between a task and the one it is tied to; slope : how compute slows for an SM held
+    """
     first, last = _rank_bounds(graph)
     actors = len(traffic.representative)
     ranks = traffic.representative[:, 0]
@@ -58,6 +65,7 @@ def make_program(
     index = np.full(len(task), -1, dtype=np.int64)
     for instance in np.flatnonzero(~is_compute[work_of_task]).tolist():
         index[instance] = transfers.index(int(work_of_task[instance]), int(actor[instance]))
+    early, late = _ties(graph, task, actor, shift, lag_s) if graph.late else ({}, {})
     program = Program(
         actor=actor,
         queue=np.array(graph.queue)[task],
@@ -67,6 +75,11 @@ def make_program(
         wait_ids=wait_ids,
         transfers=transfers.found,
         joint_size=transfers.joint_size,
+        early=early,
+        late=late,
+        slope=None
+        if slope is None
+        else np.array([slope(w) if _is_compute(w) else 0.0 for w in graph.works])[work_of_task],
     )
     return program, Instances(task, actor)
 
@@ -100,6 +113,34 @@ def _waits(
     group = traffic.representative[np.repeat(actor, per_instance), 1]
     waited_actor = traffic.actor_class[np.array(graph.rank)[waited], group]
     return ptr, waited + shift[waited_actor]
+
+
+def _ties(
+    graph: TaskGraph,
+    task: NDArray[np.int64],
+    actor: NDArray[np.int64],
+    shift: NDArray[np.int64],
+    lag_s: Callable[[Work, Work, Mark], float] | None,
+) -> tuple[dict[int, Lag], dict[int, tuple[Lag, ...]]]:
+    """Ties between tasks become lags between instances of the same actor."""
+    if lag_s is None:
+        raise AssertionError("a graph with exchanges beside blocks needs their marks in seconds")
+    known: dict[tuple[int, int, Mark], float] = {}
+
+    def lag(one: int, tie: Tie, move: int) -> Lag:
+        key = (graph.work[one], graph.work[tie.other], tie.mark)
+        if key not in known:
+            known[key] = lag_s(graph.works[key[0]], graph.works[key[1]], tie.mark)
+        return Lag(tie.other + move, known[key])
+
+    early, late = {}, {}
+    moves = shift[actor].tolist()
+    for instance, (one, move) in enumerate(zip(task.tolist(), moves, strict=True)):
+        if one in graph.early:
+            early[instance] = lag(one, graph.early[one], move)
+        if one in graph.late:
+            late[instance] = tuple(lag(one, tie, move) for tie in graph.late[one])
+    return early, late
 
 
 def _own_batch(work: Work) -> str:
@@ -140,7 +181,7 @@ class _Transfers:
         self.joint_size.append(len(np.unique(self.traffic.actor_class[ranks])))
         if work.name == "grad_norm":
             cost = self.cost(work)
-            return Transfer(-1, 0.0, np.inf, cost.setup_s, rendezvous)
+            return Transfer(-1, 0.0, np.inf, cost.setup_s, rendezvous, cost.sms)
         if work.layer >= 0:
             kind = "gather" if work.name == "parameter_gather" else "reduce"
             return self._transfer(work, (f"{kind} {work.block}", work.stage), rendezvous)
@@ -151,5 +192,10 @@ class _Transfers:
         # what moves nothing pays nothing
         latency = cost.setup_s + self.traffic.latency_s[key] if cost.unit_bytes else cost.setup_s
         return Transfer(
-            self.traffic.batch_ids[key], cost.unit_bytes, cost.kernel_bytes_per_s, latency, rendezvous
+            self.traffic.batch_ids[key],
+            cost.unit_bytes,
+            cost.kernel_bytes_per_s,
+            latency,
+            rendezvous,
+            cost.sms,
         )

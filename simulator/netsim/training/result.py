@@ -66,6 +66,8 @@ class Columns:
         self.chunk = np.array(graph.chunk)[task]
         self.name = np.array([work.name for work in graph.works])[self.work]
         self.start_s, self.end_s = step.execution.start_s, step.execution.end_s
+        stall = step.execution.stall_s
+        self.stall_s = np.zeros(len(self.queue)) if stall is None else stall
         self.groups_in = step.traffic.multiplicity
 
 
@@ -121,15 +123,17 @@ def _spans(columns: Columns, mask: NDArray[np.bool_], phase: NDArray[np.str_]) -
     end = np.maximum.accumulate(end)
     start[1:] = np.maximum(start[1:], end[:-1])
     compute = mask & (columns.queue == COMPUTE)
-    busy = float((columns.end_s - columns.start_s)[compute].sum())
+    busy = float((columns.end_s - columns.start_s - columns.stall_s)[compute].sum())
     return Spans(phase[chunk], start, end, busy)
 
 
 def step_exposure(columns: Columns, last_queue: int = PIPELINE) -> Exposure:
     """What of the step's exchanges, in the queues up to `last_queue`, is hidden, over all ranks."""
     c, mine = columns, columns.queue <= last_queue
+    # what a block stands still for what it is tied to is put before it: the exchange is exposed for as long
+    start = c.start_s + np.where(c.queue == COMPUTE, c.stall_s, 0.0)
     return exposure(
-        c.actor[mine], c.queue[mine], c.work[mine], c.name[mine], c.start_s[mine], c.end_s[mine], c.groups_in
+        c.actor[mine], c.queue[mine], c.work[mine], c.name[mine], start[mine], c.end_s[mine], c.groups_in
     )
 
 

@@ -172,7 +172,9 @@ def simulate_job(
 
     memory = memory_by_rank(workload, plan, job.order, job.stages, routing.devices)
     timing = make_timing(case, topology, plan, held, graph.holders, free)
-    program, instances = make_program(graph, traffic, timing.compute_s, timing.transfer_cost)
+    program, instances = make_program(
+        graph, traffic, timing.compute_s, timing.transfer_cost, timing.lag_s, timing.slope
+    )
     fluid = FluidNetwork(traffic.capacity, traffic.table)
     report = (lambda done: progress(done, len(program))) if progress else None
     ranks = None if variation is None else make_ranks(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from netsim.collectives.step import Batch, GroupShape, step_batches
 from netsim.errors import NetsimError, SpecError
-from netsim.execution.executor import Execution, Program, execute
+from netsim.execution.executor import Execution, Lag, Program, execute
 from netsim.network.fluid import FluidNetwork
 from netsim.specs.case import Case
 from netsim.specs.jobs import JobSpec
@@ -121,7 +121,14 @@ def simulate_together(
     fluid = FluidNetwork(traffic.capacity, traffic.table)
     own = _split(topology, traffic, laid)
     made = [
-        make_program(one.graph, mine, one.timing.compute_s, one.timing.transfer_cost)
+        make_program(
+            one.graph,
+            mine,
+            one.timing.compute_s,
+            one.timing.transfer_cost,
+            one.timing.lag_s,
+            one.timing.slope,
+        )
         for one, mine in zip(laid, own, strict=True)
     ]
     execution = execute(_join([program for program, _ in made]), fluid)
@@ -129,7 +136,8 @@ def simulate_together(
     for one, mine, (program, instances) in zip(laid, own, made, strict=True):
         part = slice(first, first + len(program))
         first += len(program)
-        times = Execution(execution.start_s[part], execution.end_s[part], execution.bottleneck[part])
+        stall = None if execution.stall_s is None else execution.stall_s[part]
+        times = Execution(execution.start_s[part], execution.end_s[part], execution.bottleneck[part], stall)
         steps.append(_step(topology, one, mine, program, instances, times, fluid, seed, folded))
     return steps
 
@@ -222,7 +230,24 @@ def _join(programs: Sequence[Program]) -> Program:
             for t in p.transfers
         ],
         joint_size=[size for p in programs for size in p.joint_size],
+        early={
+            t + n: _moved(lag, n)
+            for p, n in zip(programs, tasks.tolist(), strict=False)
+            for t, lag in p.early.items()
+        },
+        late={
+            t + n: tuple(_moved(lag, n) for lag in lags)
+            for p, n in zip(programs, tasks.tolist(), strict=False)
+            for t, lags in p.late.items()
+        },
+        slope=np.concatenate([np.zeros(len(p)) if p.slope is None else p.slope for p in programs])
+        if any(p.slope is not None for p in programs)
+        else None,
     )
+
+
+def _moved(lag: Lag, tasks: int) -> Lag:
+    return Lag(lag.other + tasks, lag.seconds)
 
 
 def _step(

@@ -3,15 +3,15 @@
 Modelled: every block by its operators, at its overlapped or its lone speed, times what layers take longer at the power
 limit where the profile knows it (`sustained`: measured on whole layers, since the clock of a kernel depends on those
 around it); bytes of every transfer's unit, the rate and set-up of the kernels that move tokens; the gradient norm,
-whose scalars cost latency alone. Left out: SMs that the kernels of NCCL take while they run
-(`communication.sms` are taken all the time), and that GPUs cool down in a bubble.
+whose scalars cost latency alone. SMs that communication takes: `overlap.sms`.
+Left out: that GPUs cool down in a bubble.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,8 +19,10 @@ from netsim.compute import BlockTime, ComputeModel
 from netsim.errors import SpecError
 from netsim.specs.case import Case
 from netsim.topologies import Topology
+from netsim.training.beside import block_parts, held_sms, reference_sms, scatter_s, slope
 from netsim.training.program import TransferCost
 from netsim.workloads.exchanges import context_bytes, tensor_bytes
+from netsim.workloads.graph import Mark
 from netsim.workloads.holding import StageParameters, own_share
 from netsim.workloads.moe import token_bytes, value_bytes
 from netsim.workloads.operators import Operator, block_operators, optimizer_operators
@@ -37,7 +39,10 @@ from netsim.workloads.tasks import (
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of compute and costs of transfers, by what a task does; remembers where each second came from."""
+    """Seconds of compute and costs of transfers, by what a task does; remembers where each second came from.
+
+    `most_sms` : the most SMs that a transfer takes while it is resident; 0 where they are left free all the time.
+    """
 
     case: Case
     plan: Plan
@@ -47,6 +52,7 @@ class Timing:
     norm_s: float
     free: frozenset[str]
     sustained_factor: float = 1.0
+    most_sms: int = 0
     blocks: dict[Work, BlockTime] = field(default_factory=dict)
 
     def compute_s(self, work: Work) -> float:
@@ -60,6 +66,22 @@ class Timing:
             1.0 if work.name == "optimizer" else self.sustained_factor
         )  # it streams, and was not measured
         return self.model.block_time(self._operators(work), work.overlapped, stretch)
+
+    def lag_s(self, work: Work, other: Work, mark: Mark) -> float:
+        """Seconds of a mark between a task and the exchange, or the block, that it is tied to."""
+        chunks = self.case.workload.overlap.tensor_chunks
+        if mark == "last_out":
+            return scatter_s(self._cost(work).unit_bytes, self.plan, self.case.hardware) / chunks
+        block = other if mark in ("first_out", "keys", "first_gradients") else work
+        parts = block_parts(self.model, self._operators(block), block.overlapped, self.sustained_factor)
+        return parts.rest_s(mark, self.plan.tensor, chunks, self.plan.context)
+
+    @property
+    def slope(self) -> Callable[[Work], float] | None:
+        """Share by which a block takes longer for each SM that transfers hold; none where they hold none."""
+        if not self.most_sms:
+            return None
+        return lambda work: slope(self.model, self._operators(work), self.most_sms)
 
     def mlp_s(self, work: Work, rows: int) -> float:
         """Time of a block of compute when the rank's experts receive `rows` rows."""
@@ -109,7 +131,11 @@ class Timing:
         return own_share(held, self.plan, len(self.holders[stage])) if self.plan.zero else held.total
 
     def transfer_cost(self, work: Work) -> TransferCost:
-        """Bytes of the unit, rate of the sender's communication kernel, and set-up of a transfer."""
+        """Bytes of the unit, rate of the sender's communication kernel, set-up of a transfer, and SMs that it holds."""
+        cost = self._cost(work)
+        return replace(cost, sms=held_sms(self.case.workload, work)) if self.most_sms else cost
+
+    def _cost(self, work: Work) -> TransferCost:
         spec, model = self.case.workload.communication, self.case.workload.model
         tokens = self.plan.own_tokens
         if work.name in self.free:
@@ -146,8 +172,12 @@ def make_timing(
 
     Raises SpecError for SMs of communication or an SM clock that nothing is known about.
     """
-    model = ComputeModel(case.profile, case.hardware, sustained_clock_hz(case), communication_sms(case))
-    return Timing(case, plan, model, list(held), holders, norm_s(topology), free, sustained_factor(case))
+    sms, most = communication_sms(case), reference_sms(case.workload)
+    resident = case.workload.overlap.sms == "resident"
+    model = ComputeModel(case.profile, case.hardware, sustained_clock_hz(case), 0 if resident else sms)
+    return Timing(
+        case, plan, model, list(held), holders, norm_s(topology), free, sustained_factor(case), most
+    )
 
 
 def sustained_clock_hz(case: Case) -> float | None:

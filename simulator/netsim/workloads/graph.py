@@ -9,7 +9,7 @@ kind of exchange a stream (`overlap.streams`), *tensor* takes tensor and context
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from netsim.specs.framework import OverlapSpec
 from netsim.specs.workload import Recomputed
@@ -49,6 +49,25 @@ class Work(NamedTuple):
     turn: int = -1
 
 
+#: how far a block is when an exchange beside it may start, or what it still has to do when that has ended
+Mark = Literal[
+    "gathered",  # behind the last chunk of its gathered input: its share of the first products, and all the rest
+    "first_out",  # until the first chunk of its last products is there to be scattered
+    "last_out",  # the scatter of the last chunk, behind the block's end
+    "keys",  # until keys and values are there to be passed on
+    "all_keys",  # attention to the last part of keys and values, and all the rest
+    "first_gradients",  # until the first part of the gradients of keys and values is there
+    "all_gradients",  # all behind attention
+]
+
+
+class Tie(NamedTuple):
+    """A task of the same rank, and a mark in one of the two."""
+
+    other: int
+    mark: Mark
+
+
 class Division(NamedTuple):
     """What is divided over ranks, and so has to be exchanged; see `workloads.division` and ZeRO's stages.
 
@@ -77,7 +96,9 @@ class TaskGraph:
     """The tasks of one pipeline, in columns; a task is an index, and tasks of a rank are in queue order.
 
     `holders` : the ranks that hold each stage. `waits[t]` holds the tasks, other than its predecessor in the queue,
-    that task t waits for.
+    that task t waits for. An exchange beside the block that needs it is tied to it: `early[t]`, it may start when the
+    other has reached a mark; `late[t]`, it ends no sooner than what it still does behind that mark, once the other has
+    ended. Both are tasks of one rank.
     """
 
     ranks: int
@@ -92,6 +113,8 @@ class TaskGraph:
     stage: list[int] = field(default_factory=list)
     layer: list[int] = field(default_factory=list)
     waits: list[tuple[int, ...]] = field(default_factory=list)
+    early: dict[int, Tie] = field(default_factory=dict)
+    late: dict[int, list[Tie]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rank)

@@ -8,7 +8,9 @@ attention and dense FFN, forward and backward; the backward gathers the block's 
 beside the input gradient. Vocabulary-parallel embedding and head have the half of it that they need; MoE blocks none,
 since experts are whole. Context parallelism as Llama 3 does it (arXiv 2407.21783, section 3.3.2): keys and values are
 gathered before attention, gathered again before its backward, and their gradients scattered after it. All of this is in
-line with the block that needs it, so exposed unless the chunk is overlapped. Attention is one block here: what of it is
+line with the block that needs it, so exposed unless the chunk is overlapped, or `overlap.tensor` and `overlap.context`
+say otherwise: then they run chunk by chunk beside the products or the attention that need them, as Megatron-LM's user
+buffers and ring attention do (`workloads.graph.Mark`). Attention is one block here: what of it is
 computed before its keys and values are gathered makes no difference to the sum.
 
 ZeRO stage 2 and 3 reduce a layer's gradients after each of its weight gradients, in every micro-batch: there is no full
@@ -58,8 +60,11 @@ class Blocks:
             side.ready = (self.writer.transfer(side, name, "", phase, layer),)
 
     def forward(self, side: Side, layer: Layer, block: str) -> None:
-        """A block forward, between the exchanges of its divided inputs and outputs."""
+        """A block forward, between the exchanges of its divided inputs and outputs, or beside them."""
         gathers, scatters = self._tensor(layer, block)
+        if self._runs_beside(layer, block):
+            self._forward_beside(side, layer, block, gathers, scatters)
+            return
         if gathers:
             self._divided(side, "tensor_gather", block, "F", layer)
         if self.division.context and block == "attn":
@@ -73,6 +78,9 @@ class Blocks:
         if layer.kind == "embedding":  # its input is token numbers: only a weight gradient
             return
         gathers, scatters = self._tensor(layer, block)
+        if self._runs_beside(layer, block):
+            self._backward_beside(side, layer, block, gathers and with_weight)
+            return
         if scatters:
             self._divided(side, "tensor_gather", block, "B", layer)
         if self.division.context and block == "attn":
@@ -84,6 +92,77 @@ class Blocks:
             self._divided(side, "context_scatter", block, "B", layer)
         if gathers:
             self._divided(side, "tensor_scatter", block, "B", layer)
+
+    def _runs_beside(self, layer: Layer, block: str) -> bool:
+        """Whether some exchange of a block runs beside it."""
+        how, (gathers, scatters) = self.division.overlap, self._tensor(layer, block)
+        tensor = how.tensor and gathers and scatters
+        return tensor or (how.context and self.division.context and block == "attn")
+
+    def _forward_beside(self, side: Side, layer: Layer, block: str, gathers: bool, scatters: bool) -> None:
+        """A block forward with its exchanges beside it."""
+        tensor = self._gather_beside(side, layer, block, "F") if gathers else -1
+        if self.division.context and block == "attn" and not self.division.overlap.context:
+            self._divided(side, "context_gather", block, "F", layer)
+        compute = self.writer.compute(side, layer, block, "F")
+        if tensor >= 0:
+            self.writer.beside(compute, tensor, "gathered")
+        if self.division.context and block == "attn" and self.division.overlap.context:
+            self._keys_beside(side, layer, "F", compute)
+        side.ready = (compute,)
+        if scatters:
+            self._scatter_beside(side, layer, block, "F", compute)
+
+    def _backward_beside(self, side: Side, layer: Layer, block: str, again: bool) -> None:
+        """An input gradient with its exchanges beside it."""
+        gathers, scatters = self._tensor(layer, block)
+        apart = self.division.context and block == "attn" and not self.division.overlap.context
+        tensor = self._gather_beside(side, layer, block, "B") if scatters else -1
+        if apart:
+            self._divided(side, "context_gather", block, "B", layer)
+        if again:
+            side.again = (self.writer.transfer(side, "tensor_gather", block, "W", layer),)
+        compute = self.writer.compute(side, layer, block, "B")
+        if tensor >= 0:
+            self.writer.beside(compute, tensor, "gathered")
+        if self.division.context and block == "attn" and not apart:
+            self._keys_beside(side, layer, "B", compute)
+            moved = self.writer.transfer_beside(
+                side, "context_scatter", "B", layer, block, compute, "first_gradients"
+            )
+            self.writer.beside(compute, moved, "all_gradients")
+        side.ready = (compute,)
+        if apart:
+            self._divided(side, "context_scatter", block, "B", layer)
+        if gathers:
+            self._scatter_beside(side, layer, block, "B", compute)
+
+    def _gather_beside(self, side: Side, layer: Layer, block: str, phase: str) -> int:
+        """Gather a block's input beside it; the block starts with the rank's own part, so it waits for nothing more.
+
+        -1 where it is gathered in line instead.
+        """
+        if not self.division.overlap.tensor:
+            self._divided(side, "tensor_gather", block, phase, layer)
+            return -1
+        arrival = side.arrival
+        task = self.writer.transfer(side, "tensor_gather", block, phase, layer)
+        side.arrival = arrival  # the block waits for it too
+        return task
+
+    def _keys_beside(self, side: Side, layer: Layer, phase: str, compute: int) -> None:
+        """Pass keys and values on while attention works on those that are there."""
+        moved = self.writer.transfer_beside(side, "context_gather", phase, layer, "attn", compute, "keys")
+        self.writer.beside(compute, moved, "all_keys")
+
+    def _scatter_beside(self, side: Side, layer: Layer, block: str, phase: str, compute: int) -> None:
+        """Scatter a block's output chunk by chunk as its last products make it."""
+        if not self.division.overlap.tensor:
+            self._divided(side, "tensor_scatter", block, phase, layer)
+            return
+        moved = self.writer.transfer_beside(side, "tensor_scatter", phase, layer, block, compute, "first_out")
+        self.writer.beside(moved, compute, "last_out")
+        side.ready = (moved,)
 
     def weight(self, side: Side, layer: Layer, block: str) -> None:
         """A weight gradient, and under ZeRO 2 and 3 what reduces it."""

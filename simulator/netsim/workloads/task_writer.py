@@ -15,7 +15,9 @@ from netsim.workloads.graph import (
     EXPERT_TRANSFERS,
     PIPELINE,
     TENSOR,
+    Mark,
     TaskGraph,
+    Tie,
     Work,
 )
 from netsim.workloads.layers import is_body
@@ -89,6 +91,18 @@ class TaskWriter:
         waits, self.blocking = waits + self.blocking, ()
         side.last = self._expect(side, self.add(COMPUTE, work, side.unit, waits, layer.number))
         return side.last
+
+    def beside(self, task: int, other: int, mark: Mark) -> None:
+        """A task ends no sooner than `other` and what is behind the mark."""
+        self.graph.late.setdefault(task, []).append(Tie(other, mark))
+
+    def transfer_beside(
+        self, side: Side, name: str, phase: str, layer: Layer, block: str, of: int, mark: Mark
+    ) -> int:
+        """An exchange that starts when the block `of` has reached a mark."""
+        task = self.transfer(side, name, block, phase, layer)
+        self.graph.early[task] = Tie(of, mark)
+        return task
 
     def transfer(self, side: Side, name: str, block: str, phase: str, layer: Layer) -> int:
         """What a layer exchanges, when it is there."""
