@@ -44,6 +44,7 @@ def idle_overlaps(job: WorkloadSpec) -> dict[str, str]:
     """Keys of `overlap` that act on nothing in this job, with why."""
     spec = job.parallelism
     found: dict[str, str] = {}
+    kinds = (job.model.moe is not None and spec.expert > 1, spec.tensor * spec.context > 1, spec.pipeline > 1)
     if spec.tensor == 1:
         found |= dict.fromkeys(
             ("tensor", "tensor_chunks", "tensor_sms"), "the plan has no tensor parallelism"
@@ -55,6 +56,8 @@ def idle_overlaps(job: WorkloadSpec) -> dict[str, str]:
     if job.overlap.sms == "always":
         rule = 'overlap.sms is "always": communication.sms are left free'
         found |= dict.fromkeys(("tensor_sms", "nccl_sms"), rule)
+    elif not max(job.overlap.tensor_sms, job.overlap.nccl_sms, job.communication.sms * kinds[0]):
+        found["sms"] = "no exchange of the plan takes SMs"
     if spec.pipeline == 1:
         found["pipeline"] = "the pipeline has one stage"
     if spec.zero >= 2:
@@ -64,7 +67,6 @@ def idle_overlaps(job: WorkloadSpec) -> dict[str, str]:
         found["parameter"] = f"ZeRO stage {spec.zero} {why}"
     if spec.zero != 3:
         found["prefetch"] = "only ZeRO stage 3 gathers parameters ahead of compute"
-    kinds = (job.model.moe is not None and spec.expert > 1, spec.tensor * spec.context > 1, spec.pipeline > 1)
     if sum(kinds) < 2:
         found["streams"] = "the plan has one kind of exchange at most beside gradients and parameters"
     return {f"workload.overlap.{key}": why for key, why in found.items()}

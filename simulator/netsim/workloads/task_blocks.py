@@ -109,9 +109,9 @@ class Blocks:
             self.writer.beside(compute, tensor, "gathered")
         if self.division.context and block == "attn" and self.division.overlap.context:
             self._keys_beside(side, layer, "F", compute)
-        side.ready = (compute,)
+        before, side.ready = side.ready, (compute,)
         if scatters:
-            self._scatter_beside(side, layer, block, "F", compute)
+            self._scatter_beside(side, layer, block, "F", compute, before)
 
     def _backward_beside(self, side: Side, layer: Layer, block: str, again: bool) -> None:
         """An input gradient with its exchanges beside it."""
@@ -131,11 +131,11 @@ class Blocks:
                 side, "context_scatter", "B", layer, block, compute, "first_gradients"
             )
             self.writer.beside(compute, moved, "all_gradients")
-        side.ready = (compute,)
+        before, side.ready = side.ready, (compute,)
         if apart:
             self._divided(side, "context_scatter", block, "B", layer)
         if gathers:
-            self._scatter_beside(side, layer, block, "B", compute)
+            self._scatter_beside(side, layer, block, "B", compute, before)
 
     def _gather_beside(self, side: Side, layer: Layer, block: str, phase: str) -> int:
         """Gather a block's input beside it; the block starts with the rank's own part, so it waits for nothing more.
@@ -155,11 +155,15 @@ class Blocks:
         moved = self.writer.transfer_beside(side, "context_gather", phase, layer, "attn", compute, "keys")
         self.writer.beside(compute, moved, "all_keys")
 
-    def _scatter_beside(self, side: Side, layer: Layer, block: str, phase: str, compute: int) -> None:
-        """Scatter a block's output chunk by chunk as its last products make it."""
+    def _scatter_beside(
+        self, side: Side, layer: Layer, block: str, phase: str, compute: int, before: tuple[int, ...]
+    ) -> None:
+        """Scatter a block's output chunk by chunk as its last products make it; before : what the block waited for."""
         if not self.division.overlap.tensor:
             self._divided(side, "tensor_scatter", block, phase, layer)
             return
+        if side.ready == (compute,):
+            side.ready = before
         moved = self.writer.transfer_beside(side, "tensor_scatter", phase, layer, block, compute, "first_out")
         self.writer.beside(moved, compute, "last_out")
         side.ready = (moved,)
