@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netsim.calibration.calibrate import calibrate_trace
+from netsim.calibration.beside import collectives_beside, groups_of
+from netsim.calibration.calibrate import Asked, calibrate_trace
 from netsim.calibration.check import check
 from netsim.calibration.facts import base_profile, facts_of
 from netsim.calibration.idle import phase_times, usual_gap_s
@@ -18,9 +19,10 @@ from netsim.calibration.job_tables import job_coverage, said, tables
 from netsim.calibration.kineto import Kernel, Span, read_trace
 from netsim.calibration.repeats import layers_of, runs
 from netsim.calibration.rules import load_rules
-from netsim.calibration.seen_collectives import collectives_of
+from netsim.calibration.seen_collectives import collectives_of, message_of
 from netsim.calibration.shapes import is_weight_gradient, operator_of_call
 from netsim.cli.app import run_app
+from netsim.collectives.request import collective_rows, make_setup
 from netsim.errors import NetsimError
 from netsim.specs import load
 from netsim.specs.profile import ProfileSpec
@@ -271,6 +273,30 @@ def test_collectives_by_group_and_size(tmp_path: Path) -> None:
     assert (cells["group"], lost_s, lost) == ("tp", 0.0, 0)
 
 
+def test_collectives_beside_a_fabric(tmp_path: Path) -> None:
+    """The same as `netsim collective` says of four contiguous ranks; and of four that are two apart."""
+    job = read(Job(layers=3, steps=1), tmp_path)
+    rows, _, _ = collectives_of(job.placed)
+    (found,) = collectives_beside(rows, "mpft", "h200", 8)
+    setup = make_setup("mpft", 8, "nccl", kind="all_reduce", hardware="h200")
+    (alone,) = collective_rows(setup, "all_reduce", sizes=[2 * TOKENS * HIDDEN], group_size=4)
+    assert found["netsim_us"] == alone["time_us"]
+    assert found["error_of_least_pct"] == pytest.approx(100 * (alone["time_us"] / 30 - 1))
+    assert groups_of(8, 4, 2).tolist() == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    assert groups_of(6, 4, 1).tolist() == [[0, 1, 2, 3]]  # do not tile the job: the one that was seen
+    assert groups_of(8, 1, 1) is None
+    with pytest.raises(NetsimError, match="no transfer of the trace names its message"):
+        collectives_beside((), "mpft", "h200", 8)
+
+
+def test_the_stride_of_a_group() -> None:
+    args = {"Collective name": "_reduce_scatter_base", "dtype": "Float", "In msg nelems": 64, "Out msg nelems": 8,
+            "Group size": 8, "Process Group Ranks": "[0, 8, 16, ...]"}  # fmt: skip
+    message = message_of(args)
+    assert message is not None
+    assert (message.collective, message.size_bytes, message.stride) == ("reduce_scatter", 256, 8)
+
+
 def test_tables_add_up(tmp_path: Path) -> None:
     job = read(Job(), tmp_path)
     found = tables(job)
@@ -348,7 +374,18 @@ def test_the_command_writes_profile_tables_and_json(
 ) -> None:
     trace, other = Job().write(tmp_path / "a.json.gz"), Job(layers=5).write(tmp_path / "b.json")
     output = tmp_path / "p.toml"
-    arguments = ["calibrate", "--trace", str(trace), "--check", str(other), "-o", str(output), "--json"]
+    arguments = [
+        "calibrate",
+        "--trace",
+        str(trace),
+        "--check",
+        str(other),
+        "-o",
+        str(output),
+        "--json",
+        "-t",
+        "mpft",
+    ]
     assert run_app(arguments) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["coverage"]["assigned"] == 1.0
@@ -357,7 +394,9 @@ def test_the_command_writes_profile_tables_and_json(
     assert abs(data["checks"][0][0]["error_pct"]) < 5
     assert load(ProfileSpec, "profile", str(output)).device == "NVIDIA H200"
     with (tmp_path / "p_collectives.csv").open() as file:
-        assert [row["collective"] for row in csv.DictReader(file)] == ["all_reduce"]
+        (row,) = csv.DictReader(file)
+    assert row["collective"] == "all_reduce"
+    assert float(row["netsim_us"]) == pytest.approx(data["job"]["collectives"][0]["netsim_us"], rel=1e-5)
     assert {path.name for path in tmp_path.glob("p_*.csv")} >= {"p_time.csv", "p_layers.csv", "p_checks.csv"}
     again = [*arguments, "--force"]
     assert run_app(again) == 0
@@ -369,6 +408,7 @@ def test_the_command_writes_profile_tables_and_json(
     [
         (["--workload", "deepseek-v3"], "--workload has no effect"),
         (["--fit-all"], "--fit-all has no effect"),
+        (["--hardware", "h200"], "--hardware has no effect without --topology"),
     ],
 )
 def test_options_without_effect_are_refused(
@@ -385,7 +425,7 @@ def test_a_check_on_another_gpu_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         NetsimError, match="measured on NVIDIA H100 80GB HBM3, and the profile is of NVIDIA H200"
     ):
-        calibrate_trace(trace, others=(other,))
+        calibrate_trace(trace, asked=Asked((other,)))
 
 
 # --- steps measured on two H200 ---

@@ -18,8 +18,10 @@ from typing import Any
 
 from netsim.calibration.about import About, about_from, load_about
 from netsim.calibration.assign import Coverage, assign, block_busy_us, coverage, has_blocks
+from netsim.calibration.beside import collectives_beside
 from netsim.calibration.build import ClassResult, assemble, device_of, fit_classes, table_rows, trace_samples
 from netsim.calibration.check import Check, check
+from netsim.calibration.facts import hardware_of
 from netsim.calibration.fit import Spread
 from netsim.calibration.job import Job, calibrate_job, read_job
 from netsim.calibration.job_tables import check_rows, job_coverage, said, tables
@@ -27,6 +29,7 @@ from netsim.calibration.kineto import DEFAULT_LIMIT, Trace, read_trace
 from netsim.calibration.observe import observe
 from netsim.calibration.rates import check_rates
 from netsim.calibration.rules import Rules, load_rules
+from netsim.calibration.seen_collectives import collectives_of
 from netsim.calibration.tables import KernelTable, read_tables
 from netsim.compute.stand_in import stand_in
 from netsim.errors import NetsimError
@@ -48,11 +51,22 @@ class Calibration:
     unused: Mapping[str, int] | None = None
     job: Job | None = None
     checks: tuple[Check, ...] = ()
+    collectives: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def writes_profile(self) -> bool:
         """Whether anything was fitted: a trace without dimensions gives tables alone."""
         return self.job is None or self.job.trace.shapes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a job's trace besides its profile: other traces of the same GPU to predict, and a fabric to time
+    its collectives on, with hosts of a hardware preset."""
+
+    others: tuple[Path, ...] = ()
+    topology: str | None = None
+    hardware: str | None = None
 
 
 def calibrate_trace(
@@ -64,14 +78,13 @@ def calibrate_trace(
     name: str = "calibrated",
     fit_all: bool = False,
     limit_bytes: int = DEFAULT_LIMIT,
-    others: Sequence[Path] = (),
+    asked: Asked = Asked(),
 ) -> Calibration:
     """A profile from a profiler trace of a training step.
 
     workload : the job whose operators annotated blocks hold; other traces name their operators themselves
     fit_all : class models may be fitted to every operator of annotated blocks, instead of those that the rules name
     limit_bytes : most that a trace may hold once decompressed
-    others : traces of the same GPU that the profile is asked about
 
     Raises NetsimError for a trace that cannot be read or holds nothing that the rules know, and for options that have
     no effect on it.
@@ -84,10 +97,10 @@ def calibrate_trace(
                 raise NetsimError(
                     f"{path}: {option} has no effect: no annotation is a block of a layer, see --rules"
                 )
-        return _of_job(trace, base, rules, about, name, limit_bytes, others)
-    if others:
+        return _of_job(trace, base, rules, about, name, limit_bytes, asked)
+    if asked != Asked():
         raise NetsimError(
-            f"{path}: --check has no effect: its annotated blocks are operators of a workload alone"
+            f"{path}: --check, --topology and --hardware have no effect on annotated blocks of a workload"
         )
     start = load(ProfileSpec, "profile", base or "h800")
     facts = load_about(about) if about else about_from(start, name, trace.device, str(path))
@@ -110,13 +123,17 @@ def _of_job(
     about: Path | None,
     name: str,
     limit_bytes: int,
-    others: Sequence[Path],
+    asked: Asked,
 ) -> Calibration:
     known = load_rules(rules, general=True)
     job = read_job(trace, known)
+    if asked.others and not trace.shapes:
+        raise NetsimError(
+            f"{trace.source}: --check has no effect: without dimensions there is no profile to ask"
+        )
     profile, facts, results = calibrate_job(job, known, base, about, name)
     checks = []
-    for path in others if job.trace.shapes else ():
+    for path in asked.others:
         other = read_trace(path, limit_bytes)
         if other.device != trace.device:
             raise NetsimError(
@@ -125,8 +142,23 @@ def _of_job(
         checks.append(check(profile, str(path), read_job(other, known).calls))
     return Calibration(
         trace.source, profile, facts, results, job_coverage(job.placed), unused=_unused(trace), job=job,
-        checks=tuple(checks),
+        checks=tuple(checks), collectives=_collectives(job, asked),
     )  # fmt: skip
+
+
+def _collectives(job: Job, asked: Asked) -> tuple[Mapping[str, Any], ...]:
+    """The collectives of a job beside netsim's on the fabric that was asked for; none where none was."""
+    if asked.topology is None:
+        if asked.hardware is not None:
+            raise NetsimError("--hardware has no effect without --topology")
+        return ()
+    hardware = asked.hardware or hardware_of(job.trace.device)
+    if hardware is None:
+        raise NetsimError(
+            f"{job.trace.source}: no hardware preset is of {job.trace.device}: name one with --hardware"
+        )
+    rows = collectives_of(job.placed)[0]
+    return tuple(collectives_beside(rows, asked.topology, hardware, job.trace.world))
 
 
 def _unused(trace: Trace) -> dict[str, int]:
@@ -230,6 +262,7 @@ def summary(found: Calibration) -> dict[str, Any]:
     if found.job is not None:
         data["job"] = _job(found.job)
         data["checks"] = [check_rows(check) for check in found.checks]
+        data["job"]["collectives"] = [*found.collectives] or data["job"]["collectives"]
     elif found.coverage is not None:
         data["blocks"] = [
             {"block": place, "layer": layer, "busy_ms": us / 1e3}

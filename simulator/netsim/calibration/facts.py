@@ -101,6 +101,16 @@ def facts_of(trace: Trace, start: ProfileSpec, name: str, about: Path | None) ->
     )
 
 
+def hardware_of(device: str) -> str | None:
+    """The hardware preset with the GPU that a driver calls so.
+
+    >>> hardware_of("NVIDIA H100 80GB HBM3"), hardware_of("Riva TNT2")
+    ('h100', None)
+    """
+    known = validate(Gpus, read_toml(GPUS), GPUS.name)
+    return next((gpu.hardware for gpu in known.gpu if re.search(gpu.pattern, device)), None)
+
+
 def _numbers_of(gpu: Gpu, known: Gpus) -> tuple[dict[str, Any], str]:
     """Peaks, memory rate and the clock of the peaks, and where they come from."""
     if gpu.hardware is None:

@@ -13,6 +13,10 @@ from netsim.calibration.job_tables import Row, check_rows, job_coverage, said
 from netsim.calibration.trace_events import shown
 
 MOST = 12
+_COLLECTIVE = (
+    "collective", "gpus", "size_bytes", "dtype", "group", "phases", "runs", "time_us", "min_us", "busbw_GBps",
+)  # fmt: skip
+_BESIDE = ("netsim_us", "error_pct", "error_of_least_pct", "algorithm")
 _PHASE = {
     "F": "forward",
     "B": "backward, inputs",
@@ -38,19 +42,12 @@ def job_lines(job: Job, found: Mapping[str, Sequence[Row]]) -> list[str]:
         ),
     ]
     if found["collectives"]:
-        columns = (
-            "collective",
-            "gpus",
-            "size_bytes",
-            "dtype",
-            "group",
-            "phases",
-            "runs",
-            "time_us",
-            "min_us",
-            "busbw_GBps",
+        more = (
+            ("netsim_us", "error_pct", "error_of_least_pct", "algorithm")
+            if "netsim_us" in found["collectives"][0]
+            else ()
         )
-        lines += table(found["collectives"], columns)
+        lines += table(found["collectives"], (*_COLLECTIVE, *more))
     return lines
 
 

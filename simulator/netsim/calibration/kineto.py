@@ -76,6 +76,7 @@ class Trace:
     annotations : all of them, in the file's clock; threads : (thread, share of its outermost operators that are the
     autograd engine's) of each thread with operators
     shapes : whether input dimensions were recorded
+    world : ranks of the job, where the trace says it
     """
 
     source: str
@@ -87,6 +88,7 @@ class Trace:
     annotations: tuple[Span, ...] = ()
     threads: Mapping[object, float] = field(default_factory=dict)
     shapes: bool = False
+    world: int | None = None
 
 
 ENGINE = "autograd::engine::evaluate_function"
@@ -140,7 +142,15 @@ def _assemble(path: Path, device: str, sms: int | None, facts: Mapping[str, Any]
     return Trace(
         str(path), device, sms, kernels, len(events.found) - len(known), facts, tuple(events.annotations),
         _threads(events.operators), any("Input Dims" in span.args for span in events.operators),
+        _world(events),
     )  # fmt: skip
+
+
+def _world(events: Events) -> int | None:
+    """Ranks of the job by `distributedInfo`."""
+    told = events.header.get("distributedInfo")
+    size = told.get("world_size") if isinstance(told, dict) else None
+    return size if type(size) is int and 0 < size < 2**24 else None
 
 
 def _launched(events: Events) -> Iterator[tuple[Span, Event]]:
@@ -212,5 +222,5 @@ def _kernel(
 
 _MESSAGE = frozenset({
     "Collective name", "dtype", "In msg nelems", "Out msg nelems", "Group size", "Process Group Name",
-    "Process Group Description", "Process Group Ranks", "bytes",
+    "Process Group Description", "Process Group Ranks", "Global rank stride",
 })  # fmt: skip

@@ -80,7 +80,9 @@ def _cell(spread: Spread | None) -> str:
 def _coverage(found: Calibration) -> list[str]:
     if found.job is not None:
         checks = [line for check in found.checks for line in check_lines(check)]
-        return [*job_lines(found.job, tables(found.job)), *checks]
+        rows = tables(found.job)
+        rows["collectives"] = [dict(row) for row in found.collectives] or rows["collectives"]
+        return [*job_lines(found.job, rows), *checks]
     if found.coverage is None:
         lost = [f"- {count} rows: {why}" for why, count in (found.unused or {}).items()]
         return ["Rows that were not used:", "", *lost, ""] if lost else []

@@ -13,21 +13,19 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, median
 from typing import Any
 
 from netsim.calibration.place import Placed
+from netsim.calibration.trace_events import shown
+from netsim.collectives.catalogue import COLLECTIVES
 
-#: what a name of c10d becomes, and busbw over algbw for n ranks (nccl-tests, doc/PERFORMANCE.md)
-KINDS = (
-    ("all_to_all", r"all_?to_?all", lambda n: (n - 1) / n),
-    ("reduce_scatter", r"reduce_?scatter", lambda n: (n - 1) / n),
-    ("all_reduce", r"all_?reduce", lambda n: 2 * (n - 1) / n),
-    ("all_gather", r"all_?gather", lambda n: (n - 1) / n),
-    ("broadcast", r"broadcast", lambda n: 1.0),
-    ("reduce", r"reduce", lambda n: 1.0),
-    ("send_recv", r"send|recv|sendrecv", lambda n: 1.0),
-)
+#: kind -> names of c10d that stand for it; the first that matches
+KINDS = {
+    "all_to_all": r"all_?to_?all", "reduce_scatter": r"reduce_?scatter", "all_reduce": r"all_?reduce",
+    "all_gather": r"all_?gather", "broadcast": r"broadcast", "reduce": r"reduce", "send_recv": r"send|recv",
+}  # fmt: skip
 #: bytes of c10 types
 BYTES = {"byte": 1, "char": 1, "bool": 1, "half": 2, "bfloat16": 2, "short": 2, "int": 4, "float": 4, "long": 8,
          "double": 8, "float8_e4m3fn": 1, "float8_e5m2": 1, "float8_e4m3fnuz": 1, "float8_e5m2fnuz": 1}  # fmt: skip
@@ -35,13 +33,14 @@ BYTES = {"byte": 1, "char": 1, "bool": 1, "half": 2, "bfloat16": 2, "short": 2, 
 
 @dataclass(frozen=True)
 class Message:
-    """What a kernel moved."""
+    """What a kernel moved. `stride`: between the ranks of its group, where they are evenly apart; 0: not known."""
 
     collective: str
     gpus: int
     size_bytes: int
     dtype: str
     group: str
+    stride: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,13 @@ class Row:
         """As a table writes it."""
         m, middle = self.message, median(self.seconds)
         algbw = m.size_bytes / middle / 1e9 if middle else 0.0
-        factor = next((f for name, _, f in KINDS if name == m.collective), lambda n: 1.0)
+        factor = COLLECTIVES[m.collective].bus_factor(m.gpus) if m.collective in COLLECTIVES else 1.0
         return {
             "collective": m.collective, "gpus": m.gpus, "size_bytes": m.size_bytes, "dtype": m.dtype, "group": m.group,
+            "stride": m.stride or "",
             "phases": "+".join(self.phases), "runs": len(self.seconds), "time_us": middle * 1e6,
             "mean_us": fmean(self.seconds) * 1e6, "min_us": min(self.seconds) * 1e6, "max_us": max(self.seconds) * 1e6,
-            "total_ms": sum(self.seconds) * 1e3, "algbw_GBps": algbw, "busbw_GBps": algbw * factor(max(m.gpus, 1)),
+            "total_ms": sum(self.seconds) * 1e3, "algbw_GBps": algbw, "busbw_GBps": algbw * factor,
         }  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def message_of(args: Mapping[str, Any]) -> Message | None:
     """The message of a kernel's or operator's arguments; None where they name none.
 
     >>> message_of({"Collective name": "allreduce", "dtype": "BFloat16", "In msg nelems": 8, "Group size": 2})
-    Message(collective='all_reduce', gpus=2, size_bytes=16, dtype='bfloat16', group='')
+    Message(collective='all_reduce', gpus=2, size_bytes=16, dtype='bfloat16', group='', stride=0)
     """
     name, dtype = args.get("Collective name"), str(args.get("dtype", "")).lower()
     values = [args.get(key) for key in ("In msg nelems", "Out msg nelems")]
@@ -77,9 +77,22 @@ def message_of(args: Mapping[str, Any]) -> Message | None:
     ranks = args.get("Group size")
     if not isinstance(name, str) or not counts or type(ranks) is not int or not 0 < ranks < 2**24:
         return None
-    kind = next((kind for kind, pattern, _ in KINDS if re.search(pattern, name.lower())), name.lower()[:40])
+    kind = next(
+        (kind for kind, names in KINDS.items() if re.search(names, name.lower())), shown(name.lower(), 40)
+    )
     group = args.get("Process Group Description") or args.get("Process Group Name") or ""
-    return Message(kind, ranks, max(counts) * BYTES.get(dtype, 1), dtype[:20], str(group)[:60])
+    size = max(counts) * BYTES.get(dtype, 1)
+    return Message(kind, ranks, size, shown(dtype, 20), shown(group, 60), _stride(args))
+
+
+def _stride(args: Mapping[str, Any]) -> int:
+    """From the list of ranks, of which long ones are cut short."""
+    ranks = [int(word) for word in re.findall(r"\d{1,9}", str(args.get("Process Group Ranks", ""))[:200])][
+        :16
+    ]
+    steps = {later - earlier for earlier, later in pairwise(ranks)}
+    (step,) = steps if len(steps) == 1 else (args.get("Global rank stride"),)
+    return step if type(step) is int and 0 < step < 2**24 else 0
 
 
 def collectives_of(placed: Sequence[Placed]) -> tuple[tuple[Row, ...], float, int]:
@@ -106,5 +119,5 @@ def collectives_of(placed: Sequence[Placed]) -> tuple[tuple[Row, ...], float, in
     return rows, lost_s, lost
 
 
-def _order(m: Message) -> tuple[str, int, int, str, str]:
-    return m.collective, m.gpus, m.size_bytes, m.group, m.dtype
+def _order(m: Message) -> tuple[str, int, int, str, str, int]:
+    return m.collective, m.gpus, m.size_bytes, m.group, m.dtype, m.stride

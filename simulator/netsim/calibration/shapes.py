@@ -30,6 +30,8 @@ from netsim.workloads.operators import Operator
 SIZES = {"double": 8, "float": 4, "int": 4, "long int": 8, "long": 8, "c10::bfloat16": 2, "c10::half": 2, "bool": 1,
          "unsigned char": 1, "signed char": 1, "char": 1, "short": 2, "c10::complex<float>": 8}  # fmt: skip
 HALVES = ("c10::bfloat16", "c10::half")
+#: tokens of a sequence: more are no attention that anybody runs, and each block of them is counted
+LONGEST_SEQUENCE = 1 << 22
 #: values of a block; ATen/native/cuda/MultiTensorApply.cuh, kChunkSize
 CHUNK = 65536
 _PRODUCT = re.compile(
@@ -222,7 +224,7 @@ def _attention(kind: str, call: Span, found: list[Tensor]) -> Operator | None:
     heads, length = (q.dims[2], q.dims[1]) if swapped else (q.dims[1], q.dims[2])
     batch, width, v_width = q.dims[0], q.dims[3], v.dims[3]
     keys = k.dims[1] if swapped else k.dims[2]
-    if keys != length or not q.values:
+    if keys != length or not q.values or length > LONGEST_SEQUENCE:
         return None
     pairs = batch * heads * length * length
     forward = kind == "attention_fwd"

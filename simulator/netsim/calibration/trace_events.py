@@ -33,7 +33,7 @@ _TRIPLES = ("grid", "block")
 _KEPT = frozenset({
     "External id", "Input Dims", "Input type", "Input Strides", "Concrete Inputs", "Collective name", "dtype",
     "In msg nelems", "Out msg nelems", "Group size", "Process Group Name", "Process Group Description",
-    "Process Group Ranks", "Python id",
+    "Process Group Ranks", "Global rank stride", "Python id",
 })  # fmt: skip
 
 Event = dict[str, Any]

@@ -44,6 +44,16 @@ Unit = Annotated[
     str | None,
     typer.Option("--unit", help="Unit of a table's time where its column does not say it: ns, us, ms or s."),
 ]
+Fabric = Annotated[
+    str | None,
+    typer.Option(
+        "--topology", "-t", help="Fabric: time the collectives of a trace on it, beside how they ran."
+    ),
+]
+Host = Annotated[
+    str | None,
+    typer.Option("--hardware", help="Hosts of that fabric. [default: the preset with the trace's GPU]"),
+]
 About = Annotated[
     Path | None, typer.Option("--about", help="TOML with the facts of the device and the measurement.")
 ]
@@ -82,6 +92,8 @@ def calibrate(
     fit_all: FitAll = False,
     max_size: MaxSize = None,
     check: Checks = None,
+    topology: Fabric = None,
+    hardware: Host = None,
     report: Report = None,
     force: Force = False,
     json: Json = False,
@@ -106,7 +118,7 @@ def calibrate(
         (mode, layout, unit),
         fit_all,
         max_size,
-        check,
+        (check, topology, hardware),
     )
     files = _write(found, output)
     files += write_report(found, report) if report else []
@@ -132,7 +144,9 @@ def _write(found: Calibration, output: Path) -> list[Path]:
     files = [output] if found.writes_profile else []
     if found.job is not None:
         checks = [row for check in found.checks for row in check_rows(check)]
-        files += write_tables({**tables(found.job), "checks": checks}, output)
+        rows = {**tables(found.job), "checks": checks}
+        rows["collectives"] = [dict(row) for row in found.collectives] or rows["collectives"]
+        files += write_tables(rows, output)
     return files
 
 
@@ -148,9 +162,9 @@ def _calibrate(
     written: tuple[str | None, str, str | None],
     fit_all: bool,
     max_size: str | None,
-    check: list[Path] | None,
+    more: tuple[list[Path] | None, str | None, str | None],
 ) -> Calibration:
-    from netsim.calibration.calibrate import calibrate_table, calibrate_trace
+    from netsim.calibration.calibrate import Asked, calibrate_table, calibrate_trace
     from netsim.errors import NetsimError
 
     if (trace is None) == (not table):
@@ -159,9 +173,23 @@ def _calibrate(
         if column or written != (None, "netsim", None):
             raise NetsimError("--column, --mode, --layout, --unit: only for --table")
         return calibrate_trace(
-            trace, base, workload, rules, about, name, fit_all, _limit(max_size), check or ()
+            trace,
+            base,
+            workload,
+            rules,
+            about,
+            name,
+            fit_all,
+            _limit(max_size),
+            Asked(tuple(more[0] or ()), *more[1:]),
         )
-    for option, given in (("--max-size", max_size), ("--check", check), ("--workload", workload)):
+    for option, given in (
+        ("--max-size", max_size),
+        ("--check", more[0]),
+        ("--topology", more[1]),
+        ("--hardware", more[2]),
+        ("--workload", workload),
+    ):
         if given:
             raise NetsimError(f"{option}: only for --trace")
     if fit_all:
