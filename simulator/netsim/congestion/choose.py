@@ -72,7 +72,7 @@ def _least(s, first, n, here, now):  # type: ignore[no-untyped-def]
     at = sw.turn % n
     best, least = -1, 0.0
     for _ in range(n):
-        link = s.links[first + at]
+        link = np.int64(s.links[first + at])
         port = s.ports[link]
         ahead = port.queued * port.ps_per_byte + max(port.busy_until - now, 0)
         if best < 0 or ahead < least:
@@ -94,20 +94,20 @@ def _at_switch(s, pk, here, now):  # type: ignore[no-untyped-def]
     out = s.nic[1] + nic * s.nic[2] + pk.plane
     there = s.ports[out].source
     if here == there:
-        return out
+        return np.int64(out)
     pair = here * s.nic[3] + there
     first = s.hops[pair]
     n = s.hops[pair + 1] - first
     if n == 0:
         return NOWHERE
     if n == 1:
-        return s.links[first]
+        return np.int64(s.links[first])
     if rules.routing == ADAPTIVE:
         return _least(s, first, n, here, now)
     if rules.routing == SPRAY:
-        return s.links[first + np.int64(draw(s) % np.uint64(n))]
+        return np.int64(s.links[first + np.int64(draw(s) % np.uint64(n))])
     entropy = 0 if rules.routing == ECMP else pk.entropy
-    return s.links[first + np.int64(_hashed(s, pk.flow, entropy, here, back) % np.uint64(n))]
+    return np.int64(s.links[first + np.int64(_hashed(s, pk.flow, entropy, here, back) % np.uint64(n))])
 
 
 @part
@@ -120,12 +120,12 @@ def next_link(s, k, p, now):  # type: ignore[no-untyped-def]
         pk.hop += 1 if ahead else -1
         if pk.hop < 0 or pk.hop >= f.hops:
             return -1
-        link = s.paths[f.path + pk.hop]
-        return link if ahead else s.ports[link].reverse
+        link = np.int64(s.paths[f.path + pk.hop])
+        return link if ahead else np.int64(s.ports[link].reverse)
     if port.target >= 0:
         return _at_switch(s, pk, port.target, now)
     if port.host_kind == 1:
-        return f.inside if ahead else s.ports[f.origin].reverse
+        return np.int64(f.inside if ahead else s.ports[f.origin].reverse)
     if port.host_kind == 2:
-        return s.nic[0] + f.source_nic * s.nic[2] if ahead and f.target_nic >= 0 else -1
-    return -1 if ahead or f.origin < 0 else s.ports[f.inside].reverse
+        return np.int64(s.nic[0] + f.source_nic * s.nic[2] if ahead and f.target_nic >= 0 else -1)
+    return np.int64(-1 if ahead or f.origin < 0 else s.ports[f.inside].reverse)

@@ -18,6 +18,8 @@ Source: Handley et al., NDP, SIGCOMM 2017; Olteanu et al., EQDS, NSDI 2022; htsi
 
 from __future__ import annotations
 
+import numpy as np
+
 from netsim.congestion.heap import put
 from netsim.congestion.jit import part
 
@@ -35,7 +37,7 @@ def want(s, i, now):  # type: ignore[no-untyped-def]
     else:
         s.flows[puller.tail].pull_next = i
     puller.tail = i
-    item = s.flows.size + f.target_nic
+    item = s.flows.size + np.int64(f.target_nic)
     if s.timers[item, 2] < 0:
         t = s.totals[0]
         t.timers = put(s.timers, t.timers, item, max(now, puller.free_at))
@@ -45,7 +47,7 @@ def want(s, i, now):  # type: ignore[no-untyped-def]
 def grant(s, nic, now):  # type: ignore[no-untyped-def]
     """The flow that gets a packet of credit now; -1 for none. The pacer goes on while somebody wants some."""
     puller, rules, t = s.pullers[nic], s.rules[0], s.totals[0]
-    i = puller.head
+    i = np.int64(puller.head)
     if i < 0:
         return i
     f = s.flows[i]

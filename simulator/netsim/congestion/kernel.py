@@ -11,16 +11,17 @@ stop at an instant, be changed from outside (a link fails, `netsim.congestion.fa
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from netsim.congestion import credit, dcqcn, hpcc, nscc
 from netsim.congestion.choose import NOWHERE, next_link
 from netsim.congestion.heap import put, take
-from netsim.congestion.jit import part
+from netsim.congestion.jit import handle, part, table
 from netsim.congestion.ports import enqueue, try_send
-from netsim.congestion.receivers import answer, arrive, frame, may_send, time_out
+from netsim.congestion.receivers import arrive, frame, give_credit, may_send, time_out
 from netsim.congestion.senders import arm
-from netsim.congestion.state import CREDIT, DCQCN, HPCC, NEVER, NSCC, PAUSE, RESUME
+from netsim.congestion.state import DCQCN, HPCC, NEVER, NSCC, PAUSE, RESUME, State
 from netsim.congestion.switch import drop
 
 #: packets that one event may need at most
@@ -30,7 +31,7 @@ SPARE = 256
 @part
 def _end_of_pipe(s, p, now):  # type: ignore[no-untyped-def]
     port, t = s.ports[p], s.totals[0]
-    k = port.pipe_head
+    k = np.int64(port.pipe_head)
     pk = s.packets[k]
     port.pipe_head = pk.next
     item = s.ports.size + p
@@ -105,7 +106,7 @@ def _credit(s, nic, now):  # type: ignore[no-untyped-def]
         far = s.ports[s.nic[1] + f.source_nic * s.nic[2] + plane].known
         if near != 0 and far != 0:
             break
-    answer(s, i, CREDIT, plane, now, f.granted, now, 0, 0, 0.0)
+    give_credit(s, i, plane, now)
 
 
 @part
@@ -128,9 +129,14 @@ def _sample(s, now):  # type: ignore[no-untyped-def]
         t.sample_due += t.sample_every - t.sample_due % t.sample_every
 
 
-@njit(cache=True, _nrt=False)
-def run(s, until):  # type: ignore[no-untyped-def]
+def run(state: State, until: int) -> int:
     """Let events happen that are due before `until`; returns the time of the next one, -1 when packets run out."""
+    return int(_loop(table(state), np.int64(until)))
+
+
+@njit(cache=True, _nrt=False)
+def _loop(words, until):  # type: ignore[no-untyped-def]
+    s = handle(words.ctypes.data)
     t = s.totals[0]
     n_ports, n_flows = s.ports.size, s.flows.size
     while True:

@@ -71,7 +71,7 @@ def _ports(topology: Topology, rates: Rates) -> Records:
     ports = np.zeros(topology.n_links, PORT)
     ports["ps_per_byte"] = PS / rate
     ports["delay"] = np.round(delay * PS)
-    for name in ("pipe_head", "pipe_tail", "ring", "next"):
+    for name in ("pipe_head", "pipe_tail", "ring"):
         ports[name] = -1
     ports["up"] = ports["known"] = 1
     first = topology.first_switch

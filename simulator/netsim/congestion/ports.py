@@ -47,7 +47,6 @@ def _transmit(s, p, k, now):  # type: ignore[no-untyped-def]
             if s.rules[0].telemetry > 0:
                 _stamp(s, p, k, now)
     port.busy_until = done
-    port.serving = pk.size
     port.packets += 1
     port.bytes += pk.size
     pk.due = done + port.delay
@@ -113,7 +112,7 @@ def enqueue(s, p, k, now):  # type: ignore[no-untyped-def]
         return
     if port.source >= 0 and not admit(s, p, k, now):
         return
-    join(s, p, k, now, False)
+    join(s, p, k, now, 0)
     nudge(s, p, now)
 
 

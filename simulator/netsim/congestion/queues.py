@@ -9,6 +9,8 @@ Source: queue and pipe as in htsim (Raiciu et al., SIGCOMM 2011).
 
 from __future__ import annotations
 
+import numpy as np
+
 from netsim.congestion.heap import put
 from netsim.congestion.jit import part
 from netsim.congestion.state import CLASSES
@@ -18,7 +20,7 @@ from netsim.congestion.state import CLASSES
 def new_packet(s):  # type: ignore[no-untyped-def]
     """A packet from the free list, which the loop keeps from running dry."""
     t = s.totals[0]
-    k = t.free
+    k = np.int64(t.free)
     t.free = s.packets[k].next
     t.in_network += 1
     return k
@@ -39,8 +41,8 @@ def join(s, p, k, now, front):  # type: ignore[no-untyped-def]
     port, pk = s.ports[p], s.packets[k]
     q = s.queues[p * CLASSES + pk.cls]
     pk.since = now
-    if front or q.head < 0:
-        pk.next = q.head if front else -1
+    if front != 0 or q.head < 0:
+        pk.next = q.head if front != 0 else -1
         if q.head < 0:
             q.tail = k
         q.head = k
@@ -61,7 +63,7 @@ def join(s, p, k, now, front):  # type: ignore[no-untyped-def]
 def leave(s, p, c, now):  # type: ignore[no-untyped-def]
     """The first packet of class c of link p, taken out."""
     port, q = s.ports[p], s.queues[p * CLASSES + c]
-    k = q.head
+    k = np.int64(q.head)
     pk = s.packets[k]
     q.head = pk.next
     if q.head < 0:

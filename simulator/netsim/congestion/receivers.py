@@ -10,6 +10,8 @@ acknowledgement that is never out of date: the one thing here that no wire carri
 
 from __future__ import annotations
 
+import numpy as np
+
 from netsim.congestion import credit, dcqcn, hpcc, nscc
 from netsim.congestion.jit import part
 from netsim.congestion.ports import enqueue, stop_class, wake
@@ -41,14 +43,9 @@ def may_send(s, i, now):  # type: ignore[no-untyped-def]
 
 
 @part
-def answer(s, i, kind, plane, now, value, sent, seq, marked, u):  # type: ignore[no-untyped-def]
-    """A control packet from the receiver of flow i to its sender."""
-    f = s.flows[i]
-    k = new_packet(s)
-    pk = s.packets[k]
-    pk.flow, pk.seq, pk.size, pk.kind, pk.cls = i, seq, s.rules[0].control, kind, 0
-    pk.came_by, pk.ecn, pk.utilisation, pk.plane = -1, marked, u, plane
-    pk.sent, pk.value, pk.whole = sent, value, 0
+def _send_back(s, i, k, now):  # type: ignore[no-untyped-def]
+    """From the receiver towards the sender of flow i."""
+    f, pk = s.flows[i], s.packets[k]
     f.answers += 1
     pk.entropy = f.answers
     if f.path >= 0:
@@ -57,14 +54,43 @@ def answer(s, i, kind, plane, now, value, sent, seq, marked, u):  # type: ignore
     elif f.target_nic < 0:
         first = s.ports[f.inside].reverse
     else:
-        first = s.nic[0] + f.target_nic * s.nic[2] + plane
-    enqueue(s, first, k, now)
+        first = s.nic[0] + f.target_nic * s.nic[2] + pk.plane
+    enqueue(s, np.int64(first), k, now)
+
+
+@part
+def answer(s, i, kind, to, now, value):  # type: ignore[no-untyped-def]
+    """A control packet from the receiver of flow i to its sender, about data packet `to`.
+
+    It brings back when that was sent and what it saw, and takes the plane that it came by.
+    """
+    f, of = s.flows[i], s.packets[to]
+    k = new_packet(s)
+    pk = s.packets[k]
+    pk.flow, pk.seq, pk.size, pk.kind, pk.cls = i, of.seq, s.rules[0].control, kind, 0
+    pk.came_by, pk.ecn, pk.utilisation, pk.plane = -1, f.echo, of.utilisation, of.plane
+    pk.sent, pk.value, pk.whole = of.sent, value, 0
+    if kind == NACK and s.rules[0].ordered:
+        pk.seq = f.expected
+    _send_back(s, i, k, now)
+
+
+@part
+def give_credit(s, i, plane, now):  # type: ignore[no-untyped-def]
+    """A credit packet for flow i."""
+    f = s.flows[i]
+    k = new_packet(s)
+    pk = s.packets[k]
+    pk.flow, pk.seq, pk.size, pk.kind, pk.cls = i, 0, s.rules[0].control, CREDIT, 0
+    pk.came_by, pk.ecn, pk.utilisation, pk.plane = -1, 0, 0.0, plane
+    pk.sent, pk.value, pk.whole = now, f.granted, 0
+    _send_back(s, i, k, now)
 
 
 @part
 def _data(s, k, now):  # type: ignore[no-untyped-def]
     pk, rules, t = s.packets[k], s.rules[0], s.totals[0]
-    i = pk.flow
+    i = np.int64(pk.flow)
     f = s.flows[i]
     size = wire_bytes(s, f, pk.seq)
     f.received_bytes += size
@@ -72,7 +98,7 @@ def _data(s, k, now):  # type: ignore[no-untyped-def]
         f.known_want = pk.value
     if pk.kind == HEADER:
         f.known_want += size
-        answer(s, i, NACK, pk.plane, now, f.received_bytes, pk.sent, pk.seq, pk.ecn, 0.0)
+        answer(s, i, NACK, k, now, f.received_bytes)
         credit.want(s, i, now)
         return
     if pk.ecn:
@@ -81,14 +107,14 @@ def _data(s, k, now):  # type: ignore[no-untyped-def]
         if f.law == DCQCN and now - f.last_cnp >= rules.cnp_interval:
             f.last_cnp = now
             f.cnps += 1
-            answer(s, i, CNP, pk.plane, now, 0, pk.sent, pk.seq, 0, 0.0)
+            answer(s, i, CNP, k, now, f.received_bytes)
     f.unacked += size
     mark = s.marks[f.first + pk.seq]
     if rules.ordered and pk.seq != f.expected:
         t.copies += 1
         if pk.seq > f.expected and f.asked != f.expected + 1:
             f.asked = f.expected + 1
-            answer(s, i, NACK, pk.plane, now, f.received_bytes, pk.sent, f.expected, 0, 0.0)
+            answer(s, i, NACK, k, now, f.received_bytes)
     elif mark & GOT:
         t.copies += 1
     else:
@@ -101,7 +127,7 @@ def _data(s, k, now):  # type: ignore[no-untyped-def]
             t.open_flows -= 1
     done = f.finish >= 0
     if rules.ack_bytes >= 0 and (done or f.unacked > rules.ack_bytes):
-        answer(s, i, ACK, pk.plane, now, f.received_bytes, pk.sent, pk.seq, f.echo, pk.utilisation)
+        answer(s, i, ACK, k, now, f.received_bytes)
         f.unacked, f.echo = 0, 0
     if f.law == CREDITS:
         credit.want(s, i, now)
@@ -132,7 +158,7 @@ def lose(s, i, seq):  # type: ignore[no-untyped-def]
 
 @part
 def _nack(s, pk, now):  # type: ignore[no-untyped-def]
-    i = pk.flow
+    i = np.int64(pk.flow)
     f = s.flows[i]
     _known(f, pk.value, now)
     if s.rules[0].ordered:
@@ -180,7 +206,7 @@ def time_out(s, i, now):  # type: ignore[no-untyped-def]
 def arrive(s, k, now):  # type: ignore[no-untyped-def]
     """Packet k is where it was going."""
     pk = s.packets[k]
-    i = pk.flow
+    i = np.int64(pk.flow)
     if pk.kind == DATA or pk.kind == HEADER:
         _data(s, k, now)
         free_packet(s, k)
@@ -209,6 +235,6 @@ def arrive(s, k, now):  # type: ignore[no-untyped-def]
 def frame(s, k, p, now):  # type: ignore[no-untyped-def]
     """A pause or resume frame has come by link p: it is about the other direction."""
     pk = s.packets[k]
-    back, c, kind = s.ports[p].reverse, pk.value, pk.kind
+    back, c, kind = np.int64(s.ports[p].reverse), pk.value, pk.kind
     free_packet(s, k)
     stop_class(s, back, c, 1 if kind == PAUSE else 0, now)

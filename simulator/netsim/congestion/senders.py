@@ -10,6 +10,8 @@ Left out: the time of the host and of PCIe transactions, limits on queue pairs, 
 
 from __future__ import annotations
 
+import numpy as np
+
 from netsim.congestion.heap import put
 from netsim.congestion.jit import part
 from netsim.congestion.queues import new_packet
@@ -69,7 +71,7 @@ def from_ring(s, p, now):  # type: ignore[no-untyped-def]
     ring = s.rings[port.ring]
     first = -1
     while ring.head >= 0:
-        i = ring.head
+        i = np.int64(ring.head)
         if i == first:
             return -1
         f = s.flows[i]

@@ -7,7 +7,7 @@ thing: link l has a queue at its tail (`QUEUE`, three classes a link), a transmi
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,10 @@ CLASSES = 3
 #: no event
 NEVER = np.int64(2**62)
 
-# kinds of packets
-DATA, ACK, NACK, CREDIT, CNP, PAUSE, RESUME, HEADER = range(8)
+# kinds of packets; numpy's numbers, because numba compiles a function for each value of one of Python's
+DATA, ACK, NACK, CREDIT, CNP, PAUSE, RESUME, HEADER = (np.int64(n) for n in range(8))
 # laws of a sender
-STATIC, CREDITS, DCQCN, HPCC, NSCC = range(5)
+STATIC, CREDITS, DCQCN, HPCC, NSCC = (np.int64(n) for n in range(5))
 # how the path of a packet is chosen
 ECMP, ENTROPY, SPRAY, ADAPTIVE, FLOWLET = range(5)
 # what a full queue does with a packet
@@ -37,42 +37,40 @@ GOT, LOST = 1, 2
 #: a link: its transmitter, its pipe, and what was seen of its queue
 PORT = np.dtype(
     [
+        # what every packet touches
+        ("busy_until", "i8"),
         ("ps_per_byte", "f8"),
         ("delay", "i8"),  # pipe, ps
-        ("busy_until", "i8"),
         ("queued", "i8"),  # bytes that wait, all classes
         ("pipe_head", "i4"),
         ("pipe_tail", "i4"),
-        ("serving", "i4"),  # bytes of the packet being sent until busy_until
+        ("waiting", "i4"),  # packets that wait
+        ("ring", "i4"),  # flows that start here, -1 for none
         ("source", "i4"),  # switch that it leaves, -1 for a host
         ("target", "i4"),  # switch that it enters, -1 for a host
-        ("reverse", "i4"),
-        ("ring", "i4"),  # flows that start here, -1 for none
-        ("next", "i4"),  # link that a packet takes after it inside a host, -1 for none
         ("up", "i1"),
         ("known", "i1"),  # whether its users still take it for good
         ("turn", "i1"),  # whether the ring or the queue sends next
-        (
-            "host_kind",
-            "i1",
-        ),  # 1 scale-up out, 2 scale-up in, 3 into the fabric, 4 out of it, 0 between switches
-        ("waiting", "i4"),  # packets that wait
+        ("host_kind", "i1"),  # 1 scale-up out, 2 scale-up in, 3 into the fabric, 4 out of it, 0 between switches
+        ("reverse", "i4"),
         ("since", "i8"),  # last change of `waiting`
         ("area", "f8"),  # packet-seconds x 1e12
         ("wait", "f8"),  # sum of the waits of the packets, ps
         ("most", "i8"),  # most bytes that waited
         ("packets", "i8"),  # sent
         ("bytes", "i8"),
+        # what few do
         ("marks", "i8"),
         ("trims", "i8"),
         ("drops", "i8"),
         ("paused_since", "i8"),
-        ("paused", "i8"),  # ps in which a class with something to send was paused
+        ("paused", "i8"),  # ps in which a class was paused
         ("pauses", "i8"),
         ("seen_at", "i8"),  # telemetry: start of the window, bytes sent in it, utilisation of the last one
         ("seen_bytes", "i8"),
         ("utilisation", "f8"),
-    ]
+    ],
+    align=True,
 )
 
 #: one class of a link: packets that wait at its tail, and what it holds in the buffer at its head
@@ -84,7 +82,8 @@ QUEUE = np.dtype(
         ("held", "i8"),  # bytes that came by this link and wait in the switch behind it
         ("stopped", "i1"),  # paused by the switch behind it
         ("stopping", "i1"),  # the switch behind it has sent a pause
-    ]
+    ],
+    align=True,
 )
 
 #: a packet; `next` chains queues, pipes and the free list
@@ -107,7 +106,8 @@ PACKET = np.dtype(
         ("whole", "i8"),  # last bit has left the pipe
         ("value", "i8"),
         ("utilisation", "f4"),
-    ]
+    ],
+    align=True,
 )
 
 #: a message from one GPU to another: sender, receiver, and the state of the sender's law (a, b, c, d; t0, t1, n0, n1)
@@ -173,7 +173,8 @@ FLOW = np.dtype(
         ("n0", "i8"),
         ("n1", "i8"),
         ("n2", "i8"),
-    ]
+    ],
+    align=True,
 )
 
 #: a switch: its shared buffer
@@ -204,7 +205,8 @@ TOTALS = np.dtype(
         ("sample", "i8"),
         ("sample_every", "i8"),
         ("sample_due", "i8"),
-    ]
+    ],
+    align=True,
 )
 
 #: one row: what does not change while packets move
@@ -253,7 +255,8 @@ RULES = np.dtype(
         ("gamma", "f8"),
         ("adjust_bytes", "i8"),
         ("most_window", "f8"),
-    ]
+    ],
+    align=True,
 )
 
 
@@ -284,3 +287,25 @@ class State(NamedTuple):
     samples: NDArray[np.float32]
     totals: Records
     rules: Records
+
+
+#: how each array of `State` is laid out: type and dimensions
+LAYOUT: dict[str, tuple[np.dtype[Any], int]] = {
+    "ports": (PORT, 1),
+    "queues": (QUEUE, 1),
+    "packets": (PACKET, 1),
+    "flows": (FLOW, 1),
+    "switches": (SWITCH, 1),
+    "rings": (RING, 1),
+    "pullers": (PULLER, 1),
+    "events": (np.dtype(np.int64), 2),
+    "timers": (np.dtype(np.int64), 2),
+    "hops": (np.dtype(np.int64), 1),
+    "links": (np.dtype(np.int32), 1),
+    "paths": (np.dtype(np.int32), 1),
+    "marks": (np.dtype(np.uint8), 1),
+    "nic": (np.dtype(np.int64), 1),
+    "samples": (np.dtype(np.float32), 2),
+    "totals": (TOTALS, 1),
+    "rules": (RULES, 1),
+}

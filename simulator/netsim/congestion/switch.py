@@ -21,6 +21,8 @@ Source: Choudhury and Hahne, Dynamic queue length thresholds, ToN 1998; IEEE 802
 
 from __future__ import annotations
 
+import numpy as np
+
 from netsim.congestion.choose import unit
 from netsim.congestion.heap import put
 from netsim.congestion.jit import part
@@ -40,12 +42,12 @@ def drop(s, p, k):  # type: ignore[no-untyped-def]
 @part
 def _frame(s, link, cls, kind, now):  # type: ignore[no-untyped-def]
     """Tell the sender of `link` to stop, or to go on with, a class."""
-    back = s.ports[link].reverse
+    back = np.int64(s.ports[link].reverse)
     k = new_packet(s)
     pk = s.packets[k]
     pk.flow, pk.size, pk.kind, pk.cls, pk.came_by, pk.value = -1, s.rules[0].control, kind, 0, -1, cls
     pk.whole, pk.ecn = 0, 0
-    join(s, back, k, now, True)
+    join(s, back, k, now, 1)
     if s.ports[back].busy_until <= now:
         s.totals[0].events = put(s.events, s.totals[0].events, back, now)
     elif s.events[back, 2] < 0:
@@ -97,7 +99,7 @@ def admit(s, p, k, now):  # type: ignore[no-untyped-def]
             inq.held += size
             if inq.stopping == 0 and inq.held > rules.stop:
                 inq.stopping = 1
-                _frame(s, pk.came_by, pk.cls, PAUSE, now)
+                _frame(s, np.int64(pk.came_by), pk.cls, PAUSE, now)
     sw.used += size
     if sw.used > sw.most:
         sw.most = sw.used
@@ -116,4 +118,4 @@ def release(s, p, k, now):  # type: ignore[no-untyped-def]
         inq.held -= pk.size
         if inq.stopping == 1 and inq.held <= rules.resume:
             inq.stopping = 0
-            _frame(s, pk.came_by, pk.cls, RESUME, now)
+            _frame(s, np.int64(pk.came_by), pk.cls, RESUME, now)
