@@ -5,23 +5,8 @@ import pytest
 
 from netsim.congestion.messages import Messages
 from netsim.congestion.simulate import simulate
-from netsim.congestion.workloads import all_to_all
-from netsim.specs import HardwareSpec, TopologySpec, load
-from netsim.specs.packets import PacketsSpec
-from netsim.topologies import build
-
-#: one GPU and NIC a host, 400 Gb/s, 0.5 us a link
-ALONE = {"gpus_per_host": 1, "nics_per_host": 1}
-HOP = {"latency.endpoint": "0.5 us", "latency.switch_hop": "0.5 us"}
-
-
-def tree(endpoints, radix=16):
-    spec = load(TopologySpec, "topology", "ft2", HOP | {"switch.radix": radix})
-    return build(spec, load(HardwareSpec, "hardware", "h800", ALONE), endpoints)
-
-
-def transport(name, **overrides):
-    return load(PacketsSpec, "transport", name, {k.replace("__", "."): v for k, v in overrides.items()})
+from netsim.congestion.workloads import Ask, all_to_all
+from packet_worlds import transport, tree
 
 
 def test_a_lone_message_pays_every_link_once_and_the_rest_at_line_rate():
@@ -47,7 +32,7 @@ def test_incast_shares_the_last_link_fairly():
 
 @pytest.mark.parametrize("name", ["spray", "eqds", "ndp", "roce", "hpcc", "nscc"])
 def test_every_transport_delivers_every_packet_once(name):
-    run = simulate(tree(16, radix=8), all_to_all(16, 200_000, np.random.default_rng(0)), transport(name))
+    run = simulate(tree(16, radix=8), all_to_all(Ask(16, 200_000)), transport(name))
     totals, flows = run.state.totals[0], run.state.flows
     assert np.isfinite(run.finish_s).all()
     assert totals["delivered"] == flows["packets"].sum()
@@ -60,7 +45,7 @@ def test_every_transport_delivers_every_packet_once(name):
 
 @pytest.mark.parametrize("name", ["spray", "eqds", "roce"])
 def test_littles_law_holds_on_every_queue(name):
-    run = simulate(tree(16, radix=8), all_to_all(16, 200_000, np.random.default_rng(0)), transport(name))
+    run = simulate(tree(16, radix=8), all_to_all(Ask(16, 200_000)), transport(name))
     ports = run.state.ports
     assert (ports["waiting"] == 0).all()
     assert ports["area"].tolist() == ports["wait"].tolist()
@@ -69,9 +54,7 @@ def test_littles_law_holds_on_every_queue(name):
 
 def test_the_same_seed_gives_the_same_bits():
     runs = [
-        simulate(
-            tree(16, radix=8), all_to_all(16, 50_000, np.random.default_rng(0)), transport("spray"), seed=s
-        )
+        simulate(tree(16, radix=8), all_to_all(Ask(16, 50_000)), transport("spray"), seed=s)
         for s in (3, 3, 4)
     ]
     assert runs[0].finish_s.tobytes() == runs[1].finish_s.tobytes() != runs[2].finish_s.tobytes()

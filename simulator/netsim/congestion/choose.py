@@ -70,7 +70,7 @@ def _least(s, first, n, here, now):  # type: ignore[no-untyped-def]
     sw = s.switches[here]
     sw.turn += 1
     at = sw.turn % n
-    best, least = -1, 0.0
+    best, least = np.int64(-1), 0.0
     for _ in range(n):
         link = np.int64(s.links[first + at])
         port = s.ports[link]

@@ -33,7 +33,9 @@ def table(state: State) -> NDArray[np.int64]:
     for n, (name, (dtype, dimensions)) in enumerate(LAYOUT.items()):
         array = getattr(state, name)
         if array.dtype != dtype or array.ndim != dimensions or not array.flags.c_contiguous:
-            raise TypeError(f"{name}: {array.dtype}, {array.ndim} dimensions, must be {dtype} and {dimensions}")
+            raise TypeError(
+                f"{name}: {array.dtype}, {array.ndim} dimensions, must be {dtype} and {dimensions}"
+            )
         words[n, 0] = array.ctypes.data
         words[n, 1 : 1 + dimensions] = array.shape
     return words.ravel()
@@ -95,6 +97,11 @@ def _lowered(context: Any, builder: Any, kind: Handle, value: Any, name: str) ->
         strides = [builder.mul(shape[1], strides[0]), *strides]
     data = builder.inttoptr(load(0), array.data.type)
     populate_array(
-        array, data=data, shape=shape, strides=strides, itemsize=context.get_constant(types.intp, size), meminfo=None
+        array,
+        data=data,
+        shape=shape,
+        strides=strides,
+        itemsize=context.get_constant(types.intp, size),
+        meminfo=None,
     )
     return array._getvalue()

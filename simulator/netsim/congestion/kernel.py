@@ -116,13 +116,14 @@ def _sample(s, now):  # type: ignore[no-untyped-def]
     rows = s.samples.shape[0]
     if t.sample == rows:
         for r in range(rows // 2):
-            for p in range(s.ports.size):
+            for p in range(s.ports.size + 1):
                 s.samples[r, p] = s.samples[2 * r, p]
         t.sample = rows // 2
         t.sample_every *= 2
     if t.sample_due % t.sample_every == 0:
         for p in range(s.ports.size):
             s.samples[t.sample, p] = s.ports[p].queued
+        s.samples[t.sample, s.ports.size] = t.delivered
         t.sample += 1
         t.sample_due += t.sample_every
     else:

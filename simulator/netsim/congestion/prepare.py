@@ -72,7 +72,7 @@ def prepare(
         switches=network.switches, rings=rings, pullers=pullers, events=new_heap(2 * network.ports.size),
         timers=new_heap(len(messages) + topology.nics), hops=network.hops, links=network.links,
         paths=np.ascontiguousarray(links, np.int32), marks=np.zeros(int(flows["packets"].sum()), np.uint8),
-        nic=network.nic, samples=np.zeros((0, network.ports.size), np.float32), totals=totals, rules=rules,
+        nic=network.nic, samples=np.zeros((0, network.ports.size + 1), np.float32), totals=totals, rules=rules,
     )  # fmt: skip
     _start_timers(state)
     return Prepared(more_packets(state, POOL), network, ideal_s(network, flows, spec))
@@ -86,8 +86,6 @@ def _check(topology: Topology, messages: Messages) -> None:
         raise NetsimError(f"GPUs {gpus.min()} to {gpus.max()} of 0 to {topology.gpus - 1}: no such GPU")
     if (messages.size_bytes < 1).any():
         raise NetsimError("messages must be of at least one byte")
-    if (messages.source == messages.target).any():
-        raise NetsimError("a message from a GPU to itself crosses no network")
 
 
 def _flows(topology: Topology, network: Network, messages: Messages, spec: PacketsSpec, seed: int) -> Records:
@@ -178,4 +176,4 @@ def more_packets(state: State, count: int) -> State:
 def sample_every(state: State, seconds: float) -> State:
     """The same state, whose queues are looked at every so often."""
     state.totals["sample_every"] = ps(seconds)
-    return state._replace(samples=np.zeros((SAMPLES, state.ports.size), np.float32))
+    return state._replace(samples=np.zeros((SAMPLES, state.ports.size + 1), np.float32))

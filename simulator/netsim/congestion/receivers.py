@@ -4,8 +4,9 @@ Data: counted once per packet (copies are told apart), acknowledged every `ack_b
 acknowledgement carries the running total of bytes that came, the mark, and when its packet was sent; so a lost one is
 made good by the next. `ordered` receivers keep only the packet that is next and ask for it otherwise (go-back-N).
 
-Time-out: all that is under way is taken for lost and sent again, but for what the receiver has (a selective
-acknowledgement that is never out of date: the one thing here that no wire carries). Left out: adaptive time-outs.
+Time-out: a packet that has been under way for a time-out, and at most for half of one more, is lost and sent again; the
+sender knows what the receiver has as if selective acknowledgements took no time (the one thing here that no wire
+carries). Ordered senders go back when nothing has come back for a whole time-out. Left out: adaptive time-outs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from netsim.congestion.queues import free_packet, new_packet
 from netsim.congestion.senders import add_to_ring, arm, in_flight, ready, wire_bytes
 from netsim.congestion.state import (
     ACK,
+    AGAIN,
     CNP,
     CREDIT,
     CREDITS,
@@ -31,6 +33,7 @@ from netsim.congestion.state import (
     NACK,
     NSCC,
     PAUSE,
+    STILL,
 )
 
 
@@ -176,30 +179,50 @@ def _nack(s, pk, now):  # type: ignore[no-untyped-def]
 
 
 @part
-def time_out(s, i, now):  # type: ignore[no-untyped-def]
-    """Nothing has come back for too long."""
+def _go_back(s, i, now):  # type: ignore[no-untyped-def]
+    """Nothing has come back for a whole time-out: all again, from what is missing first."""
     f, rules = s.flows[i], s.rules[0]
-    if in_flight(f) == 0 and f.lost == 0 and f.next_seq >= f.packets and f.received == f.packets:
-        return
     if now - f.progress < rules.timeout:
         f.timeout = f.progress + rules.timeout
         return
-    before = f.lost
-    if rules.ordered:
-        f.resent += f.next_seq - f.expected
-        f.next_seq = f.expected
-    else:
-        for seq in range(f.next_seq):
-            lose(s, i, seq)
+    f.resent += f.next_seq - f.expected
+    f.next_seq = f.expected
     f.gone = f.sent_bytes - f.known_bytes
     f.progress, f.timeout = now, now + rules.timeout
+
+
+@part
+def time_out(s, i, now):  # type: ignore[no-untyped-def]
+    """Half a time-out has passed: packets that were under way two ticks ago and have not come are lost."""
+    f, rules = s.flows[i], s.rules[0]
+    if rules.ordered:
+        _go_back(s, i, now)
+        return
+    f.sent_before = f.sent_since
+    f.sent_since = f.next_seq
+    f.timeout = now + rules.timeout // 2
+    lost = 0
+    for seq in range(f.floor, f.sent_before):
+        mark = s.marks[f.first + seq]
+        if mark & GOT:
+            if seq == f.floor:
+                f.floor += 1
+        elif mark & STILL:
+            s.marks[f.first + seq] = mark & ~STILL & 255
+        elif mark & AGAIN:
+            s.marks[f.first + seq] = mark & ~AGAIN & 255
+        elif mark & LOST == 0:
+            lose(s, i, seq)
+            lost += wire_bytes(s, f, seq)
+    if lost == 0:
+        return
+    f.gone += lost
     if f.law == CREDITS:
-        packet = rules.payload + rules.header
-        f.wanted += (f.lost - before) * packet
+        f.wanted += lost
         if f.used >= f.known_grant + f.unasked:
-            f.unasked = f.used - f.known_grant + packet
+            f.unasked = f.used - f.known_grant + 1
     elif f.law == NSCC:
-        nscc.on_loss(s, i, now, (f.lost - before) * (rules.payload + rules.header))
+        nscc.on_loss(s, i, now, lost)
 
 
 @part

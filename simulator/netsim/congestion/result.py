@@ -24,7 +24,7 @@ class PacketResult:
     """A run that has ended.
 
     finish_s, ideal_s : (n,) arrival of the last byte, nan when it never came; time alone on an idle fabric
-    queue_times_s : (m,); queue_bytes : (m, n_links) what waited then
+    queue_times_s : (m,); queue_bytes : (m, n_links) what waited then; delivered_packets : (m,) that had come
     """
 
     topology: Topology
@@ -35,6 +35,7 @@ class PacketResult:
     ideal_s: Floats
     queue_times_s: Floats
     queue_bytes: NDArray[np.float32]
+    delivered_packets: NDArray[np.float32]
     wall_s: float
 
     @property
@@ -100,11 +101,11 @@ class PacketResult:
         remote = self.state.flows["target_nic"] >= 0
         links = self.links
         return {
-            "time_us": seconds * 1e6,
+            "time_us": seconds * 1e6 if done.all() else None,
             "messages": len(self.messages),
             "unfinished": int((~done).sum()),
             "data_bytes": int(self.messages.size_bytes.sum()),
-            "goodput_GBps_per_sender": self._goodput(remote, seconds),
+            "goodput_GBps_per_sender": self._goodput(remote, seconds) if done.all() else None,
             "groups": [self._group(n) for n in range(len(self.messages.groups))],
             "packets": int(t["data_packets"]),
             "packet_hops": int(t["hops"]),

@@ -15,7 +15,7 @@ import numpy as np
 from netsim.congestion.heap import put
 from netsim.congestion.jit import part
 from netsim.congestion.queues import new_packet
-from netsim.congestion.state import CLASSES, CREDITS, DATA, ENTROPY, FLOWLET, LOST
+from netsim.congestion.state import AGAIN, CLASSES, CREDITS, DATA, ENTROPY, FLOWLET, LOST, STILL
 
 
 @part
@@ -69,7 +69,7 @@ def from_ring(s, p, now):  # type: ignore[no-untyped-def]
     """
     port = s.ports[p]
     ring = s.rings[port.ring]
-    first = -1
+    first = np.int64(-1)
     while ring.head >= 0:
         i = np.int64(ring.head)
         if i == first:
@@ -110,7 +110,7 @@ def emit(s, i, p, now):  # type: ignore[no-untyped-def]
         seq = f.lost_from
         while s.marks[f.first + seq] & LOST == 0:
             seq += 1
-        s.marks[f.first + seq] &= ~LOST & 255
+        s.marks[f.first + seq] = AGAIN | STILL
         f.lost -= 1
         f.lost_from = seq + 1
         f.resent += 1
@@ -135,7 +135,7 @@ def emit(s, i, p, now):  # type: ignore[no-untyped-def]
     if f.rate > 0.0:
         f.next_send = max(now, f.next_send) + int(size / f.rate)
     if rules.timeout > 0 and f.timeout == 0:
-        f.progress, f.timeout = now, now + rules.timeout
+        f.progress, f.timeout = now, now + rules.timeout // (1 if rules.ordered else 2)
         arm(s, i, f.timeout)
     if ready(s, i, now):
         add_to_ring(s, i)

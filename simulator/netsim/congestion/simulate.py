@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
+from netsim.congestion.faults import apply, changes
 from netsim.congestion.kernel import run
 from netsim.congestion.messages import Messages
 from netsim.congestion.network import Rates
@@ -26,21 +28,28 @@ def simulate(
     *,
     rates: Rates = "line",
     seed: int = 0,
+    faults: Sequence[str] = (),
     sampled: bool = False,
     limit_s: float = 10.0,
 ) -> PacketResult:
     """Send all messages.
 
-    rates : see `netsim.congestion.network`; sampled : whether queues are looked at over time
+    rates : see `netsim.congestion.network`; faults : see `netsim.congestion.faults`
+    sampled : whether queues are looked at over time
     limit_s : simulated seconds after which the run ends, with messages that have not come
 
     Raises NetsimError for messages that the fabric cannot carry.
     """
+    planned = changes(faults, topology, spec, seed)
     prepared = prepare(topology, messages, spec, rates=rates, seed=seed)
     state = sample_every(prepared.state, FIRST_SAMPLE_S) if sampled else prepared.state
     run(state, -1)  # compiles, if it must
     started = time.perf_counter()
-    state = advance(state, min(int(limit_s * PS), int(NEVER)))
+    end = min(int(limit_s * PS), int(NEVER))
+    for change in planned:
+        if change.time_ps < end and state.totals["open_flows"][0] > 0:
+            state = apply(advance(state, change.time_ps), change)
+    state = advance(state, end)
     wall = time.perf_counter() - started
     finish = state.flows["finish"]
     totals = state.totals[0]
@@ -49,7 +58,8 @@ def simulate(
     return PacketResult(
         topology=topology, spec=spec, messages=messages, state=state,
         finish_s=np.where(finish >= 0, finish / PS, np.nan), ideal_s=prepared.ideal_s,
-        queue_times_s=np.arange(taken, dtype=np.float64) * every, queue_bytes=state.samples[:taken], wall_s=wall,
+        queue_times_s=np.arange(taken, dtype=np.float64) * every, queue_bytes=state.samples[:taken, :-1],
+        delivered_packets=state.samples[:taken, -1], wall_s=wall,
     )  # fmt: skip
 
 

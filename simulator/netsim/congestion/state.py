@@ -32,7 +32,7 @@ ECMP, ENTROPY, SPRAY, ADAPTIVE, FLOWLET = range(5)
 # what a full queue does with a packet
 LOSSLESS, TRIM, DROP = range(3)
 # marks of a packet of a flow, in `State.marks`
-GOT, LOST = 1, 2
+GOT, LOST, AGAIN, STILL = 1, 2, 4, 8
 
 #: a link: its transmitter, its pipe, and what was seen of its queue
 PORT = np.dtype(
@@ -51,7 +51,10 @@ PORT = np.dtype(
         ("up", "i1"),
         ("known", "i1"),  # whether its users still take it for good
         ("turn", "i1"),  # whether the ring or the queue sends next
-        ("host_kind", "i1"),  # 1 scale-up out, 2 scale-up in, 3 into the fabric, 4 out of it, 0 between switches
+        (
+            "host_kind",
+            "i1",
+        ),  # 1 scale-up out, 2 scale-up in, 3 into the fabric, 4 out of it, 0 between switches
         ("reverse", "i4"),
         ("since", "i8"),  # last change of `waiting`
         ("area", "f8"),  # packet-seconds x 1e12
@@ -145,6 +148,9 @@ FLOW = np.dtype(
         ("next_send", "i8"),
         ("progress", "i8"),
         ("timeout", "i8"),
+        ("floor", "i4"),  # packets before it have all come
+        ("sent_before", "i4"),  # packets sent by the tick before the last, by the last
+        ("sent_since", "i4"),
         ("rtt", "i8"),  # idle, one full packet out and an acknowledgement back
         ("entropy", "i4"),
         ("last_sent", "i8"),
@@ -266,8 +272,9 @@ class State(NamedTuple):
     ports : (n_links,); queues : (CLASSES * n_links,); packets : (pool,); flows : (n_flows,); switches, rings, pullers
     events, timers : (n, 3) heaps of ports and pipes, of flows and pullers: item, time, and the place of item i
     hops : (n_switches * n_switches + 1,) first of the links from one switch towards another, `links` : those
-    paths : links of fixed paths; marks : a byte a packet of a flow; nic : first link into the fabric, first out of it,
-    ports a NIC, switches; samples : (n, n_links) bytes that wait; totals, rules : one row
+    paths : links of fixed paths; marks : a byte a packet of a flow; nic : first link into the fabric, first out of
+    it, ports a NIC, switches; samples : (n, n_links + 1) bytes that wait, and packets that have come; totals, rules :
+    one row
     """
 
     ports: Records
