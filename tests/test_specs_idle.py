@@ -165,6 +165,8 @@ LIBRARY = "--set protocol.ring.local_step.simple: has no effect on all_to_all"
     [
         (["run", *DENSE_JOB, "--set", "communication.dispatch=fp8"],
          "--set workload.communication.dispatch: has no effect: Qwen2.5 72B has no experts"),
+        (["run", *DENSE_JOB, "--set", 'storage.recompute=["moe"]'],
+         "--set workload.storage.recompute: moe has no effect: Qwen2.5 72B has no experts"),
         (["run", *DENSE_JOB, "--set", 'storage.recompute=["mla_up"]'],
          "--set workload.storage.recompute: mla_up has no effect: attention of Qwen2.5 72B is gqa"),
         (["goodput", *DENSE_JOB, "--set", "gpu.fp8_peak=1 PFLOPS"],

@@ -7,6 +7,7 @@ import pytest
 from netsim.errors import NetsimError
 from netsim.specs import ModelSpec, WorkloadSpec, load, validate
 from netsim.specs.case import make_case
+from netsim.specs.formats import Products
 from netsim.workloads.attention import attention_matrices, attention_vectors, kv_cache_bytes
 from netsim.workloads.model import flops_per_token, layer_flops, layer_parameters, total_parameters
 from netsim.workloads.moe import routing_statistics, token_bytes
@@ -193,14 +194,41 @@ def test_grouped_products_in_bf16_do_the_work_of_one_for_each_expert(v3: ModelSp
 
 def test_recomputation_is_what_the_backward_runs_again(v3: ModelSpec) -> None:
     both = {op.name: op for op in all_ops(v3, "moe", "B")}
-    no_up = {op.name for op in all_ops(v3, "moe", "B", recompute=("norm",))}
-    no_norm = {op.name for op in all_ops(v3, "moe", "B", recompute=("mla_up",))}
+    no_up = {op.name for op in all_ops(v3, "moe", "B", recompute=("norm", "act"))}
+    no_norm = {op.name for op in all_ops(v3, "moe", "B", recompute=("mla_up", "act"))}
     # 4,096 x (24,576 x 1,536 + 32,768 x 512) products are what the up-projections cost
     gone = both.keys() - no_up
     assert sum(both[name].flops for name in gone) == 2 * 4096 * (24576 * 1536 + 32768 * 512)
     assert both.keys() - no_norm == {"attn_norm_recompute", "ffn_norm_recompute", "cast_fp8_ffn_in_recompute"}
     for phase in "FW":
         assert all_ops(v3, "moe", phase) == all_ops(v3, "moe", phase, recompute=())
+
+
+@pytest.mark.parametrize("products", ["fp8", "bf16"])
+def test_kept_activations_are_read_and_not_made_again(v3: ModelSpec, products: Products) -> None:
+    words = ("norm", "mla_up")
+    for kind, width in (("moe", 2048), ("dense", 18432)):
+        again = all_ops(v3, kind, "B", products=products, recompute=(*words, "act"))
+        kept = all_ops(v3, kind, "B", products=products, recompute=words)
+        assert sum(op.bytes for op in again) > sum(op.bytes for op in kept)
+        assert sum(op.flops for op in again) == sum(op.flops for op in kept)
+        assert not any("swiglu" in op.name and "recompute" in op.name for op in kept), width
+    # 9 experts a token of 2,048, or one FFN of 18,432: gate and up read, the product written, in BF16 not at all
+    if products == "bf16":
+        names = {op.name for op in all_ops(v3, "dense", "B", products="bf16", recompute=words)}
+        assert "dense_swiglu_out_cast_transpose" not in names
+
+
+def test_the_core_and_shared_experts_run_again_inside_their_block(v3: ModelSpec) -> None:
+    plain = all_ops(v3, "moe", "B")
+    core = all_ops(v3, "moe", "B", recompute=("norm", "mla_up", "act", "core"))
+    assert {op.name for op in core} - {op.name for op in plain} == {"flash_attn_fwd_again"}
+    shared = all_ops(v3, "moe", "B", recompute=("norm", "mla_up", "act", "shared_experts"))
+    more = sum(op.flops for op in shared) - sum(op.flops for op in plain)
+    assert more == 2 * 4096 * 3 * 7168 * 2048
+    # whole layers are tasks of their own: nothing is computed again inside a block
+    full = {op.name for op in all_ops(v3, "moe", "B", recompute=("layer",))}
+    assert not any("recompute" in name for name in full)
 
 
 # -- what a choice does to the wire -------------------------------------------------------------------------

@@ -61,9 +61,10 @@ def test_each_choice_changes_its_own_part() -> None:
     bf16 = worst(storage__weights="bf16")
     assert bf16.parameters == pytest.approx(2 * base.parameters, rel=0.05)
     assert (bf16.gradients, bf16.activations) == (base.gradients, base.activations)
-    kept = worst(storage__recompute=["norm"])
-    # queries, keys and values of 128 heads in BF16, for 17 micro-batches of 4 layers
-    assert kept.activations - base.activations == pytest.approx(17 * 4 * 2 * 4096 * 128 * (192 + 192 + 128))
+    kept = worst(storage__recompute=["norm", "act"])
+    # queries, keys and values of 128 heads and the normed latents in BF16, for 17 micro-batches of 4 layers
+    width = 128 * (192 + 192 + 128) + 1536 + 512
+    assert kept.activations - base.activations == pytest.approx(17 * 4 * 2 * 4096 * width)
 
 
 def test_each_zero_stage_divides_one_part_more() -> None:

@@ -7,7 +7,15 @@ import pytest
 from netsim.specs import WorkloadSpec, load
 from netsim.workloads.schedules import SCHEDULES, dualpipe, schedule
 from netsim.workloads.stages import split_layers
-from netsim.workloads.tasks import COMMUNICATION, COMPUTE, EXPERT_TRANSFERS, GRADIENT, TaskGraph, build_tasks
+from netsim.workloads.tasks import (
+    COMMUNICATION,
+    COMPUTE,
+    EXPERT_TRANSFERS,
+    GRADIENT,
+    Division,
+    TaskGraph,
+    build_tasks,
+)
 
 MODEL = load(WorkloadSpec, "workload", "deepseek-v3").model
 
@@ -57,7 +65,10 @@ def test_an_overlapped_pair_interleaves_as_in_the_public_trace(deepseek: TaskGra
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_graph_has_no_cycle(name: str, ranks: int) -> None:
     order = schedule(name, ranks, 2 * ranks)
-    graph = build_tasks(order, split_layers(MODEL, order.stages))
+    assert_no_cycle(build_tasks(order, split_layers(MODEL, order.stages)))
+
+
+def assert_no_cycle(graph: TaskGraph) -> None:
     done, heads = [False] * len(graph), {}
     queues: dict[tuple[int, int], list[int]] = {}
     for task, key in enumerate(zip(graph.rank, graph.queue, strict=True)):
@@ -104,3 +115,40 @@ def test_the_bottom_of_the_v_sends_nothing() -> None:
     graph = build_tasks(schedule("dualpipe_v", 4, 8), split_layers(MODEL, 8))
     names = Counter(graph.works[w].name for w, rank in zip(graph.work, graph.rank, strict=True) if rank == 3)
     assert names["send_forward"] == names["send_backward"] == 8
+
+
+def blocks_written(again: tuple[str, ...]) -> Counter[tuple[str, str, str]]:
+    order = schedule("1f1b", 4, 8)
+    graph = build_tasks(order, split_layers(MODEL, 4), Division(tensor=True, recompute=again))
+    works = (graph.works[number] for number in graph.work)
+    return Counter((w.name, w.block, w.phase) for w in works)
+
+
+def test_whole_layers_computed_again_repeat_their_blocks_and_exchanges() -> None:
+    plain, full = blocks_written(()), blocks_written(("layer",))
+    for kind, block in (("moe", "attn"), ("moe", "mlp"), ("dense", "attn"), ("dense", "mlp")):
+        assert full[kind, block, "F"] == 2 * plain[kind, block, "F"]
+        assert full[kind, block, "B"] == plain[kind, block, "B"]
+    for name in ("dispatch", "combine"):
+        assert full[name, "", "F"] == 2 * plain[name, "", "F"]
+    assert full["tensor_gather", "attn", "F"] == 2 * plain["tensor_gather", "attn", "F"]
+    for end in ("embedding", "head"):
+        assert full[end, end, "F"] == plain[end, end, "F"]
+
+
+def test_experts_or_dense_ffn_alone_are_computed_again() -> None:
+    plain, moe, mlp = blocks_written(()), blocks_written(("moe",)), blocks_written(("mlp",))
+    assert moe["moe", "mlp", "F"] == 2 * plain["moe", "mlp", "F"]
+    assert moe["dispatch", "", "F"] == 2 * plain["dispatch", "", "F"]
+    assert moe["moe", "attn", "F"] == plain["moe", "attn", "F"]
+    assert moe["dense", "mlp", "F"] == plain["dense", "mlp", "F"]
+    assert mlp["dense", "mlp", "F"] == 2 * plain["dense", "mlp", "F"]
+    assert mlp["moe", "mlp", "F"] == plain["moe", "mlp", "F"]
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_graph_with_whole_layers_again_has_no_cycle(name: str) -> None:
+    order = schedule(name, 4, 8)
+    assert_no_cycle(
+        build_tasks(order, split_layers(MODEL, order.stages), Division(True, True, 3, recompute=("layer",)))
+    )

@@ -127,10 +127,21 @@ def idle_in(
     if dense:
         idle = [name for name in _names(given) if name.startswith("profile.transfers.")]
         lines += [f"--set {name}: has no effect: {model.name} has no experts" for name in idle]
-    if "mla_up" in given["workload"].get("storage.recompute", ()) and model.attention.kind != "mla":
-        rule = f"mla_up has no effect: attention of {model.name} is {model.attention.kind}"
-        lines.append(f"--set workload.storage.recompute: {rule}")
+    if "storage.recompute" in given["workload"]:
+        lines += [f"--set workload.storage.recompute: {rule}" for rule in _idle_words(workload)]
     return (*lines, *idle_on(given, topology))
+
+
+def _idle_words(workload: WorkloadSpec) -> list[str]:
+    """Words of `recompute` for what the model has not."""
+    model = workload.model
+    kinds = dict.fromkeys(a.kind for a in (model.attention, model.alternate) if a)
+    mla = "" if "mla" in kinds else f"attention of {model.name} is {', '.join(kinds)}"
+    none = "" if model.moe else f"{model.name} has no experts"
+    shared = none or ("" if model.experts.shared else f"{model.name} has no shared experts")
+    dense = "" if model.dense_count else f"no layer of {model.name} is dense"
+    why = {"mla_up": mla, "moe": none, "shared_experts": shared, "mlp": dense}
+    return [f"{word} has no effect: {why[word]}" for word in workload.storage.recompute if why.get(word)]
 
 
 def _no_product_at(workload: WorkloadSpec, peak: str) -> str:

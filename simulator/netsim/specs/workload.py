@@ -38,8 +38,14 @@ __all__ = [
 
 #: of tokens on the wire: LogFMT holds logarithms of 128 values in 8 or 10 bits each, between their least and greatest
 TokenPrecision = Literal["fp8", "mxfp8", "nvfp4", "bf16", "fp32", "logfmt8", "logfmt10"]
-#: norms, up-projections of MLA; attention core, every second product, the FFN of dense or MoE layers, whole layers
-Recomputed = Literal["norm", "mla_up", "core", "half", "mlp", "moe", "layer"]
+#: norms, up-projections of MLA, activations of FFNs; attention core, every second product, shared experts, the FFN of
+#: dense or MoE layers, whole layers
+Recomputed = Literal["norm", "mla_up", "act", "core", "half", "shared_experts", "mlp", "moe", "layer"]
+#: Megatron-LM's words for the same: its modules, and its granularities
+_RECOMPUTED_AS = {
+    "layernorm": "norm", "mla_up_proj": "mla_up", "moe_act": "act", "core_attn": "core", "selective": "core",
+    "full": "layer",
+}  # fmt: skip
 #: of the two products of the attention core
 CorePrecision = Literal["bf16", "fp8", "mxfp8"]
 Precision = Literal["nvfp4", "mxfp8", "fp8", "bf16", "fp32"]
@@ -160,15 +166,19 @@ class StorageSpec(Strict):
     attention_bits: Annotated[int, Field(ge=8, le=32)]
     """Bits of an element of the attention output in the stash."""
     recompute: tuple[Recomputed, ...]
-    """What the backward computes again instead of keeping it: norm, mla_up (up-projections), core (of attention), half
-    (every second product), mlp (FFN of dense layers), moe (FFN of MoE layers), layer (whole layers, alone)."""
+    """What the backward computes again instead of keeping it: norm, mla_up (up-projections), act (activations), core
+    (of attention), half (every second product), shared_experts, mlp (FFN of dense layers), moe (FFN of MoE layers),
+    layer (whole layers, alone). Megatron-LM's words are taken too: full is layer, selective is core."""
     buffers: Bytes
-    """Fixed allowance for communication buffers and work space."""
+    """Allowance for communication buffers and work space; what a step needs at once, where that is more."""
 
     @field_validator("recompute", mode="before")
     @classmethod
-    def _tuple(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    def _words(cls, value: object) -> object:
+        if not isinstance(value, list | tuple):
+            return value
+        named = (_RECOMPUTED_AS.get(word, word) if isinstance(word, str) else word for word in value)
+        return tuple(dict.fromkeys(named))
 
     @model_validator(mode="after")
     def _layer_alone(self) -> StorageSpec:

@@ -1,7 +1,7 @@
 """What a published row computes again, as the words of a job.
 
-Megatron's modules by name (`layernorm`, `mla_up_proj`, `core_attn`, `mlp`, `moe`); `moe_act` and `norm, act` are what
-netsim's experts do anyway, since they recompute the activation from what they keep. `full` is whole layers.
+Megatron's modules by name (`layernorm`, `mla_up_proj`, `core_attn`, `moe_act`, `shared_experts`, `mlp`, `moe`).
+`full` is whole layers.
 torchtitan's `selective` keeps every second product; where a source does not say whether it used it, it is taken.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 
-#: word of a source -> word of a job, empty: nothing, or nothing more than what is done anyway
+#: word of a source -> word of a job, empty: nothing
 WORDS = {
     "norm": "norm", "layernorm": "norm", "mla_up_proj": "mla_up", "core_attn": "core", "mlp": "mlp", "moe": "moe",
-    "act": "", "moe_act": "", "none": "", "shared_experts": "",
+    "act": "act", "moe_act": "act", "none": "", "shared_experts": "shared_experts",
 }  # fmt: skip
 
 
@@ -20,7 +20,7 @@ def recomputed(text: str | None) -> list[str]:
     """The `storage.recompute` of a row.
 
     >>> recomputed("norm, act"), recomputed("full"), recomputed("selective"), recomputed('selective ["mla_up_proj"]')
-    (['norm'], ['layer'], ['half'], ['mla_up'])
+    (['norm', 'act'], ['layer'], ['half'], ['mla_up'])
     """
     words = re.findall(r"[a-z_]+", (text or "").lower())
     if "full" in words:

@@ -3,6 +3,8 @@
     core   the attention core (selective recomputation of Megatron-LM, Korthikanti et al. 2022, arXiv 2205.05198)
     half   every second product of a layer, rotary embedding and activation (torch's selective activation
            checkpointing: it keeps every other matrix product, the attention core and what was reduced)
+    act    activations of FFNs, which the backward makes again from their inputs; kept, it reads them
+    shared_experts  their forward
 
 Whole blocks (`layer`, `mlp`, `moe`) are run again with their exchanges: `workloads.tasks` writes those. Of products
 that netsim has as one (gate and up, or queries, keys and values), `half` runs the half of gate and up again, and of
@@ -15,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from netsim.specs.workload import Recomputed
-from netsim.workloads.kernels import Operator
+from netsim.workloads.kernels import BF16_BYTES, Operator, cast_transpose
 from netsim.workloads.layers import has_experts, is_body
 from netsim.workloads.stages import LayerKind
 
@@ -27,8 +29,10 @@ def run_again(forward: Iterable[Operator], recompute: Sequence[Recomputed]) -> t
     """The operators of a block's forward that its backward runs first."""
     found = []
     for op in forward:
-        if ("core" in recompute and op.kind.startswith("attention_fwd")) or (
-            "half" in recompute and op.name in _HALF
+        if (
+            ("core" in recompute and op.kind.startswith("attention_fwd"))
+            or ("half" in recompute and op.name in _HALF)
+            or ("shared_experts" in recompute and op.name.startswith("shared_") and "_stash_" not in op.name)
         ):
             found.append(replace(op, name=f"{op.name}_again"))
         elif "half" in recompute and op.name in _HALVED:
@@ -36,6 +40,17 @@ def run_again(forward: Iterable[Operator], recompute: Sequence[Recomputed]) -> t
             half = replace(op, flops=op.flops / 2, bytes=op.bytes / 2, shape=(m, n // 2, *rest))
             found.append(replace(half, name=f"{op.name}_again"))
     return tuple(found)
+
+
+def kept_activation(op: Operator) -> Operator:
+    """The operator where outputs of activations are kept: they are read for the weight gradient, not made again."""
+    if "swiglu_recompute_cast_transpose" in op.name:
+        return cast_transpose(op.name.replace("swiglu_recompute", "swiglu_out"), *op.shape)
+    if "swiglu_fwd_recompute" in op.name:
+        rows, width = op.shape
+        name = op.name.replace("fwd_recompute_", "")
+        return replace(op, name=name, bytes=op.bytes - BF16_BYTES * rows * width)
+    return op
 
 
 def blocks_again(kind: LayerKind, recompute: Sequence[Recomputed]) -> tuple[str, ...]:

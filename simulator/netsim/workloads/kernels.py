@@ -68,7 +68,7 @@ class Load:
     tensor: int = 1
     context: int = 1
     products: Products = "fp8"
-    recompute: tuple[Recomputed, ...] = ("norm", "mla_up")
+    recompute: tuple[Recomputed, ...] = ("norm", "mla_up", "act")
 
     @property
     def context_tokens(self) -> int:

@@ -19,7 +19,7 @@ from netsim.specs.adapter import AdapterSpec
 from netsim.specs.formats import FORMATS, Products
 from netsim.specs.workload import CorePrecision, ModelSpec, Precision, Recomputed
 from netsim.workloads.adapter import adapter_operators, over_frozen
-from netsim.workloads.again import run_again
+from netsim.workloads.again import kept_activation, run_again
 from netsim.workloads.attention import attention_block
 from netsim.workloads.division import check_division
 from netsim.workloads.ffn import dense_block, moe_block
@@ -79,7 +79,7 @@ def block_operators(
     products: Products = "fp8",
     head: Products = "bf16",
     core: CorePrecision = "bf16",
-    recompute: tuple[Recomputed, ...] = ("norm", "mla_up"),
+    recompute: tuple[Recomputed, ...] = ("norm", "mla_up", "act"),
     attention_bits: int = 12,
     adapter: AdapterSpec | None = None,
 ) -> tuple[Operator, ...]:
@@ -114,6 +114,8 @@ def block_operators(
         made = _made(model, kind, block, phase, load)
         if "norm" not in recompute:
             made = tuple(op for op in made if op.name not in _NORMS_AGAIN)
+        if "act" not in recompute:
+            made = tuple(map(kept_activation, made))
         if attention_bits >= 16:
             made = tuple(op for op in made if op.name not in STASH_CASTS)
         if kind == "head":
