@@ -241,7 +241,7 @@ class ProfileSpec(Preset):
     """Idle time between two kernels of a stream."""
     transfer_sms: Count = 20
     """SMs that the transfers were measured with."""
-    transfers: Mapping[str, TransferKernel]
+    transfers: Mapping[str, TransferKernel] = Field(default_factory=dict)
     """Kernels of dispatch and combine, by name."""
     classes: Mapping[str, ClassModel]
     """Models of kernel classes, by class."""

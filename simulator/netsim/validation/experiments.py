@@ -21,7 +21,7 @@ from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.prices import PriceBook
 from netsim.specs.protocol import ProtocolSpec
 from netsim.topologies import build, latency_us, max_gpus, slim_fly, summary
-from netsim.validation import experiments_compute, experiments_inference, row_published
+from netsim.validation import experiments_compute, experiments_inference, experiments_kernels, row_published
 
 Where = Mapping[str, Any]
 Experiment = Callable[[Sequence[Where]], Sequence[float | None]]
@@ -147,6 +147,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "expert_exchange": expert_exchange,
     "held_out_operators": experiments_compute.held_out_operators,
     "inference_bound": experiments_inference.inference_bound,
+    "kernel_tables": experiments_kernels.kernel_tables,
     "latency": latency,
     "model_size": experiments_compute.model_size,
     "parts": parts,

@@ -87,18 +87,24 @@ def _preset(row: TrainingRow) -> str:
 
 def _hardware(row: TrainingRow, assumed: list[str]) -> HardwareSpec:
     given: dict[str, Any] = dict(VARIANTS.get(row.gpu, {}))
-    host = min(row.gpus_per_host or 8, row.gpus)
     base = load(HardwareSpec, "hardware", _preset(row))
+    host = _domain(base, row.gpus) if base.gpus_per_tray else min(row.gpus_per_host or 8, row.gpus)
     if host != base.gpus_per_host:
         given["gpus_per_host"] = host
-        given["nics_per_host"] = min(row.nics_per_host or host, host)
-    elif row.nics_per_host and row.nics_per_host != base.nics_per_host:
+        given["nics_per_host"] = host if base.gpus_per_tray else min(row.nics_per_host or host, host)
+    elif row.nics_per_host and not base.gpus_per_tray and row.nics_per_host != base.nics_per_host:
         given["nics_per_host"] = row.nics_per_host
     if row.nic_gbps:
         given["nic.line_rate"] = f"{row.nic_gbps:g} Gb/s"
     elif row.gpus > host:
         assumed.append("NICs as the preset has them")
     return load(HardwareSpec, "hardware", base.name, given)
+
+
+def _domain(base: HardwareSpec, gpus: int) -> int:
+    """GPUs that a job uses of each scale-up domain, where a source counts those of a tray."""
+    sizes = (base.gpus_per_host, base.scale_up.size or base.gpus_per_host)
+    return next((size for size in sizes if gpus % size == 0), min(base.gpus_per_host, gpus))
 
 
 def _fabric(row: TrainingRow, hardware: HardwareSpec) -> TopologySpec:
@@ -134,7 +140,7 @@ def _tables(
         "name": "published",
         "description": f"{row.model} as published",
         "hardware": hardware.name,
-        "profile": hardware.name,
+        "profile": hardware.name.removesuffix("_nvl72"),
         "model": model,
         "parallelism": plan,
         "schedule": schedule,
