@@ -165,3 +165,46 @@ def test_uneven_ranks_meet_beside_their_blocks_too() -> None:
     alike = seconds(overlap__tensor=True, overlap__context=True)
     uneven = seconds(overlap__tensor=True, overlap__context=True, variation__slow={"0": 1.1})
     assert alike < uneven < 1.11 * alike
+
+
+EXPERTS: dict[str, Any] = {
+    "parallelism.pipeline": 4, "parallelism.expert": 16, "batch.microbatches": 24, "model.layers": 14,
+    "model.mtp_depth": 0, "nic.line_rate": "200 Gb/s",
+    "model.moe.groups": 2, "model.moe.group_limit": 2, "overlap.streams": "each", "schedule.virtual_stages": 2,
+}  # fmt: skip
+
+
+def moe(**more: Any) -> Any:
+    keys = {key.replace("__", "."): value for key, value in more.items()}
+    return simulate(make_case(schedule="interleaved", overrides={**EXPERTS, **keys}), 128)
+
+
+@pytest.mark.parametrize(("ranks", "rounds", "microbatches"), [(2, 2, 4), (4, 2, 8), (4, 3, 16), (8, 4, 32)])
+def test_paired_interleaved_runs_every_unit_once_and_one_more_ahead(
+    ranks: int, rounds: int, microbatches: int
+) -> None:
+    plain, paired = (schedule("interleaved", ranks, microbatches, rounds, paired=p) for p in (False, True))
+    assert plain.rank_of == paired.rank_of
+    for rank, (alone, chunks) in enumerate(zip(plain.ranks, paired.ranks, strict=True)):
+        ahead = [c.phase for c in chunks].index("1F1B") if any(c.phase == "1F1B" for c in chunks) else None
+        warmup = min(2 * (ranks - rank - 1) + (rounds - 1) * ranks + 1, rounds * microbatches)
+        assert ahead in (warmup, None)
+        assert [c.backward for c in chunks if c.backward] == [c.backward for c in alone if c.backward]
+        # a unit's backward never runs beside its own forward
+        assert all(c.forward != c.backward for c in chunks if c.phase == "1F1B")
+
+
+def test_expert_exchanges_hide_behind_another_micro_batch() -> None:
+    alone, paired = moe(), moe(overlap__expert=True)
+    assert step_time_s(paired) < step_time_s(alone)
+    assert phases(paired).idle_s < 0.7 * phases(alone).idle_s
+
+
+def test_weight_gradients_that_are_not_delayed_hold_up_the_exchange_behind_them() -> None:
+    assert step_time_s(moe(overlap__weight_delayed=False)) > step_time_s(moe())
+
+
+def test_1f1b_with_a_pipeline_cannot_be_paired() -> None:
+    with pytest.raises(SpecError, match=r"overlap\.expert = True, needs schedule interleaved"):
+        schedule("1f1b", 4, 8, paired=True)
+    assert [c.phase for c in schedule("1f1b", 1, 3, paired=True).ranks[0]] == ["1F", "1F1B", "1F1B", "1B"]

@@ -25,6 +25,11 @@ class OverlapSpec(Strict):
 
     streams: Literal["one", "each"] = "one"
     """Whether all exchanges and sends of a rank share a stream, or each kind has its own."""
+    expert: bool = False
+    """Whether a forward runs beside the backward of another micro-batch under interleaved (or 1f1b without a pipeline),
+    which hides exchanges of experts; DualPipe always does."""
+    weight_delayed: bool = True
+    """Whether a layer's gradients travel on before its weight gradients are done; else behind them."""
     tensor: bool = False
     """Whether tensor exchanges of layers run chunk by chunk beside the products that need or make them."""
     tensor_chunks: Annotated[int, Field(ge=2, le=64)] = 4

@@ -10,7 +10,7 @@ def assumed(job: WorkloadSpec) -> dict[str, str]:
     spec, how = job.parallelism, job.overlap
     found = {}
     if job.model.moe and spec.expert > 1:
-        paired = job.schedule.name.startswith("dualpipe")
+        paired = how.expert or job.schedule.name.startswith("dualpipe")
         found["expert"] = "beside another micro-batch" if paired else "exposed"
     if spec.tensor > 1:
         found["tensor"] = "beside their products" if how.tensor else _word(job)
@@ -25,7 +25,8 @@ def assumed(job: WorkloadSpec) -> dict[str, str]:
 
 
 def _word(job: WorkloadSpec) -> str:
-    return "beside another micro-batch" if job.schedule.name.startswith("dualpipe") else "exposed"
+    paired = job.overlap.expert or job.schedule.name.startswith("dualpipe")
+    return "beside another micro-batch" if paired else "exposed"
 
 
 def _gradient(job: WorkloadSpec) -> str:
@@ -45,6 +46,8 @@ def idle_overlaps(job: WorkloadSpec) -> dict[str, str]:
     spec = job.parallelism
     found: dict[str, str] = {}
     kinds = (job.model.moe is not None and spec.expert > 1, spec.tensor * spec.context > 1, spec.pipeline > 1)
+    if job.schedule.name.startswith("dualpipe"):
+        found["expert"] = f"{job.schedule.name} overlaps a forward with a backward in any case"
     if spec.tensor == 1:
         found |= dict.fromkeys(
             ("tensor", "tensor_chunks", "tensor_sms"), "the plan has no tensor parallelism"

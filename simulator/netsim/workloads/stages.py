@@ -40,7 +40,9 @@ def job_order(job: WorkloadSpec, plan: Plan) -> Order:
 
     Raises SpecError for one that is unknown or cannot run these counts.
     """
-    return schedule(job.schedule.name, plan.pipeline, plan.microbatches, job.schedule.virtual_stages)
+    return schedule(
+        job.schedule.name, plan.pipeline, plan.microbatches, job.schedule.virtual_stages, job.overlap.expert
+    )
 
 
 def job_stages(job: WorkloadSpec, order: Order) -> tuple[Stage, ...]:

@@ -176,6 +176,8 @@ class Blocks:
             waits = (self.writer.transfer(side, "tensor_gather", block, "W", layer),)
         done = self.writer.compute(side, layer, block, "W", waits)
         self.weights_done[side.unit.stage] = done
+        if not self.division.overlap.weight_delayed:
+            side.ready += (done,)
         last = self.division.overlap.gradient and self.last_weight.get(side.unit.stage) == side.unit
         if block == layer.first_block and (self.division.zero >= 2 or last):
             name = "reduce_scatter" if self.division.zero else "all_reduce"

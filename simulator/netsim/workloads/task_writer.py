@@ -85,7 +85,8 @@ class TaskWriter:
 
     def compute(self, side: Side, layer: Layer, block: str, phase: str, waits: tuple[int, ...] = ()) -> int:
         """A block of a layer, when its input is there."""
-        work = Work(layer.kind, block, phase, side.overlapped)
+        # an overlapped time was measured beside transfers that hold SMs all the time
+        work = Work(layer.kind, block, phase, side.overlapped and self.overlap.sms == "always")
         # a weight gradient needs only what its own input gradient already needed
         waits += () if phase == "W" else side.ready + side.parameters
         waits, self.blocking = waits + self.blocking, ()

@@ -153,9 +153,12 @@ class _Rank:
         if back and b:
             if not again:
                 blocks.gather_parameters(back, b, "B")
+            delayed = self.division.overlap.weight_delayed
             blocks.backward(back, b, b.last_block, with_weight)
+            if with_weight and not delayed:
+                blocks.weight(back, b, b.last_block)
             blocks.exchange(back, b, "combine_backward")
-            if with_weight:
+            if with_weight and delayed:
                 blocks.weight(back, b, b.last_block)
         if ahead and f and f.last_block == "mlp":
             blocks.forward(ahead, f, "mlp")
