@@ -86,3 +86,22 @@ def test_adapters_alone_are_trained() -> None:
 def test_adapters_over_sharded_weights_are_refused() -> None:
     with pytest.raises(NetsimError, match="divides frozen weights"):
         make_case("mrft", "llama-3.1-8b", overrides={"adapter": {"rank": 16}, "parallelism.zero": 3})
+
+
+def test_the_first_layers_of_a_stage_alone_are_run_again() -> None:
+    given = JOB | {"storage.recompute": ["layer"]}
+    whole, two, none = (
+        simulate(make_case("mrft", "llama-3.1-8b", overrides=JOB | more), 8)
+        for more in (given, given | {"storage.recompute_layers": 2}, {})
+    )
+    a, b, c = (step.execution.end_s.max() for step in (whole, two, none))
+    # 32 layers of one kind, all alike, and no exchange runs beside compute
+    assert b - c == pytest.approx((a - c) * 2 / 32, rel=1e-6)
+    kept = [step.memory[0].activations for step in (whole, two, none)]
+    assert kept == sorted(kept)
+
+
+def test_frozen_blocks_gather_no_input_for_a_weight_gradient() -> None:
+    step = simulate(make_case("mrft", "llama-3.1-8b", overrides=JOB | {"adapter": {"rank": 16}}), 8)
+    works = [step.graph.works[work] for work in step.graph.work]
+    assert {work.block for work in works if work.phase == "W"} == {"attn"}

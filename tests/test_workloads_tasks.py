@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from netsim.specs import WorkloadSpec, load
+from netsim.workloads.again import Again
 from netsim.workloads.schedules import SCHEDULES, dualpipe, schedule
 from netsim.workloads.stages import split_layers
 from netsim.workloads.tasks import (
@@ -119,7 +120,7 @@ def test_the_bottom_of_the_v_sends_nothing() -> None:
 
 def blocks_written(again: tuple[str, ...]) -> Counter[tuple[str, str, str]]:
     order = schedule("1f1b", 4, 8)
-    graph = build_tasks(order, split_layers(MODEL, 4), Division(tensor=True, recompute=again))
+    graph = build_tasks(order, split_layers(MODEL, 4), Division(tensor=True, again=Again(again)))
     works = (graph.works[number] for number in graph.work)
     return Counter((w.name, w.block, w.phase) for w in works)
 
@@ -150,5 +151,7 @@ def test_experts_or_dense_ffn_alone_are_computed_again() -> None:
 def test_a_graph_with_whole_layers_again_has_no_cycle(name: str) -> None:
     order = schedule(name, 4, 8)
     assert_no_cycle(
-        build_tasks(order, split_layers(MODEL, order.stages), Division(True, True, 3, recompute=("layer",)))
+        build_tasks(
+            order, split_layers(MODEL, order.stages), Division(True, True, 3, again=Again(("layer",)))
+        )
     )

@@ -169,6 +169,8 @@ class StorageSpec(Strict):
     """What the backward computes again instead of keeping it: norm, mla_up (up-projections), act (activations), core
     (of attention), half (every second product), shared_experts, mlp (FFN of dense layers), moe (FFN of MoE layers),
     layer (whole layers, alone). Megatron-LM's words are taken too: full is layer, selective is core."""
+    recompute_layers: Count | None = None
+    """Layers of each stage, from its first, that layer, moe and mlp in recompute are about; left out: all."""
     buffers: Bytes
     """Allowance for communication buffers and work space; what a step needs at once, where that is more."""
 
@@ -187,6 +189,9 @@ class StorageSpec(Strict):
             raise ValueError(
                 f"recompute: {other!r} has no effect beside 'layer', which computes all of it again"
             )
+        if self.recompute_layers and not {"layer", "moe", "mlp"} & set(self.recompute):
+            rule = "has no effect without 'layer', 'moe' or 'mlp' in recompute"
+            raise ValueError(f"recompute_layers = {self.recompute_layers}: {rule}")
         return self
 
 

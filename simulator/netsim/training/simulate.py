@@ -144,7 +144,7 @@ def simulate_job(
     """
     workload, plan, hardware = case.workload, job.plan, case.hardware
     placement = place(plan, hardware.gpus_per_host, workload.placement, seed)
-    division = Division.of(plan, workload.overlap, workload.storage.recompute)
+    division = Division.of(plan, workload)
     graph = build_tasks(job.order, job.stages, division) if graph is None else graph
 
     routing = routing_statistics(workload.model.moe, plan.expert, hardware.gpus_per_host, seed)
@@ -201,7 +201,7 @@ def _variation(case: Case, job: Job, seed: int) -> Variation | None:
 
 def sharded_layers(case: Case, job: Job) -> list[tuple[int, str, StageParameters]]:
     """The kinds of layers of each stage, with what a rank holds of one, if they move a layer at a time."""
-    if not Division.of(job.plan, case.workload.overlap).by_layer:
+    if not Division.of(job.plan, case.workload).by_layer:
         return []
     kinds = [(n, kind) for n, stage in enumerate(job.stages) for kind in dict.fromkeys(stage)]
     return [

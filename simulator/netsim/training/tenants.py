@@ -153,7 +153,7 @@ def _lay(topology: Topology, tenant: Tenant, seed: int) -> _Laid:
     plan, per_host = job.plan, topology.gpus_per_host
     where = place(plan, per_host, workload.placement, seed)
     placement = tenant.hosts[where // per_host] * per_host + where % per_host
-    division = Division.of(plan, workload.overlap, workload.storage.recompute)
+    division = Division.of(plan, workload)
     graph = build_tasks(job.order, job.stages, division)
     routing = routing_statistics(workload.model.moe, plan.expert, per_host, seed)
     held = [trained(workload.model, workload.adapter, stage, plan) for stage in job.stages]

@@ -20,9 +20,10 @@ from netsim.specs.case import Case
 from netsim.specs.prices import PriceBook
 from netsim.specs.profile import ProfileSpec
 from netsim.topologies import max_gpus
+from netsim.validation.row_framework import framework_tables, gradient_format
 from netsim.validation.row_model import is_adapter, model_tables
 from netsim.validation.row_precision import compute_tables
-from netsim.validation.row_recompute import recomputed
+from netsim.validation.row_recompute import recompute_tables
 from netsim.validation.training_row import TrainingRow
 
 #: facts of a machine that a source gives and no preset holds, by how its GPU is written: hardware keys
@@ -150,13 +151,14 @@ def _tables(
             "microbatches": microbatches,
             "microbatch_sequences": row.micro_batch,
         },
+        **framework_tables(row),
         "compute": compute_tables(row),
         "communication": {
             "sms": 20 if experts else 0,
             "dispatch": "bf16",
             "combine": "bf16",
             "pipeline": "bf16",
-            "gradient": "bf16",
+            "gradient": gradient_format(row),
             "parameter": "bf16",
         },
         "storage": {
@@ -165,8 +167,8 @@ def _tables(
             "moments": "fp32",
             "stash": "bf16",
             "attention_bits": 16,
-            "recompute": recomputed(row.recompute),
             "buffers": "2 GB",
+            **recompute_tables(row),
         },
         **({"adapter": {"rank": LORA_RANK}} if is_adapter(row.model) else {}),
     }
@@ -188,7 +190,6 @@ def _stage_layers(layers: int, stages: int) -> list[int] | None:
 
 def _refuse_or_ignore(row: TrainingRow, ignored: list[str]) -> None:
     said = {
-        "overlap of tensor-parallel exchanges": row.tp_overlap,
         "overlap of expert exchanges": row.expert_overlap,
         "delayed weight gradients": row.delayed_wgrad,
         "CUDA graphs": row.cuda_graph,

@@ -9,11 +9,26 @@ from __future__ import annotations
 
 import re
 
+from netsim.validation.training_row import TrainingRow
+
 #: word of a source -> word of a job, empty: nothing
 WORDS = {
     "norm": "norm", "layernorm": "norm", "mla_up_proj": "mla_up", "core_attn": "core", "mlp": "mlp", "moe": "moe",
     "act": "act", "moe_act": "act", "none": "", "shared_experts": "shared_experts",
 }  # fmt: skip
+
+
+#: layers of a stage that Megatron-Bridge's performance recipes run again where they say "full" (llama3_8b on H100 and
+#: llama3_70b on B200, FP8 with current scaling: recompute_num_layers = 5, method block)
+BRIDGE_LAYERS = 5
+
+
+def recompute_tables(row: TrainingRow) -> dict[str, list[str] | int]:
+    """The keys of `storage` that say what a row computes again."""
+    words = recomputed(row.recompute)
+    if words == ["layer"] and row.framework.startswith("Megatron-Bridge"):
+        return {"recompute": list(words), "recompute_layers": BRIDGE_LAYERS}
+    return {"recompute": list(words)}
 
 
 def recomputed(text: str | None) -> list[str]:

@@ -47,6 +47,19 @@ def adapted(model: ModelSpec, adapter: AdapterSpec, kind: LayerKind, block: str,
     return []
 
 
+def frozen_blocks(adapter: AdapterSpec | None) -> tuple[str, ...]:
+    """The blocks of layers without any weight gradient.
+
+    >>> frozen_blocks(None), frozen_blocks(AdapterSpec(rank=16))
+    ((), ('embedding', 'head', 'mtp_in', 'mlp'))
+    """
+    if adapter is None:
+        return ()
+    of_layers = {"attention": "attn", "ffn": "mlp"}
+    rest = [block for target, block in of_layers.items() if target not in adapter.targets]
+    return ("embedding", "head", "mtp_in", *rest)
+
+
 def adapter_operators(
     model: ModelSpec, adapter: AdapterSpec, kind: LayerKind, block: str, phase: str, load: Load
 ) -> tuple[Operator, ...]:

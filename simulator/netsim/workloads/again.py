@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from netsim.specs.workload import Recomputed
+from netsim.specs.workload import Recomputed, StorageSpec
 from netsim.workloads.kernels import BF16_BYTES, Operator, cast_transpose
 from netsim.workloads.layers import has_experts, is_body
 from netsim.workloads.stages import LayerKind
@@ -51,6 +52,32 @@ def kept_activation(op: Operator) -> Operator:
         name = op.name.replace("fwd_recompute_", "")
         return replace(op, name=name, bytes=op.bytes - BF16_BYTES * rows * width)
     return op
+
+
+class Again(NamedTuple):
+    """What the backward runs again, and in how many of a stage's layers, from its first (None: all)."""
+
+    recompute: tuple[Recomputed, ...] = ()
+    layers: int | None = None
+
+    @staticmethod
+    def of(storage: StorageSpec) -> Again:
+        """That of a job."""
+        return Again(storage.recompute, storage.recompute_layers)
+
+    def blocks(self, kind: LayerKind, place: int) -> tuple[str, ...]:
+        """The blocks that are run again whole of the layer at a place of its stage, embedding not counted."""
+        return blocks_again(kind, self.recompute) if self.layers is None or place < self.layers else ()
+
+
+def places(stage: Sequence[LayerKind]) -> list[int]:
+    """Where each layer of a stage stands among its transformer layers.
+
+    >>> places(("embedding", "dense", "dense"))
+    [0, 0, 1]
+    """
+    bodies = [is_body(kind) for kind in stage]
+    return [sum(bodies[:n]) for n in range(len(stage))]
 
 
 def blocks_again(kind: LayerKind, recompute: Sequence[Recomputed]) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from netsim.specs.framework import OverlapSpec
-from netsim.specs.workload import Recomputed
+from netsim.specs.workload import WorkloadSpec
+from netsim.workloads.adapter import frozen_blocks
+from netsim.workloads.again import Again
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Chunk
 
@@ -71,19 +73,22 @@ class Tie(NamedTuple):
 class Division(NamedTuple):
     """What is divided over ranks, and so has to be exchanged; see `workloads.division` and ZeRO's stages.
 
-    `overlap` : which exchanges run beside compute; `recompute` : what the backward runs again.
+    `overlap` : which exchanges run beside compute; `again` : what the backward runs again; `frozen` : blocks of layers
+    whose weights have no gradient.
     """
 
     tensor: bool = False
     context: bool = False
     zero: int = 1
     overlap: OverlapSpec = OverlapSpec()
-    recompute: tuple[Recomputed, ...] = ()
+    again: Again = Again()
+    frozen: tuple[str, ...] = ()
 
     @staticmethod
-    def of(plan: Plan, overlap: OverlapSpec, recompute: tuple[Recomputed, ...] = ()) -> Division:
-        """That of a plan."""
-        return Division(plan.tensor > 1, plan.context > 1, plan.zero, overlap, recompute)
+    def of(plan: Plan, job: WorkloadSpec) -> Division:
+        """That of a job's plan."""
+        again, frozen = Again.of(job.storage), frozen_blocks(job.adapter)
+        return Division(plan.tensor > 1, plan.context > 1, plan.zero, job.overlap, again, frozen)
 
     @property
     def by_layer(self) -> bool:

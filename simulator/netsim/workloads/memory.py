@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from netsim.specs.workload import WorkloadSpec
 from netsim.workloads.adapter import trained
+from netsim.workloads.again import Again, places
 from netsim.workloads.holding import layer_holding, own_share, unshared
 from netsim.workloads.kept import layer_activations
 from netsim.workloads.layers import is_body
@@ -70,9 +71,25 @@ def memory_by_rank(
     job: WorkloadSpec, plan: Plan, order: Order, stages: Sequence[Stage], devices_per_token: float
 ) -> list[Memory]:
     """Memory of every pipeline rank."""
-    kept = [sum(layer_activations(job, plan, kind, devices_per_token) for kind in stage) for stage in stages]
+    kept = [_kept(job, plan, stage, devices_per_token) for stage in stages]
     ranks = range(len(order.ranks))
     return [_of_rank(job, plan, order, stages, kept, rank, devices_per_token) for rank in ranks]
+
+
+def _kept(job: WorkloadSpec, plan: Plan, stage: Stage, devices_per_token: float) -> float:
+    """Bytes that a stage keeps of one micro-batch."""
+    again, whole = Again.of(job.storage), _keeping_all(job)
+    return sum(
+        layer_activations(job if again.blocks(kind, place) else whole, plan, kind, devices_per_token)
+        for kind, place in zip(stage, places(stage), strict=True)
+    )
+
+
+def _keeping_all(job: WorkloadSpec) -> WorkloadSpec:
+    """The job without recomputation of whole blocks."""
+    parts = tuple(word for word in job.storage.recompute if word not in ("layer", "moe", "mlp"))
+    kept = job.storage.model_copy(update={"recompute": parts, "recompute_layers": None})
+    return job.model_copy(update={"storage": kept})
 
 
 def _of_rank(

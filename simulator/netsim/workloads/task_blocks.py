@@ -78,6 +78,7 @@ class Blocks:
         if layer.kind == "embedding":  # its input is token numbers: only a weight gradient
             return
         gathers, scatters = self._tensor(layer, block)
+        with_weight = with_weight and block not in self.division.frozen
         if self._runs_beside(layer, block):
             self._backward_beside(side, layer, block, gathers and with_weight)
             return
@@ -171,10 +172,13 @@ class Blocks:
     def weight(self, side: Side, layer: Layer, block: str) -> None:
         """A weight gradient, and under ZeRO 2 and 3 what reduces it."""
         waits, side.again = side.again, ()
-        if layer.kind == "embedding" and self.division.tensor:
-            # the gradient of its output, which was scattered
-            waits = (self.writer.transfer(side, "tensor_gather", block, "W", layer),)
-        done = self.writer.compute(side, layer, block, "W", waits)
+        if block in self.division.frozen and side.last >= 0:
+            done = side.last
+        else:
+            if layer.kind == "embedding" and self.division.tensor:
+                # the gradient of its output, which was scattered
+                waits = (self.writer.transfer(side, "tensor_gather", block, "W", layer),)
+            done = self.writer.compute(side, layer, block, "W", waits)
         self.weights_done[side.unit.stage] = done
         if not self.division.overlap.weight_delayed:
             side.ready += (done,)

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from netsim.errors import SpecError
-from netsim.workloads.again import blocks_again
+from netsim.workloads.again import places
 from netsim.workloads.graph import (
     COMMUNICATION,
     COMPUTE,
@@ -140,7 +140,7 @@ class _Rank:
     ) -> None:
         """One layer of the forward and one of the backward, interleaved as in the trace; either may be missing."""
         blocks = self.blocks
-        again = blocks_again(b.kind, self.division.recompute) if b else ()
+        again = self._again(back.unit, b) if back and b else ()
         if back and b and again:
             blocks.gather_parameters(back, b, "B")
             self._run_again(back, b, again)
@@ -169,6 +169,13 @@ class _Rank:
                 blocks.weight(back, b, "attn")
         blocks.used(ahead, f)
         blocks.used(back, b)
+
+    def _again(self, unit: Unit, layer: Layer) -> tuple[str, ...]:
+        """The blocks of a layer that its backward runs again."""
+        if not self.division.again.recompute:
+            return ()
+        place = places(self.stages[unit.stage])[layer.number - self.first_layer[unit.stage]]
+        return self.division.again.blocks(layer.kind, place)
 
     def _run_again(self, side: Side, layer: Layer, blocks: Sequence[str]) -> None:
         """Forward blocks of a layer in front of its backward, with all that they exchange, as Megatron-LM runs them."""

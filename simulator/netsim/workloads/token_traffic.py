@@ -39,7 +39,8 @@ def token_traffic(
     job: WorkloadSpec, plan: Plan, order: Order, stages: Sequence[Stage], routing: RoutingStatistics
 ) -> dict[str, float]:
     """Bytes sent a token by kind, zero where the plan has no such exchange."""
-    graph = build_tasks(order, stages, Division.of(plan, OverlapSpec(), job.storage.recompute))
+    quiet = job.model_copy(update={"overlap": OverlapSpec()})
+    graph = build_tasks(order, stages, Division.of(plan, quiet))
     found = dict.fromkeys(("dispatch", "combine", "pipeline", "tensor", "context", "data"), 0.0)
     once: set[Work] = set()
     for number, count in Counter(graph.work).items():
