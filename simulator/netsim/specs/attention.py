@@ -1,15 +1,29 @@
 """The specs of attention by kind: the widths that say what it weighs, caches and computes.
 
-A layer of the model has `attention` or `alternate` (`netsim.specs.model`), each of one of these kinds.
+A layer of the model has `attention` or `alternate` (`netsim.specs.model`), each of one of the kinds of `KINDS`. A kind
+is one module, with `SPEC` (its table, here or in the module) and the functions of `workloads.attention_kind`; it is
+named and not imported, since what it computes belongs to a higher floor, and loaded when a model has it. A new kind is
+such a module and one entry.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError, core_schema
 
 from netsim.specs.base import Strict
+
+#: kind -> its module, or the name of it
+KINDS: dict[str, str | ModuleType] = {
+    "mla": "netsim.workloads.mla",
+    "gqa": "netsim.workloads.heads",
+    "mqa": "netsim.workloads.heads",
+    "mha": "netsim.workloads.heads",
+}
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -114,4 +128,61 @@ class HeadAttentionSpec(Strict):
         return self.kv_heads or {"mqa": 1}.get(self.kind, self.heads)
 
 
-AttentionSpec = Annotated[MlaSpec | HeadAttentionSpec, Field(discriminator="kind")]
+def kind_module(kind: str) -> ModuleType:
+    """The module of a kind of attention."""
+    module = KINDS[kind]
+    return import_module(module) if isinstance(module, str) else module
+
+
+class _ByKind:
+    """A table that is read by the spec of its `kind`, looked up when it is read."""
+
+    def tables(self) -> list[type[BaseModel]]:
+        """The specs of all kinds, each once."""
+        return list(dict.fromkeys(kind_module(kind).SPEC for kind in KINDS))
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._read,
+            serialization=core_schema.plain_serializer_function_ser_schema(_written, info_arg=True),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: Any) -> Any:
+        return handler(core_schema.union_schema([table.__pydantic_core_schema__ for table in self.tables()]))
+
+    def _read(self, value: Any) -> Any:
+        if isinstance(value, tuple(self.tables())):
+            return value
+        if not isinstance(value, dict):
+            raise PydanticCustomError("table", "must be a table with the kind of attention")
+        kind, known = value.get("kind"), ", ".join(map(repr, KINDS))
+        if kind is None:
+            raise PydanticKnownError("union_tag_not_found", {"discriminator": "'kind'"})
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise PydanticKnownError(
+                "union_tag_invalid", {"discriminator": "'kind'", "tag": str(kind), "expected_tags": known}
+            )
+        try:
+            return kind_module(kind).SPEC.model_validate(value)
+        except ValidationError as error:
+            # the kind is part of the place, as pydantic's own unions have it
+            raise ValidationError.from_exception_data(
+                error.title, [_placed(kind, e) for e in error.errors()]
+            ) from None
+
+
+def _placed(kind: str, error: Any) -> InitErrorDetails:
+    found = InitErrorDetails(type=error["type"], loc=(kind, *error["loc"]), input=error["input"])
+    if "ctx" in error:
+        found["ctx"] = error["ctx"]
+    return found
+
+
+def _written(value: Any, info: Any) -> Any:
+    return value.model_dump(mode=info.mode, exclude_none=info.exclude_none)
+
+
+if TYPE_CHECKING:
+    AttentionSpec = MlaSpec | HeadAttentionSpec
+else:
+    AttentionSpec = Annotated[Any, _ByKind()]

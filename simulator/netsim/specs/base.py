@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from netsim.errors import NetsimError, SpecError, did_you_mean
 from netsim.specs import catalog, paths
@@ -120,8 +121,8 @@ class _Place(NamedTuple):
     def below(self, key: str) -> _Place:
         if self.named:
             return _Place(self.tables)
-        fields = [table.model_fields[key].annotation for table in self.tables if key in table.model_fields]
-        named = any(get_origin(field) in (Mapping, dict, tuple) for field in fields)
+        fields = [table.model_fields[key] for table in self.tables if key in table.model_fields]
+        named = any(get_origin(field.annotation) in (Mapping, dict, tuple) for field in fields)
         return _Place([inner for field in fields for inner in _tables(field)], named)
 
     def knows(self, key: str) -> bool:
@@ -134,10 +135,14 @@ def _kinds(table: type[BaseModel]) -> tuple[Any, ...]:
     return get_args(field.annotation) if field else ()
 
 
-def _tables(annotation: Any) -> list[type[BaseModel]]:
-    """The spec models that an annotation is, or holds as `X | None` or `X | Y`."""
-    choices = (annotation, *get_args(annotation))
-    return [choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)]
+def _tables(field: FieldInfo) -> list[type[BaseModel]]:
+    """The spec models that a field is, or holds as `X | None`, `X | Y`, or by its kind."""
+    choices = (field.annotation, *get_args(field.annotation))
+    notes = [*field.metadata, *(note for choice in choices for note in getattr(choice, "__metadata__", ()))]
+    by_kind = [table for note in notes if hasattr(note, "tables") for table in note.tables()]
+    return by_kind or [
+        choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)
+    ]
 
 
 def load(

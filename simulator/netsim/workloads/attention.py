@@ -17,12 +17,10 @@ import math
 
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.workload import AttentionSpec, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
+from netsim.workloads.attention_kind import kind_of
 from netsim.workloads.core import Heads, core_flops, divided, heads_of, keys_met
-from netsim.workloads.heads import head_block, head_matrices, head_vectors
-from netsim.workloads.indexer import index_flops
 from netsim.workloads.kernels import FP32_BYTES, Load, Operator, cast, gemm_bf16, index, small
 from netsim.workloads.layers import attention_of, has_experts
-from netsim.workloads.mla import mla_block, mla_matrices, mla_vectors
 from netsim.workloads.moe import value_bytes
 
 __all__ = [
@@ -37,51 +35,38 @@ _GROUPS = 8
 
 
 def attention_matrices(a: AttentionSpec, hidden: int, tensor: int = 1) -> int:
-    """Weights of the projections of a layer that one of `tensor` ranks holds: latents whole, heads divided."""
-    if a.kind == "mla":
-        return mla_matrices(a, hidden, tensor)
-    return head_matrices(a, hidden, tensor)
+    """Weights of the projections of a layer that one of `tensor` ranks holds."""
+    return kind_of(a).matrices(a, hidden, tensor)
 
 
 def attention_vectors(a: AttentionSpec, hidden: int, tensor: int = 1) -> int:
     """Norms, biases and sinks of a layer, without the norms of the residual stream."""
-    if a.kind == "mla":
-        return mla_vectors(a)
-    return head_vectors(a, hidden, tensor)
+    return kind_of(a).vectors(a, hidden, tensor)
 
 
 def attention_flops(a: AttentionSpec, tokens: int, length: int, causal: bool = True) -> float:
-    """Operations of the core forward, and of an indexer in front of it, for `tokens` in sequences of `length`."""
-    core = core_flops(heads_of(a), tokens, length, causal)[0]
-    if a.kind == "mla" and a.index_heads:
-        return core + index_flops(a, tokens, length) * (1 if causal else 2)
-    return core
+    """Operations of the core forward, and of what picks its keys, for `tokens` in sequences of `length`."""
+    return kind_of(a).flops(a, tokens, length, causal)
 
 
 def cache_values(a: AttentionSpec, tensor: int = 1) -> int:
     """Values cached for a token in a layer by one of `tensor` ranks."""
-    if a.kind == "mla":
-        return a.kv_rank + a.rope_dim + a.index_dim
-    return 2 * divided(heads_of(a), tensor).keys * a.head_dim
+    return kind_of(a).cache_values(a, tensor)
 
 
 def core_values(a: AttentionSpec, tensor: int = 1) -> int:
-    """Those of the cached values that the core reads: all but the keys of an indexer."""
-    return cache_values(a, tensor) - (a.index_dim if a.kind == "mla" else 0)
+    """Those of the cached values that the core reads."""
+    return kind_of(a).core_values(a, tensor)
 
 
 def kept_tokens(a: AttentionSpec, context: float) -> float:
-    """Tokens of a request that a layer keeps cached: no more than its window, or its pieces in the mean."""
-    if a.kind == "mla":
-        return context
-    if a.chunk and a.chunk < context:
-        return a.chunk / 2
-    return min(context, a.window or context)
+    """Tokens of a request that a layer keeps cached."""
+    return kind_of(a).kept_tokens(a, context)
 
 
 def met_tokens(a: AttentionSpec, context: float) -> float:
     """Cached tokens that a new one meets."""
-    return min(context, a.index_keys or context) if a.kind == "mla" else kept_tokens(a, context)
+    return kind_of(a).met_tokens(a, context)
 
 
 def kv_cache_bytes(model: ModelSpec, precision: str = "bf16", tensor: int = 1) -> int:
@@ -141,10 +126,8 @@ def attention_block(model: ModelSpec, load: Load, phase: str, kind: str) -> tupl
 
 
 def _own_operators(model: ModelSpec, load: Load, phase: str, kind: str) -> tuple[Operator, ...]:
-    a, moe = attention_of(model, kind), has_experts(kind)
-    if a.kind == "mla":
-        return mla_block(a, model.hidden, load, phase, moe)
-    return head_block(a, model.hidden, load, phase, moe)
+    a = attention_of(model, kind)
+    return kind_of(a).block(a, model.hidden, load, phase, has_experts(kind))
 
 
 def _gate_forward(moe: MoeSpec, h: int, t: int) -> tuple[Operator, ...]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from netsim.specs.workload import AttentionSpec
+from netsim.workloads.attention_kind import kind_of
 from netsim.workloads.kernels import BF16_BYTES, FP32_BYTES, Load, Operator, memory
 
 
@@ -34,12 +35,9 @@ class Heads(NamedTuple):
 
 
 def heads_of(attention: AttentionSpec) -> Heads:
-    """What the core of a kind of attention works on; the latents of MLA are expanded to a key and value a head."""
-    if attention.kind == "mla":
-        window = attention.index_keys or None
-        return Heads(attention.heads, attention.heads, attention.qk_dim, attention.v_dim, window)
-    keys = attention.key_value_heads
-    return Heads(attention.heads, keys, attention.qk_dim, attention.v_dim, attention.window, attention.chunk)
+    """What the core of a kind of attention works on."""
+    found: Heads = kind_of(attention).heads(attention)
+    return found
 
 
 def divided(heads: Heads, tensor: int) -> Heads:

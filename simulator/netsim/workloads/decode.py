@@ -25,9 +25,9 @@ import math
 from dataclasses import dataclass, replace
 
 from netsim.specs.formats import Products
-from netsim.specs.workload import AttentionSpec, MlaSpec, ModelSpec
+from netsim.specs.workload import AttentionSpec, ModelSpec
 from netsim.workloads.attention import cache_values, core_values, divided, heads_of, met_tokens
-from netsim.workloads.heads import head_matrices
+from netsim.workloads.attention_kind import kind_of
 from netsim.workloads.kernels import (
     BF16_BYTES,
     FP8_BYTES,
@@ -111,13 +111,7 @@ def _attention(
     h, t = model.hidden, load.tokens * load.tensor
     heads = divided(heads_of(a), load.tensor)
     out, columns = heads.queries * heads.v, cache_values(a, load.tensor)
-    if a.kind == "mla":
-        project, absorb_keys, absorb_values = _latent_projections(a, h, t, heads.queries)
-    else:
-        rotated = (heads.queries + heads.keys) * heads.qk
-        qkv = gemm_fp8("decode_qkv_proj", t, head_matrices(a, h, load.tensor) // h - out, h)
-        project = (qkv, memory("decode_rope", "rope", t, rotated, 2 * BF16_BYTES))
-        absorb_keys = absorb_values = ()
+    project, absorb_keys, absorb_values = kind_of(a).decode_projections(a, h, t, load.tensor)
     before = (
         norm("decode_attn_norm", t, h, tensors=4),
         cast("decode_cast_x", t, h),
@@ -135,29 +129,6 @@ def _attention(
     return before, after
 
 
-_Ops = tuple[Operator, ...]
-
-
-def _latent_projections(a: MlaSpec, hidden: int, t: int, heads: int) -> tuple[_Ops, _Ops, _Ops]:
-    """(down and up, keys absorbed into queries, values into outputs)."""
-    q_rank, queries = a.q_rank or 0, heads * a.qk_dim
-    if q_rank:
-        up: _Ops = (
-            cast("decode_cast_q_latent", t, q_rank),
-            gemm_fp8("decode_q_up_proj", t, queries, q_rank),
-        )
-    else:
-        up = (gemm_fp8("decode_q_proj", t, queries, hidden),)
-    project = (
-        gemm_fp8("decode_qkv_down_proj", t, q_rank + a.kv_rank + a.rope_dim, hidden),
-        norm("decode_latent_norms", t, q_rank + a.kv_rank),
-        *up,
-        memory("decode_rope", "rope", t, (heads + 1) * a.rope_dim, 2 * BF16_BYTES),
-    )
-    keys = _per_head("decode_absorb_keys", t, heads, a.kv_rank, a.nope_dim)
-    return project, (keys,), (_per_head("decode_absorb_values", t, heads, a.v_dim, a.kv_rank),)
-
-
 def attention_core(a: AttentionSpec, load: DecodeLoad) -> Operator:
     """Attention over the cached tokens, or those of them that a window or an indexer leaves.
 
@@ -168,18 +139,12 @@ def attention_core(a: AttentionSpec, load: DecodeLoad) -> Operator:
     """
     sequences, heads = load.sequences * load.tensor, divided(heads_of(a), load.tensor)
     context = round(met_tokens(a, load.context))
-    widths = (a.kv_rank + a.rope_dim, a.kv_rank) if a.kind == "mla" else (heads.qk, heads.v)
+    widths = kind_of(a).core_widths(a)
     rows = sequences * load.queries * heads.queries
     flops = 2.0 * rows * context * sum(widths)
     cached = load.kv_bytes * sequences * context * core_values(a, load.tensor)
     shape = (sequences, heads.queries, context, *widths)
     return Operator(CORE, "attention_fwd", flops, cached + BF16_BYTES * rows * sum(widths), shape)
-
-
-def _per_head(name: str, t: int, heads: int, n: int, k: int) -> Operator:
-    """One BF16 product of t x n over depth k for each head, in one launch."""
-    moved = BF16_BYTES * heads * (t * k + n * k + t * n)
-    return Operator(name, "gemm_bf16", 2.0 * t * heads * n * k, moved, (t, heads * n, k))
 
 
 def _gate(model: ModelSpec, t: int) -> tuple[Operator, ...]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from netsim.specs.workload import ModelSpec
 from netsim.workloads.attention import divided, heads_of
+from netsim.workloads.attention_kind import kind_of
 from netsim.workloads.kernels import BF16_BYTES
 from netsim.workloads.plan import Plan
 
@@ -32,10 +33,9 @@ def tensor_bytes(model: ModelSpec, plan: Plan, name: str, block: str, phase: str
 
 
 def _width_in(model: ModelSpec, block: str) -> int:
-    a = model.attention
-    if block != "attn" or a.kind != "mla":
+    if block != "attn":
         return model.hidden
-    return (a.q_rank or model.hidden) + a.kv_rank + a.rope_dim
+    return kind_of(model.attention).input_width(model.attention, model.hidden)
 
 
 def context_bytes(model: ModelSpec, plan: Plan) -> float:

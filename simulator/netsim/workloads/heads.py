@@ -12,8 +12,8 @@ Source: Llama 3, arXiv 2407.21783, section 3.2; Qwen2.5, arXiv 2412.15115, secti
 
 from __future__ import annotations
 
-from netsim.specs.workload import HeadAttentionSpec
-from netsim.workloads.core import core_backward, core_forward, divided, heads_of
+from netsim.specs.workload import HeadAttentionSpec, StorageSpec
+from netsim.workloads.core import Heads, core_backward, core_flops, core_forward, divided
 from netsim.workloads.kernels import (
     BF16_BYTES,
     E5M6_BYTES,
@@ -29,8 +29,10 @@ from netsim.workloads.kernels import (
     wgrad_fp8,
 )
 
+SPEC = HeadAttentionSpec
 
-def head_block(
+
+def block(
     attention: HeadAttentionSpec, hidden: int, load: Load, phase: str, moe: bool
 ) -> tuple[Operator, ...]:
     """Operators of attn(F), attn(B) or attn(W), without the gate."""
@@ -41,29 +43,89 @@ def head_block(
     return _weight_gradients(attention, hidden, load)
 
 
-def head_matrices(a: HeadAttentionSpec, hidden: int, tensor: int = 1) -> int:
+def matrices(a: HeadAttentionSpec, hidden: int, tensor: int = 1) -> int:
     """Weights of the projections that one of `tensor` ranks holds."""
     out, qkv = _widths(a, tensor)
     return hidden * (out + qkv)
 
 
-def head_vectors(a: HeadAttentionSpec, hidden: int, tensor: int = 1) -> int:
+def vectors(a: HeadAttentionSpec, hidden: int, tensor: int = 1) -> int:
     """Biases, norms of queries and keys, and sinks."""
-    heads, (_, qkv) = divided(heads_of(a), tensor), _widths(a, tensor)
-    norms = {"none": 0, "head": 2 * a.head_dim, "width": (heads.queries + heads.keys) * a.head_dim}
-    return qkv * a.qkv_bias + hidden * a.out_bias + norms[a.qk_norm] + heads.queries * a.sinks
+    one, (_, qkv) = divided(heads(a), tensor), _widths(a, tensor)
+    norms = {"none": 0, "head": 2 * a.head_dim, "width": (one.queries + one.keys) * a.head_dim}
+    return qkv * a.qkv_bias + hidden * a.out_bias + norms[a.qk_norm] + one.queries * a.sinks
+
+
+def heads(a: HeadAttentionSpec) -> Heads:
+    """Heads as they are, and the mask beside the causal one."""
+    return Heads(a.heads, a.key_value_heads, a.qk_dim, a.v_dim, a.window, a.chunk)
+
+
+def flops(a: HeadAttentionSpec, tokens: int, length: int, causal: bool = True) -> float:
+    """Operations of the core, forward."""
+    return core_flops(heads(a), tokens, length, causal)[0]
+
+
+def input_width(a: HeadAttentionSpec, hidden: int) -> int:
+    """The layer's input."""
+    return hidden
+
+
+def kept(a: HeadAttentionSpec, storage: StorageSpec) -> float:
+    """Queries, keys and values, before their norms too unless these are recomputed, and the gate of the outputs."""
+    width = a.heads + 2 * a.key_value_heads + a.heads * a.output_gate
+    if a.qk_norm != "none" and "norm" not in storage.recompute:
+        width += a.heads + a.key_value_heads
+    return 2.0 * width * a.head_dim
+
+
+def cache_values(a: HeadAttentionSpec, tensor: int = 1) -> int:
+    """Keys and values of a rank's groups."""
+    return 2 * divided(heads(a), tensor).keys * a.head_dim
+
+
+def core_values(a: HeadAttentionSpec, tensor: int = 1) -> int:
+    """All that is cached."""
+    return cache_values(a, tensor)
+
+
+def kept_tokens(a: HeadAttentionSpec, context: float) -> float:
+    """No more than the window, or the pieces in the mean."""
+    if a.chunk and a.chunk < context:
+        return a.chunk / 2
+    return min(context, a.window or context)
+
+
+def met_tokens(a: HeadAttentionSpec, context: float) -> float:
+    """All that stay cached."""
+    return kept_tokens(a, context)
+
+
+def core_widths(a: HeadAttentionSpec) -> tuple[int, int]:
+    """Of a key and a value."""
+    return a.qk_dim, a.v_dim
+
+
+def decode_projections(
+    a: HeadAttentionSpec, hidden: int, t: int, tensor: int
+) -> tuple[tuple[Operator, ...], tuple[Operator, ...], tuple[Operator, ...]]:
+    """One product for queries, keys and values, and the rotary embedding; nothing before or behind the core."""
+    one, (_, qkv) = divided(heads(a), tensor), _widths(a, tensor)
+    rotated = (one.queries + one.keys) * one.qk
+    rope = memory("decode_rope", "rope", t, rotated, 2 * BF16_BYTES)
+    return (gemm_fp8("decode_qkv_proj", t, qkv, hidden), rope), (), ()
 
 
 def _widths(attention: HeadAttentionSpec, tensor: int) -> tuple[int, int]:
     """Columns of a rank's outputs, and of its queries, gate, keys and values together."""
-    heads = divided(heads_of(attention), tensor)
-    queries = heads.queries * (1 + attention.output_gate)
-    return heads.queries * heads.v, (queries + 2 * heads.keys) * heads.qk
+    one = divided(heads(attention), tensor)
+    queries = one.queries * (1 + attention.output_gate)
+    return one.queries * one.v, (queries + 2 * one.keys) * one.qk
 
 
 def _rotated(attention: HeadAttentionSpec, load: Load) -> int:
-    heads = divided(heads_of(attention), load.tensor)
-    return (heads.queries + heads.keys) * heads.qk
+    one = divided(heads(attention), load.tensor)
+    return (one.queries + one.keys) * one.qk
 
 
 def _norms(attention: HeadAttentionSpec, load: Load, phase: str) -> tuple[Operator, ...]:
@@ -94,7 +156,7 @@ def _forward(attention: HeadAttentionSpec, h: int, load: Load) -> tuple[Operator
         gemm_fp8("qkv_proj_fwd", t, qkv, h),
         *_norms(attention, load, "fwd"),
         memory("rope_qk_fwd", "rope", t, _rotated(attention, load), 2 * BF16_BYTES),
-        core_forward(divided(heads_of(attention), load.tensor), load),
+        core_forward(divided(heads(attention), load.tensor), load),
         *_gate(attention, load, "fwd"),
         memory("cast_e5m6_attn_out", "quant", t, out, BF16_BYTES + E5M6_BYTES),
         cast("cast_fp8_attn_out", t, out),
@@ -122,7 +184,7 @@ def _backward(attention: HeadAttentionSpec, h: int, load: Load, moe: bool) -> tu
         cast_transpose("attn_out_cast_transpose", t, out),
         cast_transpose("do_cast_transpose", t, h),
         *_gate(attention, load, "bwd"),
-        *core_backward(divided(heads_of(attention), load.tensor), load),
+        *core_backward(divided(heads(attention), load.tensor), load),
         memory("rope_qk_bwd", "rope", t, _rotated(attention, load), 2 * BF16_BYTES),
         *_norms(attention, load, "bwd"),
         transpose("w_qkv_transpose", qkv, h),

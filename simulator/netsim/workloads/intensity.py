@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from netsim.specs.formats import Products
 from netsim.specs.workload import AttentionSpec, ModelSpec, Precision
 from netsim.workloads.attention import attention_matrices, core_values, met_tokens
+from netsim.workloads.attention_kind import kind_of
 from netsim.workloads.layers import attention_of, has_experts
 from netsim.workloads.moe import value_bytes
 from netsim.workloads.operators import block_operators
@@ -126,7 +127,7 @@ def _product(weights: int, batch: int, size: float) -> Work:
 
 
 def _core(a: AttentionSpec, batch: int, context: int, size: float) -> Work:
-    width = 2 * a.kv_rank + a.rope_dim if a.kind == "mla" else 2 * a.head_dim
+    width = sum(kind_of(a).core_widths(a))
     met = met_tokens(a, context)
     read = met * core_values(a) * size
     return Work(2.0 * a.heads * met * width * batch, float(read * batch))

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from netsim.specs.workload import AttentionSpec, ModelSpec, StorageSpec, WorkloadSpec
 from netsim.workloads.again import blocks_again
+from netsim.workloads.attention_kind import kind_of
 from netsim.workloads.layers import attention_of, has_experts
 from netsim.workloads.moe import value_bytes
 from netsim.workloads.plan import Plan
@@ -89,13 +90,4 @@ def _experts(job: WorkloadSpec, tokens: int, devices_per_token: float) -> float:
 def _attention(model: ModelSpec, a: AttentionSpec, storage: StorageSpec, tokens: int) -> float:
     sums = 0 if "core" in storage.recompute else 4
     kept = 2.0 * tokens * model.hidden + tokens * a.heads * (a.v_dim * storage.attention_bits / 8 + sums)
-    if a.kind != "mla":
-        width = a.heads + 2 * a.key_value_heads + a.heads * a.output_gate
-        if a.qk_norm != "none" and "norm" not in storage.recompute:
-            width += a.heads + a.key_value_heads  # before their norms
-        return kept + 2.0 * tokens * width * a.head_dim
-    kept += 2.0 * tokens * (a.kv_rank + a.rope_dim + (a.q_rank or a.heads * a.qk_dim))
-    if "mla_up" not in storage.recompute:
-        again = (a.qk_dim if a.q_rank else 0) + a.qk_dim + a.v_dim
-        kept += 2.0 * tokens * (a.heads * again + a.kv_rank + (a.q_rank or 0))
-    return kept
+    return kept + tokens * kind_of(a).kept(a, storage)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from netsim.specs.workload import MlaSpec
-from netsim.workloads.core import core_backward, core_forward, divided, heads_of
+from netsim.workloads.core import core_backward, core_forward, divided
 from netsim.workloads.indexer import index_block, index_matrices
 from netsim.workloads.kernels import (
     BF16_BYTES,
@@ -36,6 +36,25 @@ from netsim.workloads.kernels import (
     transpose,
     wgrad_fp8,
 )
+from netsim.workloads.mla_cache import (
+    cache_values,
+    core_values,
+    core_widths,
+    decode_projections,
+    flops,
+    heads,
+    input_width,
+    kept,
+    kept_tokens,
+    met_tokens,
+)
+
+__all__ = [
+    "SPEC", "MlaDims", "block", "cache_values", "core_values", "core_widths", "decode_projections", "flops", "heads",
+    "input_width", "kept", "kept_tokens", "matrices", "met_tokens", "mla_dims", "vectors",
+]  # fmt: skip
+
+SPEC = MlaSpec
 
 
 @dataclass(frozen=True)
@@ -81,7 +100,7 @@ def mla_dims(a: MlaSpec, hidden: int) -> MlaDims:
     return MlaDims(hidden, a.heads, a.q_rank or 0, a.kv_rank, a.nope_dim, a.rope_dim, a.v_dim)
 
 
-def mla_matrices(a: MlaSpec, hidden: int, tensor: int = 1) -> int:
+def matrices(a: MlaSpec, hidden: int, tensor: int = 1) -> int:
     """Weights that one of `tensor` ranks holds: latents and indexer whole, heads divided."""
     queries = a.heads * a.qk_dim
     down = hidden * ((a.q_rank or 0) + a.kv_rank + a.rope_dim)
@@ -89,16 +108,16 @@ def mla_matrices(a: MlaSpec, hidden: int, tensor: int = 1) -> int:
     return down + index_matrices(a, hidden) + (up + a.heads * a.v_dim * hidden) // tensor
 
 
-def mla_vectors(a: MlaSpec) -> int:
+def vectors(a: MlaSpec, hidden: int, tensor: int = 1) -> int:
     """Norms of the latents, and the LayerNorm of the indexer's key."""
     return (a.q_rank or 0) + a.kv_rank + 2 * a.index_dim
 
 
-def mla_block(a: MlaSpec, hidden: int, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
+def block(a: MlaSpec, hidden: int, load: Load, phase: str, moe: bool) -> tuple[Operator, ...]:
     """Operators of attn(F), attn(B) or attn(W), without the gate."""
     whole = mla_dims(a, hidden)
     dims = replace(whole, heads=whole.heads // load.tensor)
-    cores = divided(heads_of(a), load.tensor)
+    cores = divided(heads(a), load.tensor)
     index = index_block(a, hidden, load, phase)
     if phase == "F":
         return _forward(dims, load, (*index, core_forward(cores, load)))
