@@ -55,7 +55,7 @@ def test_runs_of_a_submission_row_are_merged(tmp_path: Path) -> None:
         ({"gpus": "n/a"}, "how many GPUs"),
         ({"tp": "3"}, "tensor"),
         ({"global_batch": "33"}, "no whole micro-batches"),
-        ({"micro_batch": ""}, "micro batch"),
+        ({"micro_batch": "", "sequence_length": ""}, "sequence length"),
         ({"precision": "int4"}, "precision int4"),
         ({"plan_source": "unknown (no file stored)"}, "plan"),
         ({"gpus": "99999999", "global_batch": "99999999"}, ""),
@@ -85,7 +85,7 @@ def test_the_command_prints_a_row_and_its_error(tmp_path: Path, capsys: pytest.C
 
 def test_many_micro_batches_continue_along_a_line() -> None:
     job = row_job(ROW)
-    assert job.case.workload.batch.microbatches == 16  # less than four rounds and one more
+    assert job.case.workload.batch.microbatches == 16
     long = row_job(ROW.model_copy(update={"global_batch": 160}))
     assert step_seconds(long) == pytest.approx(_simulate(long, 40), rel=1e-9)
 

@@ -45,6 +45,8 @@ def _megatron(row: TrainingRow) -> dict[str, Any]:
     interleaved = (row.vp or 1) > 1 and (row.pp or 1) > 1
     return {
         "streams": "each",
+        "expert": bool(row.expert_overlap) and (row.ep or 1) > 1,
+        "weight_delayed": bool(row.delayed_wgrad),
         "tensor": bool(row.tp_overlap) and (row.tp or 1) > 1,
         "context": (row.cp or 1) > 1,
         "gradient": row.gradient_overlap is not False,

@@ -3,9 +3,6 @@
 The plan is taken as published. What no source says is assumed here, once for all rows, and listed with the answer
 (`assumed`); what is published and netsim does not model is listed too (`ignored`), and a row that cannot be asked at
 all raises NetsimError with the reason.
-
-Layers of the stages: as many on every stage; where they do not divide, Megatron's rule, which counts the embedding and
-the loss as a layer each (`account_for_embedding_in_pipeline_split` and its sibling).
 """
 
 from __future__ import annotations
@@ -22,6 +19,7 @@ from netsim.specs.profile import ProfileSpec
 from netsim.topologies import max_gpus
 from netsim.validation.row_framework import framework_tables, gradient_format
 from netsim.validation.row_model import is_adapter, model_tables
+from netsim.validation.row_plan import completed, microbatches, stage_layers
 from netsim.validation.row_precision import compute_tables
 from netsim.validation.row_recompute import recompute_tables
 from netsim.validation.training_row import TrainingRow
@@ -54,11 +52,9 @@ def row_job(row: TrainingRow) -> RowJob:
     """
     if row.unpublished:
         raise NetsimError(f"not published: {row.unpublished}")
-    for key in ("sequence_length", "global_batch", "micro_batch"):
-        if getattr(row, key) is None:
-            raise NetsimError(f"not published: {key.replace('_', ' ')}")
     assumed: list[str] = []
     ignored: list[str] = []
+    row = completed(row, assumed)
     model = model_tables(row.model)
     hardware = _hardware(row, assumed)
     job = validate(WorkloadSpec, _tables(row, model, hardware, assumed, ignored), row.id)
@@ -122,13 +118,10 @@ def _tables(
     row: TrainingRow, model: dict[str, Any], hardware: HardwareSpec, assumed: list[str], ignored: list[str]
 ) -> dict[str, Any]:
     pp, vp, cp, tp = row.pp or 1, row.vp or 1, row.cp or 1, row.tp or 1
-    microbatches, rest = divmod(row.global_batch * row.replica, row.gpus * row.micro_batch)  # type: ignore[operator]
-    if rest:
-        raise NetsimError(f"{row.global_batch} sequences are no whole micro-batches on {row.gpus} GPUs")
     experts = bool(model.get("moe"))
     plan: dict[str, Any] = {"pipeline": pp, "expert": row.ep or 1, "tensor": tp, "context": cp}
     plan["zero"] = 3 if (row.fsdp or 1) > 1 else 1
-    layers = _stage_layers(model["layers"], pp * vp)
+    layers = stage_layers(row, model["layers"])
     if layers is None:
         assumed.append("layers spread by netsim's own rule")
     else:
@@ -148,7 +141,7 @@ def _tables(
         "batch": {
             "sequences": row.global_batch,
             "sequence_length": row.sequence_length,
-            "microbatches": microbatches,
+            "microbatches": microbatches(row),
             "microbatch_sequences": row.micro_batch,
         },
         **framework_tables(row),
@@ -174,26 +167,9 @@ def _tables(
     }
 
 
-def _stage_layers(layers: int, stages: int) -> list[int] | None:
-    """Layers of each stage by Megatron's rule; None where it does not apply.
-
-    >>> _stage_layers(12, 4), _stage_layers(10, 4), _stage_layers(9, 4)
-    ([3, 3, 3, 3], [2, 3, 3, 2], None)
-    """
-    if layers % stages == 0:
-        return [layers // stages] * stages
-    if (layers + 2) % stages == 0 and stages > 1:
-        each = (layers + 2) // stages
-        return [each - 1, *[each] * (stages - 2), each - 1]
-    return None
-
-
 def _refuse_or_ignore(row: TrainingRow, ignored: list[str]) -> None:
     said = {
-        "overlap of expert exchanges": row.expert_overlap,
-        "delayed weight gradients": row.delayed_wgrad,
         "CUDA graphs": row.cuda_graph,
-        "layout": row.layout,
         "dispatcher": row.dispatcher,
     }
     ignored += [

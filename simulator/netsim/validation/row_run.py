@@ -22,7 +22,7 @@ from netsim.validation.training_row import TrainingRow
 from netsim.workloads.model import flops_per_token
 
 #: rounds of `pp` micro-batches after which a pipeline is in its steady state, with room to spare
-_ROUNDS = 4
+_ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ def _answer(row: TrainingRow, job: RowJob, seconds: float | str) -> Answer:
     if published is None and row.tflops:
         published = flops * batch.sequences / row.gpus / (row.tflops * 1e12)
     share = flops * batch.microbatch_sequences / row.replica
-    work = row_null.work(batch.microbatches, row.pp or 1, row.vp or 1, share)
+    stages = workload.schedule.virtual_stages or 1
+    work = row_null.work(batch.microbatches, row.pp or 1, stages, share)
     group = (workload.model.name, job.case.hardware.name, row.gpu, workload.compute.products)
     return Answer(
         row,
