@@ -17,7 +17,7 @@ from netsim.analysis.codesign.ablation import (
     step_row,
     worth,
 )
-from netsim.analysis.codesign.choices import CHOICES, Question
+from netsim.analysis.codesign.choices import CHOICES, AblationRequest
 from netsim.cli.app import run_app
 from netsim.cost.bill import network_cost
 from netsim.topologies import build
@@ -27,7 +27,7 @@ from netsim.workloads.distinct import expected_distinct
 from netsim.workloads.model import total_parameters
 
 SMALL = {"parallelism.pipeline": 4, "batch.microbatches": 8}
-ASK = Question(tuple(CHOICES), gpus=256, overrides=SMALL)
+ASK = AblationRequest(choices=tuple(CHOICES), gpus=256, overrides=SMALL)
 GRADIENTS = ("reduce_scatter", "all_gather")
 DECODE = {"decode_tpot_ms", "decode_tokens_per_s_per_gpu"}
 STEP = {"step_time_s", "tokens_per_usd"}
@@ -168,9 +168,9 @@ def test_the_dense_counterpart_is_as_large_and_steps_over_the_same_tokens(
 
 
 def test_what_there_is_nothing_of_is_a_row_that_says_why() -> None:
-    ask = Question(
-        ("mla", "moe", "fp8", "mtp", "node_limit", "overlap", "mpft"),
-        "ft2", "qwen2.5-72b", 32, overrides={"batch.microbatches": 4},
+    ask = AblationRequest(
+        topology="ft2", workload="qwen2.5-72b", gpus=32, overrides={"batch.microbatches": 4},
+        choices=("mla", "moe", "fp8", "mtp", "node_limit", "overlap", "mpft"),
     )  # fmt: skip
     record = ablate(ask)
     found = {row["choice"]: row for row in record["tables"]["ablation"]}

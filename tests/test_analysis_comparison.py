@@ -13,7 +13,7 @@ import pytest
 
 import netsim
 from netsim.analysis.binding import binding
-from netsim.analysis.comparison import Question
+from netsim.analysis.comparison import CompareRequest
 from netsim.analysis.comparison.advice import recommendations
 from netsim.analysis.comparison.compare import merge, parts_of
 from netsim.analysis.comparison.point import measure
@@ -21,6 +21,7 @@ from netsim.analysis.comparison.words import why
 from netsim.cli.app import run_app
 from netsim.errors import NetsimError
 from netsim.specs import catalog
+from netsim.specs.question import Question
 
 #: small, and with more than one leaf a plane at 256 GPUs
 JOB: dict[str, Any] = {
@@ -91,8 +92,10 @@ def test_more_of_what_is_not_there_gains_nothing() -> None:
 
 def test_parts_change_nothing(compared: netsim.Comparison) -> None:
     """A point that several processes share has the rows of one that a single process did."""
-    question = Question(("mpft",), gpus=(128,), sizes=SIZES, schedule="1f1b", overrides=JOB["overrides"])
-    parts = [measure(*part) for part in parts_of(question, question.points()[0], jobs=2)]
+    request = CompareRequest(
+        ("mpft",), gpus=(128,), question=Question(schedule="1f1b", overrides=JOB["overrides"]), sizes=SIZES
+    )
+    parts = [measure(*part) for part in parts_of(request, request.points()[0], jobs=2)]
     assert len(parts) == 2
     together = merge(parts)["tables"]["binding"]
     assert together == compared.binding.query("topology == 'mpft' and gpus == 128").to_dict("records")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from netsim.analysis.models import Question, describe, subject, usual_gpus
+from netsim.analysis.models import ModelRequest, describe, subject, usual_gpus
 from netsim.cli.app import run_app
 from netsim.errors import NetsimError
 from netsim.specs import WorkloadSpec, catalog, load
@@ -21,7 +21,7 @@ PRESETS = catalog.names("workload")
 
 def record(name: str, gpus: int | None = None, **overrides: Any) -> dict[str, Any]:
     given = {f"workload.{key.replace('__', '.')}": value for key, value in overrides.items()}
-    return describe(subject(name, sort_overrides(given)), Question(gpus=gpus))
+    return describe(subject(name, sort_overrides(given)), ModelRequest(gpus=gpus))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_bare_model_has_no_job(tmp_path: Path) -> None:
     }  # fmt: skip
     path = tmp_path / "llama-8b.json"
     path.write_text(json.dumps(keys))
-    made = describe(subject(str(path)), Question())
+    made = describe(subject(str(path)), ModelRequest())
     assert made["model"]["name"] == "llama-8b"
     assert made["parameters"]["total"] == 8_030_261_248
     assert made["job"] is None

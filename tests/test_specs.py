@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from netsim.errors import NetsimError
 from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, all_keys, catalog, load
-from netsim.specs.case import SECTIONS, Question, make_case, parse_overrides, read_question, sort_overrides
+from netsim.specs.case import SECTIONS, RunTable, make_case, parse_overrides, read_run, sort_overrides
 from netsim.specs.keys import keys
 
 KINDS = {"topology": TopologySpec, "workload": WorkloadSpec, "hardware": HardwareSpec}
@@ -143,11 +143,11 @@ def test_what_a_run_asked_is_read_whole(tmp_path: Path, old: str, new: str, line
     path = tmp_path / "spec.toml"
     text = tomli_w.dumps({"run": {"gpus": 64, "scaling": "weak", "seed": 3}} | make_case().as_tables())
     path.write_text(text)
-    assert read_question(path) == Question(gpus=64, scaling="weak", seed=3)
+    assert read_run(path) == RunTable(gpus=64, scaling="weak", seed=3)
     assert make_case(*[str(path)] * 2, hardware=str(path), profile=str(path), prices=str(path)) == make_case()
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(NetsimError) as caught:
-        read_question(path)
+        read_run(path)
     assert line in str(caught.value)
 
 

@@ -18,7 +18,7 @@ from netsim.specs.case import SECTIONS, make_case
 from netsim.specs.keys import keys
 from netsim.specs.protocol import ProtocolSpec
 from netsim.studies.evaluate import simulate_row
-from netsim.studies.question import make_question
+from netsim.studies.question import make_point
 from netsim.studies.spec import StudySpec
 from netsim.studies.sweep import sweep
 from netsim.studies.workers import Workers
@@ -235,16 +235,16 @@ def test_workers_without_dask_leave_no_folder(tmp_path: Path, monkeypatch: pytes
 
 def test_of_many_points_it_is_said() -> None:
     settings = {"workload": "qwen2.5-72b", "gpus": 32, "communication.dispatch": "fp8", **DENSE}
-    row = simulate_row(make_question(settings), 2.0, 4.0)
+    row = simulate_row(make_point(settings), 2.0, 4.0)
     assert "communication.dispatch: has no effect: Qwen2.5 72B has no experts" in row["warnings"]
 
 
 def test_a_study_reads_what_running_costs() -> None:
     asked = {"gpus": 32, **V3}
     with pytest.raises(NetsimError, match=r"prices\.gpu_hour\.price: has no effect on a study"):
-        simulate_row(make_question({**asked, "prices.gpu_hour.price": "3 USD"}), 2.0, 4.0)
+        simulate_row(make_point({**asked, "prices.gpu_hour.price": "3 USD"}), 2.0, 4.0)
     cheap, dear = (
-        simulate_row(make_question({**asked, "prices.running.usd_per_kwh": price}), 2.0, 4.0)
+        simulate_row(make_point({**asked, "prices.running.usd_per_kwh": price}), 2.0, 4.0)
         for price in (0.05, 0.5)
     )
     assert dear["usd_per_trillion_tokens"] > cheap["usd_per_trillion_tokens"]

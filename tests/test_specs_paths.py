@@ -9,10 +9,11 @@ import netsim
 from netsim.analysis.sharing import make_tenants
 from netsim.specs import catalog
 from netsim.specs.base import load
-from netsim.specs.case import make_case, read_question
+from netsim.specs.case import make_case, read_run
 from netsim.specs.inference import InferenceSpec
 from netsim.specs.paths import near
-from netsim.studies.question import Question
+from netsim.specs.question import Question
+from netsim.studies.question import StudyPoint
 from netsim.studies.spec import load_study
 
 LOADS = "\n".join(str(1 + n % 3) for n in range(256))
@@ -53,7 +54,7 @@ def test_a_job_finds_its_files_beside_it(mine: Path, tmp_path: Path) -> None:
     # the run directory asks the same again
     asked.save(tmp_path / "out")
     spec = str(tmp_path / "out" / "spec.toml")
-    assert read_question(Path(spec)).gpus == 64
+    assert read_run(Path(spec)).gpus == 64
     assert (
         make_case(spec, spec, hardware=spec, profile=spec, prices=spec).sha256() == asked.step.case.sha256()
     )
@@ -89,10 +90,10 @@ def test_a_study_and_its_points_find_their_files(mine: Path) -> None:
     assert spec.base["workload"] == str(mine / "job.toml")
     assert spec.vary["topology"] == [str(mine / "fabric.toml"), "mpft"]
     # an edited host makes another point
-    question = Question(workload=str(mine / "job.toml"))
+    question = StudyPoint(workload=str(mine / "job.toml"))
     before = question.id
     (mine / "host.toml").write_text(preset("hardware", "h100"))
-    assert Question(workload=str(mine / "job.toml")).id != before
+    assert StudyPoint(workload=str(mine / "job.toml")).id != before
 
 
 def test_shared_jobs_find_their_files(mine: Path) -> None:
@@ -101,7 +102,7 @@ def test_shared_jobs_find_their_files(mine: Path) -> None:
     jobs.write_text(
         f'[[jobs]]\nname = "a"\ngpus = 64\nset = {{ {rest}, "variation.expert_load" = "loads.txt" }}\n'
     )
-    _, (tenant,) = make_tenants(str(jobs), "ft2", 64)
+    _, (tenant,) = make_tenants(str(jobs), Question(topology="ft2", gpus=64))
     assert tenant.case.workload.variation.expert_load == str(mine / "loads.txt")
 
 

@@ -14,7 +14,7 @@ from netsim.studies.evaluate import evaluate
 from netsim.studies.goal import parse_constraint, parse_goal
 from netsim.studies.optimize import Search, by_bounds, by_optuna, choose_method, exhaustive, ranked
 from netsim.studies.points import Point, points
-from netsim.studies.question import Question
+from netsim.studies.question import StudyPoint
 from netsim.studies.spec import StudySpec
 from netsim.studies.workers import Terms
 from netsim.topologies import build
@@ -122,7 +122,7 @@ def test_no_design_is_better_than_its_bounds(
 
 
 def test_the_bytes_of_a_job_are_those_of_its_exchanges() -> None:
-    question = Question(gpus=64, overrides={k: v for k, v in SMALL.items() if k != "gpus"})
+    question = StudyPoint(gpus=64, overrides={k: v for k, v in SMALL.items() if k != "gpus"})
     from netsim.training.simulate import simulate
     from netsim.training.step_record import contract
 

@@ -24,6 +24,8 @@ __all__ = [  # noqa: F405
     "Goodput",
     "Inference",
     "Models",
+    "NetsimError",
+    "Question",
     "Run",
     "Sharing",
     "Study",

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from netsim.reliability.closed_form import best_interval_s
 from netsim.reliability.parts import part_classes
-from netsim.reliability.study import Policy, Question, as_run, checkpoint_write_s, expected_goodput, goodput
+from netsim.reliability.study import (
+    GoodputRequest,
+    Policy,
+    as_run,
+    checkpoint_write_s,
+    expected_goodput,
+    goodput,
+)
 from netsim.reports.plots import MUTED, SECOND, SIMULATED, canvas, save_png
 from netsim.specs import load
 from netsim.specs.case import make_case
@@ -25,7 +32,7 @@ def main() -> None:
     for fabric, forwarding in FABRICS:
         case = make_case(fabric, overrides={"failover.forwarding": forwarding})
         policy = Policy(None, None, 600.0, 4)
-        record = goodput(Question(case, 2048, table, policy, days=30, runs=1000, seed=0))
+        record = goodput(GoodputRequest(case, 2048, table, policy, days=30, runs=1000, seed=0))
         network = {"NIC", "NIC cable", "switch cable", "leaf switch", "spine switch"}
         parts = [p for p in record["parts"] if p["part"] in network]
         rows.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from netsim.faults.draw import draw_faults
 from netsim.specs.base import load
 from netsim.specs.case import Case
 from netsim.specs.faults import FaultSpec, read_faults
+from netsim.specs.question import Question
 from netsim.specs.reliability import ReliabilitySpec
 from netsim.training.simulate import Step
 from netsim.training.step_record import contract
@@ -27,28 +28,24 @@ class FaultRequest:
     table: ReliabilitySpec | None
 
     @staticmethod
-    def of(
-        overrides: Mapping[str, Any],
-        faults: Sequence[str],
-        rate: float | None,
-        table: str | None,
-        routing: str,
-    ) -> FaultRequest | None:
-        """What the options ask for; None for nothing.
+    def of(question: Question, routing: str) -> FaultRequest | None:
+        """What the question asks for, on a fabric under `routing`; None for nothing.
 
         Raises NetsimError for a fault that cannot be read, and for options without effect.
         """
+        rate, table = question.fault_rate, question.reliability
         if table is not None and rate is None:
             raise NetsimError(f"--reliability {table}: has no effect without --fault-rate")
-        if not faults and rate is None:
+        if not question.faults and rate is None:
             idle = next(
-                (key for key in overrides if key.removeprefix("topology.").startswith("failover.")), None
+                (key for key in question.overrides if key.removeprefix("topology.").startswith("failover.")),
+                None,
             )
             if idle is not None:
                 raise NetsimError(f"--set {idle}: has no effect without --fault or --fault-rate")
             return None
-        found = read_faults(list(faults))
-        for key in overrides:
+        found = read_faults(list(question.faults))
+        for key in question.overrides:
             _refuse_idle(key, found if rate is None else None, routing)
         known = load(ReliabilitySpec, "reliability", table or "llama3") if rate is not None else None
         return FaultRequest(found, rate or 0.0, known)

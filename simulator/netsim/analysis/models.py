@@ -43,7 +43,7 @@ _PRECISIONS = ("bf16", "fp8")
 
 
 @dataclass(frozen=True)
-class Question:
+class ModelRequest:
     """For which tokens: of a sequence, cached in decode, sequences that decode together; GPUs (None: as published)."""
 
     sequence_length: int = 4096
@@ -76,7 +76,7 @@ def subject(name: str, overrides: Mapping[str, Mapping[str, Any]] | None = None)
 
 
 def compare(
-    names: Sequence[str], ask: Question, overrides: Mapping[str, Any] | None = None
+    names: Sequence[str], ask: ModelRequest, overrides: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The records of several models and jobs; `overrides` as `--set` has them, for all jobs.
 
@@ -98,7 +98,7 @@ def compare(
     }
 
 
-def describe(one: Subject, ask: Question) -> dict[str, Any]:
+def describe(one: Subject, ask: ModelRequest) -> dict[str, Any]:
     """The record of a model and its job.
 
     Raises SpecError when the job cannot be laid out on the GPUs.
@@ -172,7 +172,7 @@ def _cache(model: ModelSpec) -> dict[str, Any]:
     }
 
 
-def _intensity(one: Subject, plan: Plan | None, ask: Question) -> dict[str, Any]:
+def _intensity(one: Subject, plan: Plan | None, ask: ModelRequest) -> dict[str, Any]:
     """Operations a byte; sequences as the job runs them, decode with everything in the precision of its products."""
     job, model = one.job, one.model
     shares = Shares()

@@ -15,6 +15,7 @@ from netsim.specs.catalog import display, find
 from netsim.specs.idle import refuse, refuse_idle
 from netsim.specs.jobs import JobSpec, JobsSpec
 from netsim.specs.paths import near, placed
+from netsim.specs.question import Question
 from netsim.topologies import Topology, build
 from netsim.training.result import collective_statistics, phases, step_time_s
 from netsim.training.simulate import Step, lay_out
@@ -22,22 +23,16 @@ from netsim.training.tenants import Tenant, assign_hosts, simulate_together
 from netsim.workloads.plan import make_plan
 
 
-def make_tenants(
-    file: str,
-    topology: str,
-    gpus: int,
-    routing: str | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> tuple[Topology, list[Tenant]]:
-    """The fabric, and every job of a preset or TOML of `[[jobs]]` laid out on its hosts; `overrides` are of the fabric
-    and its hosts.
+def make_tenants(file: str, question: Question) -> tuple[Topology, list[Tenant]]:
+    """The fabric of the question, and every job of a preset or TOML of `[[jobs]]` laid out on its hosts; overrides are
+    of the fabric and its hosts.
 
     Raises NetsimError (SpecError) for a name, key or value that is wrong or has no effect.
     """
     path = find("jobs", file)
     where = display(path)
     spec = validate(JobsSpec, read_toml(path), where)
-    given = with_option(overrides or {}, "topology.routing", routing)
+    given = with_option(question.overrides, "topology.routing", question.routing)
     for section, keys in sort_overrides(given).items():
         if keys and section in ("workload", "profile", "prices"):
             raise NetsimError(
@@ -46,7 +41,7 @@ def make_tenants(
     refuse_idle(given, "weak")
     for job in spec.jobs:
         refuse_idle(job.set, "weak")
-    cases = [_case(job, where, path.parent, n, topology, given) for n, job in enumerate(spec.jobs)]
+    cases = [_case(job, where, path.parent, n, question.topology, given) for n, job in enumerate(spec.jobs)]
     for case in cases:
         refuse(case.idle)
     for job, case in zip(spec.jobs, cases, strict=True):
@@ -55,7 +50,7 @@ def make_tenants(
                 f"{where}: job {job.name!r} runs on {case.hardware.name}, {spec.jobs[0].name!r} on "
                 f"{cases[0].hardware.name}: must be the same hosts"
             )
-    fabric = build(cases[0].topology, cases[0].hardware, gpus)
+    fabric = build(cases[0].topology, cases[0].hardware, question.gpus)
     hosts = assign_hosts(spec.jobs, fabric.hosts, fabric.gpus_per_host, where)
     jobs = [
         lay_out(case, make_plan(case.workload, job.gpus)) for case, job in zip(cases, spec.jobs, strict=True)

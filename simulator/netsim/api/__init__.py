@@ -5,7 +5,7 @@
     96
 
 Every result has `record`, the JSON of the command, and tidy pandas frames with units in their column names. A mistake
-raises `netsim.errors.NetsimError` with the line that the command prints. Nothing is kept between calls: the same
+raises `netsim.NetsimError` with the line that the command prints. Nothing is kept between calls: the same
 arguments and seed give the same bits.
 """
 
@@ -18,6 +18,8 @@ from netsim.api.packets import packets
 from netsim.api.serving import Inference, infer
 from netsim.api.studies import Design, Study, optimize, sweep
 from netsim.api.training import Run, run
+from netsim.errors import NetsimError
+from netsim.specs.question import Question
 
 __all__ = [
     "Ablation",
@@ -29,6 +31,8 @@ __all__ = [
     "Goodput",
     "Inference",
     "Models",
+    "NetsimError",
+    "Question",
     "Run",
     "Sharing",
     "Study",

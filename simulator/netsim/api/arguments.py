@@ -5,9 +5,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from netsim.errors import NetsimError
+from netsim.specs.question import Question, Scaling
 
 #: a preset, or the path of a TOML (or, for a fabric, a CSV of its cables)
 Name = str | Path
@@ -43,3 +44,45 @@ def count(name: str, value: int) -> int:
     if whole < 0:
         raise NetsimError(f"{name} = {whole}, must be at least 0")
     return whole
+
+
+class Asked(TypedDict, total=False):
+    """Fields of a question beside fabric, GPUs and job, by keyword; `netsim.Question` says what each means."""
+
+    hardware: Name | None
+    profile: Name | None
+    prices: Name
+    routing: str | None
+    schedule: str | None
+    scaling: Scaling
+    placement: Name | None
+    gpu_hour_usd: float | None
+    overrides: Mapping[str, Any] | None
+    faults: Sequence[str]
+    fault_rate: float | None
+    reliability: Name | None
+    seed: int
+    folded: bool
+
+
+#: fields that hold a name
+_NAMES = ("hardware", "profile", "prices", "placement", "reliability")
+
+
+def question_of(topology: Name | Question, gpus: int, workload: Name, more: Mapping[str, Any]) -> Question:
+    """The question of a call: a whole one with changes, or one of names and values.
+
+    Raises NetsimError for a number that is none, TypeError for a keyword that no question has.
+    """
+    fields: dict[str, Any] = dict(more)
+    for name in fields.keys() & set(_NAMES):
+        fields[name] = text(fields[name])
+    if "overrides" in fields:
+        fields["overrides"] = plain(fields["overrides"])
+    if "faults" in fields:
+        fields["faults"] = tuple(fields["faults"])
+    if "seed" in fields:
+        fields["seed"] = count("seed", fields["seed"])
+    if isinstance(topology, Question):
+        return topology.changed(**fields)
+    return Question(topology=str(topology), gpus=count("gpus", gpus), workload=str(workload), **fields)

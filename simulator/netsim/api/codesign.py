@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 
-from netsim.api.arguments import Name, count, plain, text
+from netsim.api.arguments import Asked, Name, count, question_of
+from netsim.specs.question import Question
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,40 +61,29 @@ class Claims:
 
 def ablate(
     choices: Sequence[str] | str = "all",
-    topology: Name = "mpft",
+    topology: Name | Question = "mpft",
     workload: Name = "deepseek-v3",
     gpus: int = 2048,
     *,
-    hardware: Name | None = None,
-    profile: Name | None = None,
-    prices: Name = "published",
-    routing: str | None = None,
-    schedule: str | None = None,
-    scaling: str = "weak",
-    gpu_hour_usd: float | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    seed: int = 0,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    **more: Unpack[Asked],
 ) -> Ablation:
     """Replace each choice of a job by its conventional counterpart, as `netsim compare --ablate` does.
 
-    choices : of mla, moe, fp8, mtp, node_limit, overlap and mpft, or "all"; gpu_hour_usd : rent of a GPU, $ an hour;
-    jobs : processes, which change nothing but the time; progress : told (done, all) rows
+    choices : of mla, moe, fp8, mtp, node_limit, overlap and mpft, or "all"; topology : a fabric, or a whole `Question`;
+    more : see `Asked`; jobs : processes, which change nothing but the time; progress : told (done, all) rows
 
     Raises NetsimError for a name, key, value or choice that is wrong, and when the job itself cannot be simulated.
     """
     from netsim.analysis.codesign.ablation import ablate as ask
-    from netsim.analysis.codesign.choices import CHOICES, Question
+    from netsim.analysis.codesign.choices import CHOICES, AblationRequest
 
     if isinstance(choices, str):
         choices = tuple(CHOICES) if choices == "all" else (choices,)
-    question = Question(
-        tuple(choices), str(topology), str(workload), count("gpus", gpus), hardware=text(hardware),
-        profile=text(profile), prices=str(prices), routing=routing, schedule=schedule, scaling=scaling,
-        gpu_hour_usd=gpu_hour_usd, overrides=plain(overrides), seed=count("seed", seed),
-    )  # fmt: skip
-    return Ablation(ask(question, count("jobs", jobs), progress))
+    question = question_of(topology, gpus, workload, more)
+    asked = AblationRequest(**question.as_values(), choices=tuple(choices))
+    return Ablation(ask(asked, count("jobs", jobs), progress))
 
 
 def claims(*, jobs: int = 1, progress: Callable[[int, int], None] | None = None) -> Claims:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 
-from netsim.api.arguments import Name, count, names, plain, text
+from netsim.api.arguments import Asked, Name, count, names, question_of
+from netsim.errors import NetsimError
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,18 +81,11 @@ def compare(
     workloads: Sequence[Name] | Name = "deepseek-v3",
     gpus: Sequence[int] | int = 2048,
     *,
-    hardware: Name | None = None,
-    profile: Name | None = None,
-    prices: Name = "published",
-    routing: str | None = None,
-    schedule: str | None = None,
-    scaling: str = "weak",
-    overrides: Mapping[str, Any] | None = None,
-    seed: int = 0,
     sizes: str | None = None,
     bind: bool = True,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    **more: Unpack[Asked],
 ) -> Comparison:
     """Simulate the same jobs on several fabrics and say what differs, as `netsim compare` does.
 
@@ -100,14 +94,15 @@ def compare(
 
     Raises NetsimError for a name, key or value that is wrong, and when nothing can be simulated.
     """
-    from netsim.analysis.comparison import Question
+    from netsim.analysis.comparison import CompareRequest
     from netsim.analysis.comparison import compare as ask
     from netsim.analysis.comparison.question import SIZES
 
     several = gpus if isinstance(gpus, Iterable) else [gpus]
-    question = Question(
-        topologies=names(topologies), workloads=names(workloads), gpus=tuple(count("gpus", n) for n in several),
-        hardware=text(hardware), profile=text(profile), prices=str(prices), routing=routing, schedule=schedule,
-        scaling=scaling, overrides=plain(overrides), seed=count("seed", seed), sizes=sizes or SIZES, bind=bind,
+    if more.get("gpu_hour_usd") is not None:
+        raise NetsimError("gpu_hour_usd: has no effect on a comparison")
+    request = CompareRequest(
+        names(topologies), names(workloads), tuple(count("gpus", n) for n in several),
+        question_of("", 0, "", more), sizes or SIZES, bind,
     )  # fmt: skip
-    return Comparison(ask(question, count("jobs", jobs), progress))
+    return Comparison(ask(request, count("jobs", jobs), progress))

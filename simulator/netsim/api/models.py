@@ -42,12 +42,12 @@ def workload(
 
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
-    from netsim.analysis.models import Question, compare
+    from netsim.analysis.models import ModelRequest, compare
 
     if not names:
         raise NetsimError("workload: name one job or model at least")
     sizes = {"sequence_length": sequence_length, "context": context, "batch": batch}
-    ask = Question(
+    ask = ModelRequest(
         **{key: count(key, value) for key, value in sizes.items()},
         gpus=None if gpus is None else count("gpus", gpus),
     )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import pandas as pd
 
-from netsim.api.arguments import Name, count, plain, text
+from netsim.api.arguments import Asked, Name, count, question_of
+from netsim.specs.question import Question
 from netsim.topologies import Topology
-
-if TYPE_CHECKING:
-    from netsim.workloads.plan import Scaling
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,65 +52,58 @@ class Sharing:
 
 
 def goodput(
-    topology: Name = "mpft",
+    topology: Name | Question = "mpft",
     gpus: int = 2048,
     workload: Name = "deepseek-v3",
     *,
-    profile: Name | None = None,
-    routing: str | None = None,
-    schedule: str | None = None,
-    scaling: Scaling = "weak",
-    reliability: Name = "llama3",
     days: int = 30,
     checkpoint_interval: str = "auto",
     checkpoint_time: str | None = None,
     restart: str = "10min",
     spares: int = 0,
     runs: int = 1000,
-    overrides: Mapping[str, Any] | None = None,
-    seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    **more: Unpack[Asked],
 ) -> Goodput:
     """What failures, checkpoints, restarts and repairs leave of a long run, as `netsim goodput` says.
 
-    reliability : what fails how often; days, runs : length and number of the sampled runs; checkpoint_interval,
+    days, runs : length and number of the sampled runs; checkpoint_interval,
     checkpoint_time, restart : times with their unit, such as "30min" ("auto": the best interval); spares : spare hosts;
-    overrides : keys as of `--set`, also of the table (reliability.gpu.mtbf); progress : told (done, all) simulations
+    more : see `Asked`; reliability : what fails how often (llama3); overrides also of that table
+    (reliability.gpu.mtbf); progress : told (done, all) simulations
 
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
-    from netsim.reliability.request import make_question
+    from netsim.reliability.request import make_request
     from netsim.reliability.study import goodput as ask
 
-    question = make_question(
-        str(topology), count("gpus", gpus), str(workload), profile=text(profile), routing=routing, schedule=schedule,
-        scaling=scaling, reliability=str(reliability), days=count("days", days),
+    request = make_request(
+        question_of(topology, gpus, workload, more), days=count("days", days),
         checkpoint_interval=checkpoint_interval, checkpoint_time=checkpoint_time, restart=restart,
-        spares=count("spares", spares), runs=count("runs", runs), seed=count("seed", seed), overrides=plain(overrides),
+        spares=count("spares", spares), runs=count("runs", runs),
     )  # fmt: skip
-    return Goodput(ask(question, progress))
+    return Goodput(ask(request, progress))
 
 
 def share(
     jobs: Name,
-    topology: Name = "mpft",
+    topology: Name | Question = "mpft",
     gpus: int = 2048,
     *,
-    routing: str | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    folded: bool = True,
     progress: Callable[[int, int], None] | None = None,
+    **more: Unpack[Asked],
 ) -> Sharing:
     """Run several jobs on one fabric at once and compare each with itself alone, as `netsim share` does.
 
-    jobs : a preset, or a TOML of `[[jobs]]`; overrides : keys of the fabric and its hosts; progress : told (done, all)
+    jobs : a preset, or a TOML of `[[jobs]]`; more : see `Asked`; overrides are keys of the fabric and its hosts;
+    progress : told (done, all)
     simulations
 
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
     from netsim.analysis.sharing import make_tenants, sharing
 
-    fabric, tenants = make_tenants(str(jobs), str(topology), count("gpus", gpus), routing, plain(overrides))
-    record = sharing(fabric, tenants, seed=count("seed", seed), folded=folded, progress=progress)
+    question = question_of(topology, gpus, "", more)
+    fabric, tenants = make_tenants(str(jobs), question)
+    record = sharing(fabric, tenants, seed=question.seed, folded=question.folded, progress=progress)
     return Sharing(record, fabric)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pandas as pd
 
-from netsim.api.arguments import Name, count, plain, text
+from netsim.api.arguments import Asked, Name, question_of
 from netsim.api.frames import bill_frame, latency_frame
+from netsim.specs.question import Question
 
 if TYPE_CHECKING:
     from netsim.training.simulate import Step
@@ -88,55 +89,22 @@ class Run:
 
 
 def run(
-    topology: Name = "mpft",
+    topology: Name | Question = "mpft",
     gpus: int = 2048,
     workload: Name = "deepseek-v3",
     *,
-    hardware: Name | None = None,
-    profile: Name | None = None,
-    prices: Name = "published",
-    routing: str | None = None,
-    schedule: str | None = None,
-    scaling: str = "weak",
-    placement: str | None = None,
-    gpu_hour_usd: float | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    faults: Sequence[str] = (),
-    fault_rate: float | None = None,
-    reliability: Name | None = None,
-    seed: int = 0,
-    folded: bool = True,
     progress: Callable[[int, int], None] | None = None,
+    **more: Unpack[Asked],
 ) -> Run:
     """Simulate one training step, as `netsim run` does.
 
-    hardware, profile : in place of what the workload names; overrides : spec keys and values, as `--set`, such as
-    {"switch.radix": 128, "nic.line_rate": "800 Gb/s"}; faults : lines as of `--fault`, or TOML files of `[[faults]]`;
-    fault_rate, reliability : draw more of them, at this many times the rates of a table; progress : told (done, all)
-    tasks
+    topology : a fabric, or a whole `Question`, of which `more` changes fields; more : see `Asked`; progress : told
+    (done, all) tasks
 
     Raises NetsimError for a name, key or value that is wrong, and for what cannot be built, StalledError for a step
     that faults keep from ever ending.
     """
-    from netsim.analysis.fault_cost import FaultRequest, step_with_faults
-    from netsim.specs.case import make_case
-    from netsim.specs.idle import FAILOVER, refuse, refuse_idle
-    from netsim.training.simulate import simulate
-    from netsim.training.step_record import contract
+    from netsim.analysis.answer import answer
 
-    given = plain(overrides)
-    refuse_idle(given, scaling, FAILOVER)
-    case = make_case(
-        str(topology), str(workload), hardware=text(hardware), profile=text(profile), prices=str(prices),
-        routing=routing, schedule=schedule, placement=placement, gpu_hour_usd=gpu_hour_usd, overrides=given,
-    )  # fmt: skip
-    refuse(case.idle)
-    options: dict[str, Any] = {
-        "scaling": scaling, "seed": count("seed", seed), "folded": folded, "progress": progress,
-    }  # fmt: skip
-    asked = FaultRequest.of(given, list(faults), fault_rate, text(reliability), case.topology.routing)
-    if asked:
-        step, record = step_with_faults(case, count("gpus", gpus), asked, **options)
-        return Run(record, step)
-    step = simulate(case, count("gpus", gpus), **options)
-    return Run(contract(step), step)
+    step, record = answer(question_of(topology, gpus, workload, more), progress)
+    return Run(record, step)

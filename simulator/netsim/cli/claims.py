@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from netsim.cli.options import Csv, Force, Json, Output, Processes, Quiet
 from netsim.cli.output import answer, needs_folder, say_written
@@ -22,6 +21,7 @@ def claims(
     from netsim.cli.progress import progress_bar
     from netsim.reports.codesign.claims_page import document
     from netsim.reports.comparison import files
+    from netsim.reports.terminal.claims_table import print_claims
 
     needs_folder(output, csv=csv, force=force)
     if output is not None:
@@ -30,20 +30,4 @@ def claims(
         record = ask(jobs or os.cpu_count() or 1, report)
     if output is not None:
         say_written(output, files.write(output, record, csv, document), quiet)
-    answer(record, json, quiet, _print)
-
-
-def _print(record: dict[str, Any]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
-    for name in ("claim", "netsim computes", "verdict", "until"):
-        table.add_column(name, no_wrap=name == "verdict")
-    for row in record["tables"]["claims"]:
-        table.add_row(row["claim"], row["computed"], row["verdict"], row["until"])
-    console = Console(width=max(120, Console().width), highlight=False)
-    console.print(table)
-    for sentence in record["wall"]:
-        console.print(sentence)
+    answer(record, json, quiet, print_claims)

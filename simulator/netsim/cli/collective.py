@@ -143,7 +143,7 @@ def collective(
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     """Rows for a person at a terminal."""
-    from netsim.cli.rows import print_rows
+    from netsim.reports.terminal.rows import print_rows
 
     print_rows([columns, *(tuple(_text(name, row[name]) for name in columns) for row in rows)])
 

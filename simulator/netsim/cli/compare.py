@@ -5,28 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from netsim.cli.options import (
-    Csv,
-    Force,
-    GpuHour,
-    Hardware,
-    Json,
-    Output,
-    Prices,
-    Processes,
-    Profile,
-    Quiet,
-    Routing,
-    Scaling,
-    Schedule,
-    Seed,
-    Sets,
-)
+from netsim.cli.asking import asking
+from netsim.cli.options import Csv, Force, Json, Output, Processes, Quiet
 from netsim.cli.output import answer, needs_folder, say_written
+
+if TYPE_CHECKING:
+    from netsim.specs.question import Question
 
 Topologies = Annotated[
     str | None,
@@ -63,22 +51,17 @@ Ablate = Annotated[
 ]
 
 
+@asking(
+    "hardware", "profile", "prices", "routing", "schedule", "scaling", "gpu_hour_usd", "seed", "overrides"
+)  # fmt: skip
 def compare(
+    question: Question,
     topologies: Topologies = None,
     workloads: Workloads = "deepseek-v3",
     gpus: Sizes = "2048",
-    hardware: Hardware = None,
-    profile: Profile = None,
-    prices: Prices = "published",
-    routing: Routing = None,
-    schedule: Schedule = None,
-    scaling: Scaling = "weak",
-    seed: Seed = 0,
-    sets: Sets = None,
     sizes: Messages = None,
     bind: Bind = None,
     ablate: Ablate = None,
-    gpu_hour_usd: GpuHour = None,
     jobs: Processes = None,
     output: Output = None,
     csv: Csv = False,
@@ -88,42 +71,35 @@ def compare(
 ) -> None:
     """Compare fabrics on the same job: step, price, power, latency, what binds, what changed and why; or, with
     --ablate, what each choice of the job is worth."""
-    from netsim.analysis.comparison import Question
+    from netsim.analysis.comparison import CompareRequest
     from netsim.analysis.comparison import compare as ask
     from netsim.analysis.comparison.question import SIZES
-    from netsim.cli.comparison_tables import print_comparison
     from netsim.cli.progress import progress_bar
     from netsim.collectives.sizes import parse_counts, parse_sizes
     from netsim.errors import NetsimError
     from netsim.reports.comparison import files
-    from netsim.specs.case import parse_overrides
+    from netsim.reports.terminal.comparison_tables import print_comparison
 
     needs_folder(output, csv=csv, force=force)
     if ablate is not None:
         for option, without in (("--sizes", sizes), ("--bind/--no-bind", bind)):
             if without is not None:
                 raise NetsimError(f"{option}: has no effect with --ablate")
-        one = _one(topologies or "mpft", workloads, gpus)
-        asked = {
-            "hardware": hardware, "profile": profile, "prices": prices, "routing": routing, "schedule": schedule,
-            "scaling": scaling, "gpu_hour_usd": gpu_hour_usd, "overrides": parse_overrides(sets or []), "seed": seed,
-        }  # fmt: skip
-        _ablate(ablate, one | asked, jobs or os.cpu_count() or 1, output, csv, force, json, quiet)
+        one = question.changed(**_one(topologies or "mpft", workloads, gpus))
+        _ablate(ablate, one, jobs or os.cpu_count() or 1, output, csv, force, json, quiet)
         return
-    if gpu_hour_usd is not None:
+    if question.gpu_hour_usd is not None:
         raise NetsimError("--gpu-hour-usd: has no effect without --ablate")
     sizes = sizes or SIZES
     parse_sizes(sizes)
-    question = Question(
-        topologies=_words(topologies or "mpft,mrft,ft3", "--topologies"), workloads=_words(workloads, "--workloads"),
-        gpus=tuple(parse_counts(gpus, "--gpus")), hardware=hardware, profile=profile, prices=prices, routing=routing,
-        schedule=schedule, scaling=scaling, overrides=parse_overrides(sets or []), seed=seed, sizes=sizes,
-        bind=bind is not False,
+    request = CompareRequest(
+        _words(topologies or "mpft,mrft,ft3", "--topologies"), _words(workloads, "--workloads"),
+        tuple(parse_counts(gpus, "--gpus")), question, sizes, bind is not False,
     )  # fmt: skip
     if output is not None:
         files.prepare(output, force)
     with progress_bar("comparing", quiet) as report:
-        record = ask(question, jobs or os.cpu_count() or 1, report)
+        record = ask(request, jobs or os.cpu_count() or 1, report)
     for note in record["notes"]:
         print(f"netsim: warning: {note}", file=sys.stderr)
     if output is not None:
@@ -150,7 +126,7 @@ def _one(topologies: str, workloads: str, gpus: str) -> dict[str, Any]:
 
 def _ablate(
     choices: str,
-    asked: dict[str, Any],
+    question: Question,
     jobs: int,
     output: Path | None,
     csv: bool,
@@ -159,18 +135,18 @@ def _ablate(
     quiet: bool,
 ) -> None:
     from netsim.analysis.codesign.ablation import ablate
-    from netsim.analysis.codesign.choices import CHOICES, Question
-    from netsim.cli.ablation_tables import print_ablation
+    from netsim.analysis.codesign.choices import CHOICES, AblationRequest
     from netsim.cli.progress import progress_bar
     from netsim.reports.codesign.ablation_page import document
     from netsim.reports.comparison import files
+    from netsim.reports.terminal.ablation_tables import print_ablation
 
     names = tuple(CHOICES) if choices == "all" else _words(choices, "--ablate")
-    question = Question(choices=names, **asked)
+    request = AblationRequest(**question.as_values(), choices=names)
     if output is not None:
         files.prepare(output, force)
     with progress_bar("ablating", quiet) as report:
-        record = ablate(question, jobs, report)
+        record = ablate(request, jobs, report)
     if output is not None:
         say_written(output, files.write(output, record, csv, document), quiet)
     answer(record, json, quiet, print_ablation)

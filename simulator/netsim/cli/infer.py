@@ -97,10 +97,10 @@ def infer(
     quiet: Quiet = False,
 ) -> None:
     """Serve a model: time per token, time to the first token, tokens a second, and what bounds them."""
-    from netsim.cli.infer_summary import print_inference
     from netsim.errors import NetsimError
     from netsim.inference import inference_record as report
     from netsim.inference import refuse_idle
+    from netsim.reports.terminal.infer_summary import print_inference
     from netsim.specs.case import parse_overrides
 
     if phase not in report.PHASES:

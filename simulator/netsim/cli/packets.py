@@ -91,7 +91,7 @@ def packets(
 
 
 def _print(record: dict[str, Any]) -> None:
-    from netsim.cli.rows import print_rows
+    from netsim.reports.terminal.rows import print_rows
 
     plain = [
         (name, _text(value))

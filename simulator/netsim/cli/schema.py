@@ -27,7 +27,7 @@ def schema(
     if json:
         print(jsonlib.dumps({name: model.model_json_schema() for name, model in chosen.items()}, indent=1))
         return
-    from netsim.cli.rows import print_rows
+    from netsim.reports.terminal.rows import print_rows
 
     rows = [key._replace(name=f"{name}.{key.name}") for name, model in chosen.items() for key in keys(model)]
     print_rows([("key", "takes", "default", "meaning"), *rows], left=4)

@@ -68,6 +68,7 @@ def sweep(
         return 0
     from netsim.cli.study_progress import study_progress
     from netsim.errors import NetsimError
+    from netsim.reports.terminal.sweep_tables import print_outcome
     from netsim.specs.case import parse_overrides
     from netsim.studies.spec import check_size, count_points, make_study, parse_vary
     from netsim.studies.sweep import sweep as run
@@ -86,7 +87,7 @@ def sweep(
     if json:
         sys.stdout.write((folder / "table.json").read_text("utf-8"))
     elif not quiet:
-        _print(outcome)
+        print_outcome(outcome)
     if not outcome.ok and not outcome.count("failed"):
         raise NetsimError(f"no point of the study can be built; the first: {outcome.records[0]['reason']}")
     if outcome.count("failed"):
@@ -109,7 +110,7 @@ def workers_from(jobs: int, scheduler: str | None, timeout_s: float) -> Workers:
 def _list(json: bool) -> None:
     import json as jsonlib
 
-    from netsim.cli.rows import print_rows
+    from netsim.reports.terminal.rows import print_rows
     from netsim.specs.catalog import study_names
     from netsim.studies.spec import count_points, find_study, load_study
 
@@ -162,41 +163,6 @@ def _say_where(folder: Path, outcome: Outcome, files: list[Path]) -> None:
     names = ["table.parquet", "table.csv", "table.json", *(file.name for file in files)]
     print(f"{outcome.computed} points computed, {outcome.reused} were there already", file=sys.stderr)
     print(f"wrote {', '.join(names)} to {folder}", file=sys.stderr)
-
-
-def _print(outcome: Outcome, most: int = 40) -> None:
-    from netsim.cli.rows import print_rows
-    from netsim.studies.axes import label
-    from netsim.studies.findings import findings, varied_keys
-
-    keys = varied_keys(outcome)
-    head = (*keys, "step s", "network M$", "power kW", "GPU memory", "")
-    rows = [head]
-    for record in outcome.records[:most]:
-        settings = [label(record[key]) if key in record else "" for key in keys]
-        if record["status"] == "ok":
-            fits = f"{record['memory_gb']:.1f} GB" + ("" if record["fits_memory"] else " (does not fit)")
-            found = [
-                f"{record['step_time_s']:.3f}",
-                f"{record['network_usd'] / 1e6:.2f}",
-                f"{record['power_kw']:.0f}",
-            ]
-            rows.append((*settings, *found, fits, ""))
-        else:
-            rows.append((*settings, "", "", "", "", f"{record['status']}: {record['reason']}"))
-    _flush_reasons(rows)
-    print_rows([row[:-1] for row in rows] if not any(row[-1] for row in rows) else rows, left=len(keys))
-    if len(outcome.records) > most:
-        print(f"... and {len(outcome.records) - most} more points in table.csv")
-    print()
-    for line in findings(outcome):
-        print(line)
-
-
-def _flush_reasons(rows: list[tuple[str, ...]]) -> None:
-    """Reasons start below each other."""
-    widest = max(len(row[-1]) for row in rows)
-    rows[:] = [(*row[:-1], row[-1].ljust(widest)) for row in rows]
 
 
 def _failed(outcome: Outcome) -> str:

@@ -137,7 +137,7 @@ def _compare(
     if json:
         print(jsonlib.dumps(rows, indent=1))
         return
-    from netsim.cli.fabric_tables import print_comparison
+    from netsim.reports.terminal.fabric_tables import print_comparison
 
     print_comparison(rows, book.name)
 
@@ -181,6 +181,6 @@ def _save(figure: Any, path: Path) -> None:
 
 
 def _print(record: dict[str, Any]) -> None:
-    from netsim.cli.fabric_tables import print_fabric
+    from netsim.reports.terminal.fabric_tables import print_fabric
 
     print_fabric(record)

@@ -69,7 +69,7 @@ def validate(
 
 def _print(found: list[Any], checks: list[Any]) -> None:
     """The scorecard, and every miss."""
-    from netsim.cli.rows import print_rows
+    from netsim.reports.terminal.rows import print_rows
     from netsim.validation.validate import percent, score
 
     head = "published rows calibrated checked missed median worst median_of_all worst_of_all"

@@ -32,7 +32,7 @@ def _progress(done: int, every: int) -> None:
 
 
 def _print(answers: Sequence[Any], groups: Sequence[Any], pairs: Sequence[Any]) -> None:
-    from netsim.cli.rows import print_rows
+    from netsim.reports.terminal.rows import print_rows
     from netsim.validation.row_report import not_run, right_share, table
 
     print_rows(table(answers), left=1)

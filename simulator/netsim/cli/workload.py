@@ -12,7 +12,7 @@ from netsim.cli.options import Force, Json, Quiet, Sets, refuse_beside_list
 from netsim.cli.output import needs_folder, say_written
 
 if TYPE_CHECKING:
-    from netsim.analysis.models import Question
+    from netsim.analysis.models import ModelRequest
 
 
 def workload(
@@ -51,7 +51,7 @@ def workload(
         _list(json)
         return
     needs_folder(output, force=force)
-    ask = models.Question(sequence_length, context, batch, gpus)
+    ask = models.ModelRequest(sequence_length, context, batch, gpus)
     result = models.compare(names, ask, parse_overrides(sets or []))
     if output is not None:
         prepare(output, force)
@@ -75,9 +75,9 @@ def _list(json: bool) -> None:
         print(f"{name:<16} {words}")
 
 
-def _print(records: list[dict[str, Any]], ask: Question) -> None:
-    from netsim.cli.model_tables import notes, rows
-    from netsim.cli.rows import print_rows
+def _print(records: list[dict[str, Any]], ask: ModelRequest) -> None:
+    from netsim.reports.terminal.model_tables import notes, rows
+    from netsim.reports.terminal.rows import print_rows
 
     print_rows(rows(records, ask), left=1)
     print(f"\n{notes(ask)}")

@@ -2,56 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from netsim.errors import NetsimError
-from netsim.reliability.study import Policy, Question
+from netsim.reliability.study import GoodputRequest, Policy
 from netsim.specs import load
-from netsim.specs.case import make_case, sort_overrides
+from netsim.specs.case import sort_overrides
 from netsim.specs.idle import refuse, refuse_idle, refuse_unread
+from netsim.specs.question import Question
 from netsim.specs.reliability import ReliabilitySpec
 from netsim.units import parse
-from netsim.workloads.plan import Scaling
+
+#: failure rates where a question names none
+DEFAULT_TABLE = "llama3"
 
 
-def make_question(
-    topology: str = "mpft",
-    gpus: int = 2048,
-    workload: str = "deepseek-v3",
+def make_request(
+    question: Question,
     *,
-    profile: str | None = None,
-    routing: str | None = None,
-    schedule: str | None = None,
-    scaling: Scaling = "weak",
-    reliability: str = "llama3",
     days: int = 30,
     checkpoint_interval: str = "auto",
     checkpoint_time: str | None = None,
     restart: str = "10min",
     spares: int = 0,
     runs: int = 1000,
-    seed: int = 0,
-    overrides: Mapping[str, Any] | None = None,
-) -> Question:
-    """The specs and the policy that the values stand for; keys `reliability....` of the overrides are the table's.
+) -> GoodputRequest:
+    """The case of the question and the policy that the values stand for.
+
+    Keys `reliability....` of the overrides are the table's.
 
     Times are texts with their unit. Raises NetsimError for what is wrong, or has no effect on goodput.
     """
     for name, value, least in (("days", days, 1), ("runs", runs, 2), ("spares", spares, 0)):
         if value < least:
             raise NetsimError(f"{name} = {value}, must be at least {least}")
-    given = dict(overrides or {})
+    given = dict(question.overrides)
     own = {key.partition(".")[2]: given.pop(key) for key in list(given) if key.startswith("reliability.")}
-    table = load(ReliabilitySpec, "reliability", reliability, own)
-    refuse_idle(given, scaling, ["failover.forwarding"])
+    table = load(ReliabilitySpec, "reliability", question.reliability or DEFAULT_TABLE, own)
+    refuse_idle(given, question.scaling, ["failover.forwarding"])
     refuse_unread(sort_overrides(given), ["prices."], "goodput")
-    case = make_case(topology, workload, profile=profile, routing=routing, schedule=schedule, overrides=given)
+    case = question.changed(overrides=given).case()
     refuse(case.idle)
     interval = None if checkpoint_interval == "auto" else _time("--checkpoint-interval", checkpoint_interval)
     write = None if checkpoint_time is None else _time("--checkpoint-time", checkpoint_time, zero=True)
     policy = Policy(interval, write, _time("--restart", restart, zero=True), spares)
-    return Question(case, gpus, table, policy, days, runs, seed, scaling)
+    return GoodputRequest(case, question.gpus, table, policy, days, runs, question.seed, question.scaling)
 
 
 def _time(option: str, text: str, zero: bool = False) -> float:

@@ -13,13 +13,13 @@ from netsim.reliability import closed_form
 from netsim.reliability.parts import PartClass, part_classes
 from netsim.reliability.sampled import HOST, RESTART, WAIT, Run, sample
 from netsim.specs.case import Case
+from netsim.specs.question import Scaling
 from netsim.specs.reliability import ReliabilitySpec
 from netsim.topologies import build
 from netsim.training.result import step_time_s
 from netsim.training.simulate import simulate
 from netsim.workloads.model import total_parameters
 from netsim.workloads.moe import value_bytes
-from netsim.workloads.plan import Scaling
 
 DAY_S = 86400.0
 _KINDS = {"restart": RESTART, "host": HOST, "wait": WAIT}
@@ -38,7 +38,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Question:
+class GoodputRequest:
     """A policy over a time, on a workload and its fabric."""
 
     case: Case
@@ -51,12 +51,12 @@ class Question:
     scaling: Scaling = "weak"
 
 
-def goodput(question: Question, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+def goodput(request: GoodputRequest, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """The answer as a nested record; see `netsim goodput`.
 
     Raises NetsimError (SpecError) for a fabric or plan that cannot be built.
     """
-    q = question
+    q = request
     fabric = build(q.case.topology, q.case.hardware, q.gpus)
     classes = part_classes(fabric, q.table)
     if not classes:
@@ -115,7 +115,7 @@ def checkpoint_write_s(case: Case) -> float:
 
 
 def _speeds(
-    q: Question, classes: list[PartClass], progress: Callable[[int, int], None] | None
+    q: GoodputRequest, classes: list[PartClass], progress: Callable[[int, int], None] | None
 ) -> tuple[float, list[float]]:
     """Seconds of the whole step, and the speed of the job with one part of each class away."""
     found: list[float] = []
@@ -164,7 +164,7 @@ def expected_goodput(run: Run) -> dict[str, float]:
     return {"running": running, "saved": saved, "speed": speed, "total": running * saved * speed}
 
 
-def _sampled(run: Run, q: Question) -> dict[str, Any]:
+def _sampled(run: Run, q: GoodputRequest) -> dict[str, Any]:
     """Mean and spread of the goodput after each day over all runs."""
     marks = np.arange(1, q.days + 1, dtype=np.float64) * DAY_S
     done = sample(run, marks, q.runs, q.seed) / marks

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,8 @@ def _check_formats(job: WorkloadSpec, host: HardwareSpec) -> None:
             raise SpecError(job.name, f"compute.{key}", word, rule)
 
 
-class Question(Strict):
-    """What a run asks beside its specs, as its `spec.toml` keeps it."""
+class RunTable(Strict):
+    """What a run asks beside its specs, as the table [run] of its `spec.toml` keeps it."""
 
     gpus: int
     """GPUs in the cluster."""
@@ -134,11 +134,14 @@ class Question(Strict):
     """Seed of everything random."""
 
 
-def read_question(path: Path) -> Question:
+def read_run(path: Path, named: Collection[str] = ()) -> RunTable:
     """What the run asked whose `spec.toml` this is; `make_case` takes the path for each of its specs.
 
-    Raises NetsimError for a file that is not whole.
+    Raises NetsimError for a file that is not whole, and for a spec in `named`, which the file holds already.
     """
+    for name in SECTIONS:
+        if name in named:
+            raise NetsimError(f"--{name}: also given by --spec {path}")
     data, place = read_toml(path), catalog.display(path)
     known = ("run", *SECTIONS)
     wrong = [name for name in data if name not in known] if "run" in data else []
@@ -147,7 +150,7 @@ def read_question(path: Path) -> Question:
     for name in known:
         if not isinstance(data.get(name), dict):
             raise SpecError(place, "", None, f"[{name}] is missing: --spec takes the spec.toml of a run")
-    return validate(Question, data["run"], f"{place}: [run]")
+    return validate(RunTable, data["run"], f"{place}: [run]")
 
 
 def with_option(overrides: Mapping[str, Any], key: str, value: str | None) -> dict[str, Any]:

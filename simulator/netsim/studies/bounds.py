@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from netsim.specs.hardware import HardwareSpec
 from netsim.specs.prices import CablePartSpec, PriceBook
 from netsim.specs.topology import TopologySpec
-from netsim.studies.question import Question
+from netsim.studies.question import StudyPoint
 from netsim.workloads.tasks import EXPERT_TRANSFERS
 
 _FAST = 1e9
@@ -125,7 +125,7 @@ class JobBound:
         return max(self.step_s, self.wire_bytes / rate)
 
 
-def job_bound(question: Question) -> JobBound:
+def job_bound(question: StudyPoint) -> JobBound:
     """Bounds of a job from one simulation on links of no latency and infinite rate.
 
     Raises NetsimError when the question cannot be built.
@@ -141,7 +141,7 @@ def job_bound(question: Question) -> JobBound:
     # an uneven exchange has a tail that depends on the NIC of the spec, whatever the links (`netsim.training.ranks`)
     nic = case.hardware.nic.model_copy(update={"line_rate": case.hardware.nic.line_rate * _FAST})
     case = replace(case, hardware=case.hardware.model_copy(update={"nic": nic}))
-    step = simulate(case, question.gpus, scaling=question.scaling, seed=question.seed, degraded=fast)  # type: ignore[arg-type]
+    step = simulate(case, question.gpus, scaling=question.scaling, seed=question.seed, degraded=fast)
     sent = 0.0
     for task, actor, index in zip(
         step.instances.task.tolist(),

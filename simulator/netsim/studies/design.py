@@ -13,7 +13,7 @@ from netsim.studies.evaluate import evaluate
 from netsim.studies.goal import Goal, parse_goal
 from netsim.studies.optimize import Method, Search, by_bounds, by_optuna, choose_method, exhaustive, ranked
 from netsim.studies.points import Point, points
-from netsim.studies.question import ALIASES, OPTIONS, Question
+from netsim.studies.question import ALIASES, OPTIONS, StudyPoint
 from netsim.studies.spec import StudySpec, check_size, count_points, make_study
 from netsim.studies.workers import Terms
 
@@ -80,7 +80,7 @@ def _method(method: str | None, count: int, goal: Goal, trials: int | None) -> s
 def _search(goal: Goal, spec: StudySpec) -> Search:
     terms = Terms(spec.gpu_usd_per_hour, spec.years)
 
-    def simulate(question: Question) -> dict[str, Any]:
+    def simulate(question: StudyPoint) -> dict[str, Any]:
         return evaluate(question.as_values(), question.id, terms.gpu_usd_per_hour, terms.years)
 
     return Search(goal, terms, simulate)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netsim.errors import NetsimError
-from netsim.studies.question import Question
+from netsim.studies.question import StudyPoint
 
 _HOURS_A_YEAR = 8766.0
 #: columns of a headline that a study has as settings
@@ -24,9 +24,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """The row of one question. Never raises: a mistake makes an invalid row, a crash a failed one.
 
-    `values` : a Question as plain values; `expected_id` : its fingerprint where it was asked.
+    `values` : a StudyPoint as plain values; `expected_id` : its fingerprint where it was asked.
     """
-    question = Question(**values)
+    question = StudyPoint(**values)
     if question.id != expected_id:
         return _without("failed", "the worker has another version of netsim or other presets")
     try:
@@ -41,7 +41,7 @@ def _without(status: str, reason: str) -> dict[str, Any]:
     return {"status": status, "reason": " ".join(reason.split())}
 
 
-def simulate_row(question: Question, gpu_usd_per_hour: float, years: float) -> dict[str, Any]:
+def simulate_row(question: StudyPoint, gpu_usd_per_hour: float, years: float) -> dict[str, Any]:
     """Simulate a question.
 
     Raises NetsimError when it makes no sense.
@@ -54,7 +54,7 @@ def simulate_row(question: Question, gpu_usd_per_hour: float, years: float) -> d
     refuse_idle(question.overrides, question.scaling, [RUNNING])
     refuse_unread(sort_overrides(question.spec_overrides), STUDY, "a study: its gpu_usd_per_hour says it")
     case = question.case()
-    step = simulate(case, question.gpus, scaling=question.scaling, seed=question.seed)  # type: ignore[arg-type]
+    step = simulate(case, question.gpus, scaling=question.scaling, seed=question.seed)
     record = contract(step)
     return flat(record) | tokens_cost(record, case, gpu_usd_per_hour, years)
 

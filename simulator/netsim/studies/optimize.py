@@ -21,11 +21,11 @@ from netsim.studies.bounds import JobBound, job_bound, tree_of
 from netsim.studies.evaluate import tokens_cost
 from netsim.studies.goal import BUILT, Constraint, Goal
 from netsim.studies.points import Point
-from netsim.studies.question import Question
+from netsim.studies.question import StudyPoint
 from netsim.studies.workers import Terms
 
 Method = Literal["bounds", "exhaustive", "optuna"]
-Simulate = Callable[[Question], dict[str, Any]]
+Simulate = Callable[[StudyPoint], dict[str, Any]]
 #: settings that change neither the job nor what a NIC must send: one bound serves all their values
 _FABRIC = ("topology", "prices")
 _FABRIC_KEYS = ("topology.", "prices.", "switch.", "nic.", "hardware.nic.", "latency.")
@@ -75,7 +75,7 @@ class Search:
                 return False
         return True
 
-    def _build(self, question: Question) -> dict[str, Any]:
+    def _build(self, question: StudyPoint) -> dict[str, Any]:
         from netsim.cost.bill import network_cost
         from netsim.topologies import build, summary
         from netsim.workloads.plan import make_plan
@@ -84,7 +84,7 @@ class Search:
             case = question.case()
             topology = build(case.topology, case.hardware, question.gpus)
             cost = network_cost(topology, case.prices)
-            plan = make_plan(case.workload, question.gpus, question.scaling)  # type: ignore[arg-type]
+            plan = make_plan(case.workload, question.gpus, question.scaling)
             job = _job_key(question)
             if job not in self.jobs:
                 self.jobs[job] = job_bound(question)
@@ -110,7 +110,7 @@ class Search:
         return self.rows[point.index]
 
 
-def _job_key(question: Question) -> str:
+def _job_key(question: StudyPoint) -> str:
     """What is left of a question without its fabric: the job."""
     kept = {k: v for k, v in question.as_values().items() if k not in (*_FABRIC, "overrides")}
     overrides = {

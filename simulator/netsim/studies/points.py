@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from netsim.errors import NetsimError
-from netsim.studies.question import Question, make_question
+from netsim.studies.question import StudyPoint, make_point
 from netsim.studies.spec import SampleSpec, StudySpec
 
 _QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)\s*$")
@@ -30,7 +30,7 @@ class Point:
 
     index: int
     varied: Mapping[str, Any]
-    question: Question
+    question: StudyPoint
 
 
 def points(spec: StudySpec) -> Iterator[Point]:
@@ -49,7 +49,7 @@ def points(spec: StudySpec) -> Iterator[Point]:
         varied = {key: value for part in parts for key, value in part.items()}
         settings = dict(spec.base) | varied
         settings.setdefault("seed", point_seed(spec, settings))
-        yield Point(index, varied, make_question(settings))
+        yield Point(index, varied, make_point(settings))
 
 
 def point_seed(spec: StudySpec, settings: Mapping[str, Any]) -> int:

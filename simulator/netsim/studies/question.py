@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,8 @@ import netsim
 from netsim.errors import NetsimError, SpecError, did_you_mean
 from netsim.specs import catalog, paths
 from netsim.specs.base import read_toml
-from netsim.specs.case import Case, make_case, sort_overrides
+from netsim.specs.case import Case, sort_overrides
+from netsim.specs.question import Question
 
 #: settings that are options of `netsim run` and not keys of a spec; those that name a file, and their kind of preset
 OPTIONS = ("topology", "workload", "hardware", "profile", "prices", "gpus", "scaling", "seed")
@@ -28,22 +29,8 @@ ALIASES = {"routing": "topology.routing", "schedule": "workload.schedule.name"}
 
 
 @dataclass(frozen=True)
-class Question:
-    """One run: presets by name or path, the size, the seed, and overrides as `--set` takes them."""
-
-    topology: str = "mpft"
-    workload: str = "deepseek-v3"
-    hardware: str | None = None
-    profile: str | None = None
-    prices: str = "published"
-    gpus: int = 2048
-    scaling: str = "weak"
-    seed: int = 0
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_values(self) -> dict[str, Any]:
-        """Plain values, for JSON and for another process."""
-        return asdict(self)
+class StudyPoint(Question):
+    """One run of a study: a question whose overrides may use the short words of `ALIASES`."""
 
     @cached_property
     def id(self) -> str:
@@ -76,10 +63,7 @@ class Question:
 
     def case(self) -> Case:
         """The checked specs; Raises NetsimError."""
-        return make_case(
-            self.topology, self.workload, hardware=self.hardware, profile=self.profile, prices=self.prices,
-            overrides=self.spec_overrides,
-        )  # fmt: skip
+        return Question(**{**self.as_values(), "overrides": self.spec_overrides}).case()
 
 
 def _digest(kind: str, name: str) -> str:
@@ -89,8 +73,8 @@ def _digest(kind: str, name: str) -> str:
         return "missing"
 
 
-def make_question(settings: Mapping[str, Any]) -> Question:
-    """A question from settings by key: options of `netsim run`, and keys of a spec.
+def make_point(settings: Mapping[str, Any]) -> StudyPoint:
+    """A point from settings by key: options of `netsim run`, and keys of a spec.
 
     Raises SpecError for an option whose value is of the wrong kind.
     """
@@ -105,7 +89,7 @@ def make_question(settings: Mapping[str, Any]) -> Question:
     if options.get("scaling", "weak") not in ("weak", "strong"):
         raise SpecError("study", "scaling", options["scaling"], "must be weak or strong")
     overrides = {key: value for key, value in settings.items() if key not in OPTIONS}
-    return Question(**options, overrides=overrides)
+    return StudyPoint(**options, overrides=overrides)
 
 
 def check_keys(settings: Mapping[str, Any], place: str) -> None:

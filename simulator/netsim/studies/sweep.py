@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from netsim.studies.points import points
-from netsim.studies.question import Question
+from netsim.studies.question import StudyPoint
 from netsim.studies.spec import StudySpec
 from netsim.studies.store import Store, open_store
 from netsim.studies.table import tidy, write_tables
@@ -78,7 +78,7 @@ def _sweep(spec: StudySpec, folder: Path, store: Store, workers: Workers, report
 
 
 def compute(
-    wanted: list[Question], spec: StudySpec, workers: Workers
+    wanted: list[StudyPoint], spec: StudySpec, workers: Workers
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of questions under the terms of a study; no worker is started for nothing."""
     if wanted:

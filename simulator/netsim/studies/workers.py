@@ -22,7 +22,7 @@ from typing import Any
 
 from netsim.errors import NetsimError
 from netsim.studies.evaluate import evaluate
-from netsim.studies.question import Question
+from netsim.studies.question import StudyPoint
 
 #: deaths of workers that a point may take part in before it is given up as failed
 _DEATHS = 5
@@ -61,7 +61,7 @@ class Terms:
 Answer = tuple[str, dict[str, Any]]
 
 
-def answers(questions: Iterable[Question], terms: Terms, workers: Workers) -> Iterator[Answer]:
+def answers(questions: Iterable[StudyPoint], terms: Terms, workers: Workers) -> Iterator[Answer]:
     """(id, row) of each question as it is finished, in no certain order.
 
     Raises NetsimError when there is no Dask, or no cluster at the address.
@@ -78,10 +78,10 @@ def answers(questions: Iterable[Question], terms: Terms, workers: Workers) -> It
         yield from _through(client, iter(questions), terms)
 
 
-def _through(client: Any, questions: Iterator[Question], terms: Terms) -> Iterator[Answer]:
+def _through(client: Any, questions: Iterator[StudyPoint], terms: Terms) -> Iterator[Answer]:
     from distributed import as_completed
 
-    def submit(question: Question) -> Any:
+    def submit(question: StudyPoint) -> Any:
         return client.submit(
             evaluate, question.as_values(), question.id, terms.gpu_usd_per_hour, terms.years,
             key=f"netsim-{question.id}", pure=False,

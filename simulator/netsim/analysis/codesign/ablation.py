@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import netsim
-from netsim.analysis.codesign.choices import CHOICES, Job, Question
+from netsim.analysis.codesign.choices import CHOICES, AblationRequest, Job
 from netsim.analysis.codesign.words import sentences
 from netsim.analysis.processes import run_all
 from netsim.errors import NetsimError, did_you_mean
@@ -49,7 +49,7 @@ _EQUAL = 1e-9
 
 
 def ablate(
-    question: Question, jobs: int = 1, progress: Callable[[int, int], None] | None = None
+    question: AblationRequest, jobs: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
     """Simulate the job and every counterpart; `progress` is told (done, all) rows.
 
@@ -68,7 +68,7 @@ def ablate(
     base = rows[0]
     if base["error"]:
         raise NetsimError(base["error"])
-    case = question.case()
+    case = question.checked_case()
     rent = case.prices.gpu_hour
     record: dict[str, Any] = {
         "schema": SCHEMA,
@@ -98,7 +98,7 @@ def ablate(
     return record
 
 
-def command(question: Question) -> str:
+def command(question: AblationRequest) -> str:
     """The command line that asks the question again."""
     words = ["netsim compare --ablate", ",".join(question.choices), "--topologies", question.topology]
     words += ["--workloads", question.workload, "--gpus", str(question.gpus)]
@@ -106,22 +106,22 @@ def command(question: Question) -> str:
         if getattr(question, option) is not None:
             words += [f"--{option.replace('_', '-')}", str(getattr(question, option))]
     for option in ("prices", "scaling", "seed"):
-        if getattr(question, option) != getattr(Question, option):
+        if getattr(question, option) != getattr(AblationRequest, option):
             words += [f"--{option}", str(getattr(question, option))]
     return " ".join([*words, *(f'--set "{key}={value}"' for key, value in question.overrides.items())])
 
 
-def base_job(question: Question) -> Job:
+def base_job(question: AblationRequest) -> Job:
     """The job as it is, with the deployment of its name if there is one.
 
     Raises NetsimError for a name, key or value that is wrong.
     """
-    case = question.case()
+    case = question.checked_case()
     served = case.workload.name in catalog.names("inference")
     return Job(case, load(InferenceSpec, "inference", case.workload.name) if served else None)
 
 
-def job_without(question: Question, name: str) -> Job:
+def job_without(question: AblationRequest, name: str) -> Job:
     """The job with the counterpart of a choice, or as it is (`base`).
 
     Raises NetsimError where there is nothing to turn off.
@@ -130,7 +130,7 @@ def job_without(question: Question, name: str) -> Job:
     return job if name == BASE else CHOICES[name].apply(question, job)
 
 
-def measure(question: Question, name: str) -> dict[str, Any]:
+def measure(question: AblationRequest, name: str) -> dict[str, Any]:
     """The row of a choice, or of the job as it is."""
     about = CHOICES.get(name)
     row: dict[str, Any] = {
@@ -165,10 +165,10 @@ def mtp_forward_flops(model: ModelSpec, length: int) -> float:
     return model.mtp_depth * sum(layer_flops(model, kind, length, length) for kind in kinds)
 
 
-def training(question: Question, job: Job) -> dict[str, Any]:
+def training(question: AblationRequest, job: Job) -> dict[str, Any]:
     """The step, or why there is none."""
     try:
-        step = simulate(job.case, question.gpus, scaling=question.scaling, seed=question.seed)  # type: ignore[arg-type]
+        step = simulate(job.case, question.gpus, scaling=question.scaling, seed=question.seed)
     except NetsimError as error:
         return {"error": str(error)}
     return step_row(step)
@@ -200,7 +200,7 @@ def step_row(step: Step) -> dict[str, Any]:
     }
 
 
-def decoding(job: Job, question: Question) -> dict[str, Any]:
+def decoding(job: Job, question: AblationRequest) -> dict[str, Any]:
     """The decode step at the deployment's batch, or the largest that fits if that is smaller; or why there is none."""
     if job.serving is None:
         return {"decode_error": f"no deployment preset is named {job.case.workload.name}"}

@@ -9,14 +9,14 @@ Source: Insights into DeepSeek-V3, arXiv 2505.09343, sections 2.1 to 2.3, 4.3 an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netsim.errors import NetsimError
-from netsim.specs.case import Case, make_case
-from netsim.specs.idle import refuse, refuse_idle
+from netsim.specs.case import Case
 from netsim.specs.inference import InferenceSpec
+from netsim.specs.question import Question
 from netsim.specs.workload import ModelSpec
 from netsim.workloads.attention import with_attention
 from netsim.workloads.model import total_parameters
@@ -52,35 +52,17 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is ablated: names are presets or paths, `choices` keys of `CHOICES`."""
+class AblationRequest(Question):
+    """A question, and what is ablated: `choices`, keys of `CHOICES`."""
 
-    choices: tuple[str, ...]
-    topology: str = "mpft"
-    workload: str = "deepseek-v3"
-    gpus: int = 2048
-    hardware: str | None = None
-    profile: str | None = None
-    prices: str = "published"
-    routing: str | None = None
-    schedule: str | None = None
-    scaling: str = "weak"
-    gpu_hour_usd: float | None = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
+    choices: tuple[str, ...] = ()
 
-    def case(self, topology: str | None = None) -> Case:
-        """The specs, on another fabric if one is named.
+    def on(self, topology: str) -> Case:
+        """The specs on another fabric.
 
         Raises NetsimError for a name, key or value that is wrong.
         """
-        refuse_idle(self.overrides, self.scaling)
-        case = make_case(
-            topology or self.topology, self.workload, hardware=self.hardware, profile=self.profile, prices=self.prices,
-            routing=self.routing, schedule=self.schedule, gpu_hour_usd=self.gpu_hour_usd, overrides=self.overrides,
-        )  # fmt: skip
-        refuse(case.idle)
-        return case
+        return self.changed(topology=topology).checked_case()
 
 
 @dataclass(frozen=True)
@@ -91,17 +73,17 @@ class Choice:
     name: str
     instead: str
     detail: str
-    apply: Callable[[Question, Job], Job]
+    apply: Callable[[AblationRequest, Job], Job]
 
 
-def _mla(_: Question, job: Job) -> Job:
+def _mla(_: AblationRequest, job: Job) -> Job:
     model = job.case.workload.model
     if model.attention.kind != "mla":
         raise NetsimError(f"{model.name} has {model.attention.kind.upper()}, not MLA")
     return job.with_model(attention=with_attention(model, "gqa").attention)
 
 
-def _moe(_: Question, job: Job) -> Job:
+def _moe(_: AblationRequest, job: Job) -> Job:
     workload = job.case.workload
     model, plan, batch = workload.model, workload.parallelism, workload.batch
     if model.moe is None:
@@ -140,7 +122,7 @@ def dense_of_equal_size(model: ModelSpec) -> ModelSpec:
     return dense(round(rest / per_tile / 8) * 8 * _TILE)
 
 
-def _fp8(_: Question, job: Job) -> Job:
+def _fp8(_: AblationRequest, job: Job) -> Job:
     workload = job.case.workload
     fp8 = {"fp8"} & {
         workload.compute.products, workload.storage.weights, workload.storage.stash, workload.communication.dispatch,
@@ -157,13 +139,13 @@ def _fp8(_: Question, job: Job) -> Job:
     )
 
 
-def _mtp(_: Question, job: Job) -> Job:
+def _mtp(_: AblationRequest, job: Job) -> Job:
     if not job.case.workload.model.mtp_depth:
         raise NetsimError(f"{job.case.workload.model.name} has no MTP module")
     return job.with_model(mtp_depth=0).with_serving("speculative", draft_tokens=0)
 
 
-def _node_limit(_: Question, job: Job) -> Job:
+def _node_limit(_: AblationRequest, job: Job) -> Job:
     moe = job.case.workload.model.moe
     if moe is None:
         raise NetsimError(f"{job.case.workload.model.name} has no experts")
@@ -172,7 +154,7 @@ def _node_limit(_: Question, job: Job) -> Job:
     return job.with_model(moe=moe.model_copy(update={"group_limit": moe.groups}))
 
 
-def _overlap(_: Question, job: Job) -> Job:
+def _overlap(_: AblationRequest, job: Job) -> Job:
     workload = job.case.workload
     if workload.schedule.name not in _PAIRED:
         raise NetsimError(f"schedule {workload.schedule.name} overlaps no pairs of chunks")
@@ -181,11 +163,11 @@ def _overlap(_: Question, job: Job) -> Job:
     )
 
 
-def _mpft(question: Question, job: Job) -> Job:
+def _mpft(question: AblationRequest, job: Job) -> Job:
     topology = job.case.topology
     if topology.planes == 1:
         raise NetsimError(f"fabric {topology.name} has one plane already")
-    return replace(job, case=replace(job.case, topology=question.case("ft3").topology))
+    return replace(job, case=replace(job.case, topology=question.on("ft3").topology))
 
 
 #: in the order of the source: memory, compute, speed of decoding, network

@@ -18,7 +18,7 @@ from typing import Any
 
 import netsim
 from netsim.analysis.codesign.ablation import ablate
-from netsim.analysis.codesign.choices import CHOICES, Question
+from netsim.analysis.codesign.choices import CHOICES, AblationRequest
 from netsim.analysis.codesign.memory_wall import Wall, memory_wall, words
 from netsim.cost.bill import network_cost
 from netsim.inference import Deployment, decode, decode_memory, make_deployment
@@ -49,7 +49,7 @@ def claims(jobs: int = 1, progress: Callable[[int, int], None] | None = None) ->
     """The record: a row a claim, the ablation it rests on, the sweep of the NIC rate, and the memory wall."""
     more = len(_RATES) - 1
     record = ablate(
-        Question(tuple(CHOICES), gpus=GPUS), jobs,
+        AblationRequest(choices=tuple(CHOICES), gpus=GPUS), jobs,
         None if progress is None else (lambda done, everything: progress(done, everything + more)),
     )  # fmt: skip
     rows = {row["choice"]: row for row in record["tables"]["ablation"]}

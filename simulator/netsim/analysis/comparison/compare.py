@@ -12,10 +12,11 @@ import netsim
 from netsim.analysis.binding import RESOURCES
 from netsim.analysis.comparison.advice import recommendations
 from netsim.analysis.comparison.point import measure
-from netsim.analysis.comparison.question import Point, Question
+from netsim.analysis.comparison.question import CompareRequest, Point
 from netsim.analysis.comparison.words import why
 from netsim.analysis.processes import run_all
 from netsim.errors import NetsimError
+from netsim.specs.question import Question
 from netsim.topologies import build, max_gpus
 from netsim.workloads.plan import make_plan
 
@@ -26,24 +27,24 @@ TABLES = ("comparison", "breakdown", "binding", "collectives", "latency", "bandw
 class Part(NamedTuple):
     """A share of a point's simulations that one process does."""
 
-    question: Question
+    request: CompareRequest
     point: Point
     resources: tuple[str, ...]
     curves: bool
 
 
 def compare(
-    question: Question, jobs: int = 1, progress: Callable[[int, int], None] | None = None
+    request: CompareRequest, jobs: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
     """Simulate every point and say what differs; `progress` is told (done, all) parts.
 
     Raises NetsimError for a name, key or value that is wrong, and when no point can be simulated.
     """
-    points = question.points()
-    refused = [refusal(question, point) for point in points]  # a mistake of the user is no row of the table
+    points = request.points()
+    refused = [refusal(request, point) for point in points]  # a mistake of the user is no row of the table
     if all(refused):
         raise NetsimError(refused[0] or "")
-    parts = [part for point in points for part in parts_of(question, point, jobs)]
+    parts = [part for point in points for part in parts_of(request, point, jobs)]
     done = list(zip(parts, run_all(measure, parts, jobs, progress), strict=True))
     merged = [merge([found for part, found in done if part.point == point]) for point in points]
     if all(found["error"] for found in merged):
@@ -58,24 +59,24 @@ def compare(
     good = [found for found in merged if not found["error"]]
     record: dict[str, Any] = {
         "schema": SCHEMA,
-        "question": {
+        "request": {
             "topologies": list(dict.fromkeys(found["key"]["topology"] for found in merged)),
             "workloads": list(dict.fromkeys(found["key"]["workload"] for found in merged)),
-            "gpus": list(question.gpus),
-            "scaling": question.scaling,
-            "seed": question.seed,
-            "overrides": dict(question.overrides),
+            "gpus": list(request.gpus),
+            "scaling": request.question.scaling,
+            "seed": request.question.seed,
+            "overrides": dict(request.question.overrides),
             **good[0]["prices"],
         },
         "recommendations": [],
         "findings": [],
         "tables": tables,
         "notes": list(
-            dict.fromkeys(_note(question, found, note) for found in good for note in found["notes"])
+            dict.fromkeys(_note(request, found, note) for found in good for note in found["notes"])
         ),
         "provenance": {
             "version": netsim.__version__,
-            "command": command(question),
+            "command": command(request),
             "points": [
                 found["key"]
                 | {k: found["provenance"][k] for k in ("spec_sha256", "compute_profile", "compute_origin")}
@@ -89,22 +90,22 @@ def compare(
     return record
 
 
-def _note(question: Question, found: dict[str, Any], note: str) -> str:
+def _note(request: CompareRequest, found: dict[str, Any], note: str) -> str:
     """A warning about a point, with as much of its name as tells it from the others."""
     key, words = found["key"], [found["key"]["topology"]]
-    words += [key["workload"]] if len(question.workloads) > 1 else []
-    words += [f"{key['gpus']:,} GPUs"] if len(question.gpus) > 1 else []
+    words += [key["workload"]] if len(request.workloads) > 1 else []
+    words += [f"{key['gpus']:,} GPUs"] if len(request.gpus) > 1 else []
     return f"{', '.join(words)}: {note}"
 
 
-def refusal(question: Question, point: Point) -> str | None:
+def refusal(request: CompareRequest, point: Point) -> str | None:
     """Why a point cannot be simulated, where that is seen at once: its size, or how the job divides it.
 
     Raises NetsimError for a name, key or value that is wrong.
     """
-    case = question.case(point)
+    case = request.case(point)
     try:
-        make_plan(case.workload, point.gpus, question.scaling)  # type: ignore[arg-type]  # it checks
+        make_plan(case.workload, point.gpus, request.question.scaling)
         if point.gpus > max_gpus(case.topology, case.hardware):
             build(case.topology, case.hardware, point.gpus)
     except NetsimError as error:
@@ -112,25 +113,27 @@ def refusal(question: Question, point: Point) -> str | None:
     return None
 
 
-def command(question: Question) -> str:
-    """The command line that asks the question again."""
-    words = ["netsim compare", "--topologies", ",".join(question.topologies)]
-    words += ["--workloads", ",".join(question.workloads), "--gpus", ",".join(map(str, question.gpus))]
+def command(request: CompareRequest) -> str:
+    """The command line that asks the request again."""
+    words = ["netsim compare", "--topologies", ",".join(request.topologies)]
+    words += ["--workloads", ",".join(request.workloads), "--gpus", ",".join(map(str, request.gpus))]
+    asked = request.question
     for option in ("hardware", "profile", "routing", "schedule"):
-        if getattr(question, option) is not None:
-            words += [f"--{option}", getattr(question, option)]
-    for option in ("prices", "scaling", "seed", "sizes"):
-        if getattr(question, option) != getattr(Question, option):
-            words += [f"--{option}", str(getattr(question, option))]
-    words += [f'--set "{key}={value}"' for key, value in question.overrides.items()]
-    return " ".join(words if question.bind else [*words, "--no-bind"])
+        if getattr(asked, option) is not None:
+            words += [f"--{option}", getattr(asked, option)]
+    for option in ("prices", "scaling", "seed"):
+        if getattr(asked, option) != getattr(Question, option):
+            words += [f"--{option}", str(getattr(asked, option))]
+    words += ["--sizes", request.sizes] if request.sizes != CompareRequest.sizes else []
+    words += [f'--set "{key}={value}"' for key, value in request.question.overrides.items()]
+    return " ".join(words if request.bind else [*words, "--no-bind"])
 
 
-def parts_of(question: Question, point: Point, jobs: int) -> list[Part]:
+def parts_of(request: CompareRequest, point: Point, jobs: int) -> list[Part]:
     """A point in one part, or in as many as keep the processes equally busy."""
-    resources = tuple(RESOURCES) if question.bind else ()
+    resources = tuple(RESOURCES) if request.bind else ()
     pieces = 1 if jobs == 1 or not resources else min(2 if jobs <= 4 else 4, len(resources))
-    return [Part(question, point, resources[n::pieces], n == 0) for n in range(pieces)]
+    return [Part(request, point, resources[n::pieces], n == 0) for n in range(pieces)]
 
 
 def merge(found: list[dict[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from netsim.analysis.binding import binding
-from netsim.analysis.comparison.question import Point, Question
+from netsim.analysis.comparison.question import CompareRequest, Point
 from netsim.collectives.sizes import parse_sizes
 from netsim.collectives.sweep import Setup, groups_of, sweep
 from netsim.errors import NetsimError
@@ -30,21 +30,23 @@ Rows = list[dict[str, Any]]
 _WIDER = 8
 
 
-def measure(question: Question, point: Point, resources: tuple[str, ...], curves: bool) -> dict[str, Any]:
+def measure(
+    request: CompareRequest, point: Point, resources: tuple[str, ...], curves: bool
+) -> dict[str, Any]:
     """All rows of a point; one that cannot be built or simulated is a row with its error.
 
     resources : what to simulate again with more of; curves : also the rows that need no step.
     """
-    case = question.case(point)
+    case = request.case(point)
     key = {"topology": case.topology.name, "workload": case.workload.name, "gpus": point.gpus}
     try:
-        step = simulate(case, point.gpus, scaling=question.scaling, seed=question.seed)  # type: ignore[arg-type]
+        step = simulate(case, point.gpus, scaling=request.question.scaling, seed=request.question.seed)
         found = {"binding": [key | row for row in binding(step, resources)]}
     except NetsimError as error:
         return {"key": key, "error": str(error)}
     if curves:
         record = contract(step)
-        bandwidth, notes = _curves(question, step)
+        bandwidth, notes = _curves(request, step)
         found |= {
             "comparison": [_row(step, record)],
             "breakdown": [key | breakdown(record["step"])],
@@ -98,7 +100,7 @@ def cables_crossed(step: Step) -> float:
     return float(carried[links["resource"] == "fabric"].sum()) / left if left else 0.0
 
 
-def _curves(question: Question, step: Step) -> tuple[Rows, list[str]]:
+def _curves(request: CompareRequest, step: Step) -> tuple[Rows, list[str]]:
     """Rows of collectives over message sizes, and a note for each that cannot be run."""
     setup = Setup(
         step.topology, load(ProtocolSpec, "protocol", "nccl"), step.case.topology.routing, step.seed
@@ -108,7 +110,7 @@ def _curves(question: Question, step: Step) -> tuple[Rows, list[str]]:
     rows, notes = [], []
     for kind, ranks in dict.fromkeys(asked):
         try:
-            found = sweep(setup, kind, groups_of(gpus, ranks), parse_sizes(question.sizes))
+            found = sweep(setup, kind, groups_of(gpus, ranks), parse_sizes(request.sizes))
         except NetsimError as error:
             notes.append(f"{kind.replace('_', '-')} of {ranks} ranks: {error}")
             continue

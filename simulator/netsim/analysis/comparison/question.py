@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from netsim.errors import NetsimError
-from netsim.specs.case import Case, make_case
+from netsim.specs.case import Case
 from netsim.specs.idle import refuse_idle
+from netsim.specs.question import Question
 
 SIZES = "64KiB:16GiB:4"
 
@@ -22,23 +22,17 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Question:
-    """Names are presets or paths; the first topology is the one that the others are held against.
+class CompareRequest:
+    """What is compared: the first topology is the one that the others are held against.
 
-    sizes : message sizes of the idle-fabric curves; bind : simulate again with 10 % more of each resource
+    question : all else, whose own fabric, job and size do not count; sizes : message sizes of the idle-fabric curves;
+    bind : simulate again with 10 % more of each resource
     """
 
     topologies: tuple[str, ...]
     workloads: tuple[str, ...] = ("deepseek-v3",)
     gpus: tuple[int, ...] = (2048,)
-    hardware: str | None = None
-    profile: str | None = None
-    prices: str = "published"
-    routing: str | None = None
-    schedule: str | None = None
-    scaling: str = "weak"
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
+    question: Question = Question()
     sizes: str = SIZES
     bind: bool = True
 
@@ -74,8 +68,6 @@ class Question:
 
         Raises NetsimError for a name, key or value that is wrong.
         """
-        refuse_idle(self.overrides, self.scaling)
-        return make_case(
-            point.topology, point.workload, hardware=self.hardware, profile=self.profile, prices=self.prices,
-            routing=self.routing, schedule=self.schedule, overrides=self.overrides,
-        )  # fmt: skip
+        asked = self.question.changed(topology=point.topology, workload=point.workload, gpus=point.gpus)
+        refuse_idle(asked.overrides, asked.scaling)
+        return asked.case()

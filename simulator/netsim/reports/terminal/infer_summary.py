@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netsim.cli.rows import print_rows
+from netsim.reports.terminal.rows import print_rows
 
 
 def print_inference(result: dict[str, Any]) -> None:

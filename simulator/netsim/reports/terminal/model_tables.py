@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from netsim.analysis.models import Question
+from netsim.analysis.models import ModelRequest
 
 Record = dict[str, Any]
 Row = tuple[str, ...]
 
 
-def rows(records: Sequence[Record], ask: Question) -> list[Row]:
+def rows(records: Sequence[Record], ask: ModelRequest) -> list[Row]:
     """Every line, cells as text; empty cells where a model has no such thing."""
     lines: list[Row] = [("", *(record["model"]["name"] for record in records))]
 
@@ -63,7 +63,7 @@ def rows(records: Sequence[Record], ask: Question) -> list[Row]:
     return lines
 
 
-def notes(ask: Question) -> str:
+def notes(ask: ModelRequest) -> str:
     """For which tokens the lines hold."""
     return (
         f"GFLOP and sequences: {ask.sequence_length:,} tokens, forward. Decode: {ask.batch:,} sequences with "

@@ -1,0 +1,35 @@
+"""One question to one step and its record: what `netsim run` answers, with faults or without.
+
+question -> case, faults                   netsim.specs.question, netsim.analysis.fault_cost
+         -> step                           netsim.training.simulate
+         -> record                         netsim.training.step_record
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from netsim.analysis.fault_cost import FaultRequest, step_with_faults
+from netsim.specs.idle import FAILOVER
+from netsim.specs.question import Question
+from netsim.training.simulate import Step, simulate
+from netsim.training.step_record import contract
+
+
+def answer(
+    question: Question, progress: Callable[[int, int], None] | None = None
+) -> tuple[Step, dict[str, Any]]:
+    """The step that is asked for, and its record; `progress` is told (done, all) tasks.
+
+    Raises NetsimError for what cannot be built or has no effect, StalledError for a step that never ends.
+    """
+    case = question.checked_case(*FAILOVER)  # FaultRequest knows more about these
+    asked = FaultRequest.of(question, case.topology.routing)
+    options: dict[str, Any] = {
+        "scaling": question.scaling, "seed": question.seed, "folded": question.folded, "progress": progress,
+    }  # fmt: skip
+    if asked is not None:
+        return step_with_faults(case, question.gpus, asked, **options)
+    step = simulate(case, question.gpus, **options)
+    return step, contract(step)
