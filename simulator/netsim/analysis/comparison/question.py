@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from netsim.errors import NetsimError
@@ -32,7 +32,7 @@ class CompareRequest:
     topologies: tuple[str, ...]
     workloads: tuple[str, ...] = ("deepseek-v3",)
     gpus: tuple[int, ...] = (2048,)
-    question: Question = Question()
+    question: Question = field(default_factory=Question)
     sizes: str = SIZES
     bind: bool = True
 
