@@ -26,7 +26,7 @@ from netsim.collectives.request import collective_rows, make_setup
 from netsim.errors import NetsimError
 from netsim.specs import load
 from netsim.specs.profile import ProfileSpec
-from trace_job import HIDDEN, TOKENS, VOCABULARY, Job
+from trace_job import ENGINE, HIDDEN, MESSAGE, TOKENS, VOCABULARY, Job
 
 STEPS = Path(__file__).parents[1] / "../shared/evidence/turn2/real_steps"
 REAL = ("llama8b_l8_s8k", "llama70b_l8_s8k_tp2", "mixtral_l2_s4k")
@@ -102,6 +102,36 @@ def test_a_kernel_without_launch_goes_by_its_operator(tmp_path: Path) -> None:
     job = read(made, tmp_path)
     assert job.trace.unlaunched == 0
     assert [p.phase for p in job.placed if "bprop" in p.kernel.name] == ["B"] * 3
+
+
+def test_buckets_of_gradients_do_not_hide_layers(tmp_path: Path) -> None:
+    """Data parallel all-reduces come where a bucket is full: between two layers, then in the middle of one."""
+    made = Job(layers=4, steps=1)
+    backward = [e for e in made.events if e["cat"] == "kernel" and e["ts"] > 0 and "bprop" in e["name"]]
+    for number, place in enumerate((0, 2, 3)):
+        near = next(
+            e for e in made.events
+            if e["cat"] == "cuda_runtime" and e["args"]["correlation"] == backward[place]["args"]["correlation"]
+        )  # fmt: skip
+        made.span(
+            "cuda_runtime", "cudaLaunchKernel", near["ts"] + 0.2, 0.1, ENGINE, {"correlation": 9000 + number}
+        )
+        made.span("kernel", "ncclDevKernel_AllReduce_Sum_bf16_RING_LL", 9e5 + number, 1.0, 20, {
+            "correlation": 9000 + number, "stream": 20, **MESSAGE})  # fmt: skip
+    job = read(made, tmp_path)
+    assert {p.layer for p in job.placed if p.kind == "attention_bwd"} == {0, 1, 2, 3}
+    assert {p.layer for p in job.placed if p.kind == "transfer" and p.phase == "B"} == {3, 1, 0}
+
+
+def test_kernels_of_a_graph_have_classes_alone(tmp_path: Path) -> None:
+    made = Job(steps=1)
+    for event in made.events:
+        if event["cat"] == "cuda_runtime":
+            event["name"] = "cudaGraphLaunch"
+    job = read(made, tmp_path)
+    assert {p.phase for p in job.placed if p.kind == "gemm_bf16"} == {""}
+    assert all(call.op is None for call in job.calls if call.kind == "gemm_bf16")
+    assert f"{len(job.placed)} kernels ran in CUDA graphs" in " ".join(said(job))
 
 
 def test_a_rule_of_a_user_comes_first(tmp_path: Path) -> None:

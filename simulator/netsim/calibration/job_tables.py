@@ -153,6 +153,10 @@ def said(job: Job) -> list[str]:
         )
     if job.trace.unlaunched:
         notes.append(f"{job.trace.unlaunched} kernels have no launch and no operator; they are left out.")
+    if graphed := sum(p.kernel.graphed for p in job.placed):
+        notes.append(
+            f"{graphed} kernels ran in CUDA graphs: no operators, and phases only where a name says it."
+        )
     if not any(p.layer is not None for p in job.placed):
         notes.append("No repeating part was found: no layers.")
     lost_s, lost = collectives_of(job.placed)[1:]

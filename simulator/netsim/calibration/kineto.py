@@ -35,6 +35,7 @@ class Kernel:
     outer : names of the operators around the launch, innermost first
     module : the modules around the launch, innermost first
     moment_us : start of the launch in the file's clock; thread : of the launch
+    graphed : whether a CUDA graph launched it: then nothing of the host says what it belongs to
     message : what the kernel itself says of a collective
     """
 
@@ -55,6 +56,7 @@ class Kernel:
     module: tuple[str, ...] = ()
     moment_us: float = 0.0
     thread: object = None
+    graphed: bool = False
     message: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -194,6 +196,7 @@ def _kernel(
 ) -> Kernel:
     grid, block = (tuple(argument(event, key) or (0, 0, 0)) for key in ("grid", "block"))
     dims = calls[0].args.get("Input Dims") or () if calls else ()
+    graphed = "GraphLaunch" in launch.name
     return Kernel(
         name=event["name"],
         start_us=float(event["ts"] - origin),
@@ -211,11 +214,12 @@ def _kernel(
             for d in (dims if isinstance(dims, list) else ())
             if isinstance(d, list) and all(isinstance(x, int) for x in d)
         ),
-        call=calls[0] if calls else None,
-        outer=tuple(span.name for span in calls),
+        call=calls[0] if calls and not graphed else None,
+        outer=() if graphed else tuple(span.name for span in calls),
         module=tuple(span.name for span in modules),
         moment_us=launch.start_us,
         thread=launch.thread,
+        graphed=graphed,
         message={k: v for k, v in (event.get("args") or {}).items() if k in _MESSAGE},
     )
 

@@ -13,7 +13,8 @@
 A kernel is assigned when it has a class and a phase; kernels outside all layers (embedding, head, loss, optimizer)
 belong to none.
 
-Left out: forward and backward launched at the same time by two threads (their passes are cut where launches alternate).
+Left out: phases of kernels in CUDA graphs, unless an annotation or their name says it; forward and backward launched at
+the same time by two threads (their passes are cut where launches alternate).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from netsim.calibration.rules import KernelRule, Rules
 from netsim.calibration.shapes import is_product, is_weight_gradient, weight_gradient_of
 
 _STEP = re.compile(r"^ProfilerStep#(\d+)")
+TRANSFERS = ("transfer", "wait")
 #: share of a thread's operators that make it the autograd engine's
 MOSTLY = 0.5
 
@@ -57,7 +59,7 @@ class Placed:
     @property
     def transfer(self) -> bool:
         """Whether it moves data between GPUs, or waits to."""
-        return self.kind in ("transfer", "wait")
+        return self.kind in TRANSFERS
 
 
 def place(trace: Trace, rules: Rules) -> tuple[Placed, ...]:
@@ -114,14 +116,16 @@ def _phases(
     phases = []
     for kernel, rule, kind in zip(trace.kernels, matched, kinds, strict=True):
         noted = [said.setdefault(note, _said(note, compiled)) for note, _ in kernel.annotations]
-        backward = any(name.startswith(ENGINE) for name in kernel.outer) or kernel.thread in engine
+        backward = any(name.startswith(ENGINE) for name in kernel.outer)
+        backward |= kernel.thread in engine and not kernel.graphed
         if "opt" in noted:
             phase = "opt"
         elif backward:
             phase = "B"
         else:
             hint = (rule.phase if rule else None) or ""
-            phase = next((p for p in noted if p), "") or hint or ("F" if trace.threads else "")
+            told = trace.threads and not kernel.graphed
+            phase = next((p for p in noted if p), "") or hint or ("F" if told else "")
         if phase == "B" and (kind.startswith(("wgrad", "grouped_wgrad")) or is_weight_gradient(kernel.call)):
             phase = "W"
         phases.append(phase)
@@ -191,18 +195,21 @@ def _layers(
         members = list(mine)
         if phase not in ("F", "B") or any(layers[i] is not None for i in members):
             continue
-        order = list(dict.fromkeys(units[i] for i in members))
+        # transfers come where buckets are full, not where layers end: they go with what was launched before them
+        order = list(dict.fromkeys(units[i] for i in members if kinds[i] not in TRANSFERS))
         first = {units[i]: i for i in reversed(members)}
         keys = tuple(_key(kernels[first[unit]]) for unit in order)
         if (keys, phase == "B") not in known:
             spent: dict[int, float] = dict.fromkeys(order, 0.0)
             for i in members:
-                spent[units[i]] += kernels[i].duration_us
+                if units[i] in spent:
+                    spent[units[i]] += kernels[i].duration_us
             heavy = [is_product(kinds[first[unit]]) for unit in order]
             known[keys, phase == "B"] = _numbered(layers_of(keys, list(spent.values()), heavy), phase == "B")
         by_unit = dict(zip(order, known[keys, phase == "B"], strict=True))
+        last = None
         for i in members:
-            layers[i] = by_unit[units[i]]
+            last = layers[i] = by_unit.get(units[i], last)
     return layers
 
 
