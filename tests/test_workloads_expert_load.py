@@ -9,9 +9,12 @@ import pytest
 
 from netsim.errors import NetsimError
 from netsim.specs import WorkloadSpec, load
+from netsim.specs.case import make_case
 from netsim.workloads.distinct import distribution, expected_distinct, expected_hosts
 from netsim.workloads.expert_load import contiguous, packed, parse_load, route_tokens
 from netsim.workloads.moe import routing_statistics
+from netsim.workloads.plan import make_plan
+from netsim.workloads.variation import draw_variation
 
 MOE = load(WorkloadSpec, "workload", "deepseek-v3").model.moe
 
@@ -97,3 +100,17 @@ def test_counted_tokens_are_conserved() -> None:
     arrived = routed.to_host.reshape(2, 8, 2).sum(axis=0).T  # (host, arriving index)
     assert (routed.inside.sum(axis=2) >= arrived).all()
     assert (routed.inside.sum(axis=2) <= 8 * arrived).all()
+
+
+def test_rows_beyond_32_bits_are_counted() -> None:
+    # 16 sequences of 2^24 tokens, eight experts each: 2^31 rows a rank of eight when all is even
+    case = make_case(overrides={
+        "parallelism.pipeline": 2, "parallelism.expert": 8, "model.layers": 4, "batch.microbatches": 2,
+        "batch.sequence_length": 1 << 24, "batch.microbatch_sequences": 16, "variation.expert_load": "uniform",
+    })  # fmt: skip
+    job = case.workload
+    drawn = draw_variation(job.variation, job.name, make_plan(job, 64), job.model.moe, [0], 0)
+    assert drawn is not None
+    rows = drawn.rows[0]
+    assert rows.min() > 0
+    assert (rows.sum(axis=2) == (8 * 8) << 28).all()

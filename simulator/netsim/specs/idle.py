@@ -115,7 +115,6 @@ def idle_in(
         "workload.communication.combine": f"{model.name} has no experts" if dense else "",
         "workload.communication.pipeline": "the pipeline has one stage" if one_stage else "",
         "workload.model.dense_width": "" if model.dense_count else f"no layer of {model.name} is dense",
-        "workload.model.tied_embeddings": "a step computes and keeps embedding and head alike",
         "hardware.gpu.fp8_peak": _no_product_at(workload, "fp8"),
         "hardware.gpu.fp4_peak": _no_product_at(workload, "fp4"),
     }

@@ -27,7 +27,7 @@ from netsim.training.traffic import Traffic
 from netsim.workloads.layers import has_experts
 from netsim.workloads.moe import RoutingStatistics
 from netsim.workloads.tasks import EXPERT_TRANSFERS, TaskGraph, Work
-from netsim.workloads.variation import Variation
+from netsim.workloads.variation import Rows, Variation
 
 Floats = NDArray[np.float64]
 TILE_ROWS = 128
@@ -86,7 +86,7 @@ class Ranks:
     gpu: NDArray[np.int64]
     factor: Floats
     group: NDArray[np.int64]
-    rows: dict[int, NDArray[np.int32]]
+    rows: dict[int, Rows]
     gpus_per_host: int
     first_tile: int
     block_s: dict[Work, Floats]
@@ -116,7 +116,7 @@ class Ranks:
         by_host = load.reshape(-1, min(self.gpus_per_host, load.size)).mean(axis=1)
         return idle.tail_s(float(by_host.max()), float(load.max()))
 
-    def _rows(self, task: int, actor: int) -> NDArray[np.int32]:
+    def _rows(self, task: int, actor: int) -> Rows:
         found = self.rows[self.graph.layer[task]]
         return np.asarray(found[self.group[actor], self.graph.microbatch[task]])
 
@@ -134,7 +134,7 @@ def make_ranks(
     hardware: HardwareSpec,
 ) -> Ranks:
     """Tabulate block times over rows; `mlp_s` gives the time of a block at a number of expert rows."""
-    rows = {layer: np.asarray(drawn, np.int32) for layer, drawn in variation.rows.items()}
+    rows = dict(variation.rows)
     low = min((int(r.min()) for r in rows.values()), default=0) // TILE_ROWS
     high = max((int(r.max()) for r in rows.values()), default=0) // TILE_ROWS
     routed = [w for w in graph.works if rows and w.block == "mlp" and has_experts(w.name)]

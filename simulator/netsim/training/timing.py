@@ -24,6 +24,7 @@ from netsim.training.program import TransferCost
 from netsim.workloads.exchanges import context_bytes, tensor_bytes
 from netsim.workloads.graph import Mark
 from netsim.workloads.holding import StageParameters, own_share
+from netsim.workloads.model import layer_parameters
 from netsim.workloads.moe import token_bytes, value_bytes
 from netsim.workloads.operators import Operator, block_operators, optimizer_operators
 from netsim.workloads.plan import Plan
@@ -145,6 +146,9 @@ class Timing:
             size = tokens * token_bytes(work.name, model.hidden, model.experts.top_k, precision)
             rate = self.model.transfer_rate(work.name, work.overlapped) / spec.slowdown
             return TransferCost(size, rate, self.model.transfer_setup_s(work.name, work.overlapped))
+        if work.name == "send_embedding":
+            size = layer_parameters(model, "embedding", self.plan.tensor).total * value_bytes(spec.gradient)
+            return TransferCost(size, np.inf, 0.0)
         if work.name in SENDS:
             return TransferCost(tokens * model.hidden * value_bytes(spec.pipeline), np.inf, 0.0)
         if work.name in TENSOR_TRANSFERS:

@@ -57,7 +57,7 @@ def frozen_blocks(adapter: AdapterSpec | None) -> tuple[str, ...]:
         return ()
     of_layers = {"attention": "attn", "ffn": "mlp"}
     rest = [block for target, block in of_layers.items() if target not in adapter.targets]
-    return ("embedding", "head", "mtp_in", *rest)
+    return ("embedding", "embedding_copy", "head", "mtp_in", *rest)
 
 
 def adapter_operators(

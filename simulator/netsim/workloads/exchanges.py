@@ -24,7 +24,7 @@ def tensor_bytes(model: ModelSpec, plan: Plan, name: str, block: str, phase: str
     """Bytes gathered or scattered around a block: `tensor_gather` or `tensor_scatter` in phase F, B, or W (the input
     again, for the weight gradient; of the embedding, the gradient of its output)."""
     gather = name == "tensor_gather"
-    into = gather == (phase in "FW") and block != "embedding"
+    into = gather == (phase in "FW") and not block.startswith("embedding")
     return (
         BF16_BYTES
         * (plan.microbatch_tokens // plan.context)

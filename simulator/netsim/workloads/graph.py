@@ -25,7 +25,8 @@ QUEUES = ("compute", "communication", "gradient", "parameter", "tensor", "pipeli
 EXPERT_TRANSFERS = ("dispatch", "cached_dispatch", "combine", "combine_backward")
 TENSOR_TRANSFERS = ("tensor_gather", "tensor_scatter")
 CONTEXT_TRANSFERS = ("context_gather", "context_scatter")
-SENDS = ("send_forward", "send_backward")
+#: between pipeline ranks: activations, their gradients, and the gradient of an embedding that two ranks hold
+SENDS = ("send_forward", "send_backward", "send_embedding")
 REDUCTIONS = ("reduce_scatter", "all_reduce")
 JOINT = (*REDUCTIONS, "grad_norm", "all_gather", "parameter_gather")
 #: transfers that the stage group's own compute waits for
@@ -74,7 +75,7 @@ class Division(NamedTuple):
     """What is divided over ranks, and so has to be exchanged; see `workloads.division` and ZeRO's stages.
 
     `overlap` : which exchanges run beside compute; `again` : what the backward runs again; `frozen` : blocks of layers
-    whose weights have no gradient.
+    whose weights have no gradient; `tied` : whether the head is the embedding.
     """
 
     tensor: bool = False
@@ -83,12 +84,14 @@ class Division(NamedTuple):
     overlap: OverlapSpec = OverlapSpec()
     again: Again = Again()
     frozen: tuple[str, ...] = ()
+    tied: bool = False
 
     @staticmethod
     def of(plan: Plan, job: WorkloadSpec) -> Division:
         """That of a job's plan."""
         again, frozen = Again.of(job.storage), frozen_blocks(job.adapter)
-        return Division(plan.tensor > 1, plan.context > 1, plan.zero, job.overlap, again, frozen)
+        tied = job.model.tied_embeddings
+        return Division(plan.tensor > 1, plan.context > 1, plan.zero, job.overlap, again, frozen, tied)
 
     @property
     def by_layer(self) -> bool:

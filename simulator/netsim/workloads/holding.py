@@ -52,7 +52,7 @@ def layer_holding(model: ModelSpec, kind: LayerKind, plan: Plan) -> StageParamet
 
 def stage_holding(model: ModelSpec, stage: Sequence[LayerKind], plan: Plan) -> StageParameters:
     """What a rank holds of a stage; heads of one stage share their parameters."""
-    layers = (layer_holding(model, kind, plan) for kind in unshared(stage))
+    layers = (layer_holding(model, kind, plan) for kind in unshared(stage, model.tied_embeddings))
     return sum(layers, StageParameters(0.0, 0.0))
 
 
@@ -69,6 +69,8 @@ def own_share(held: StageParameters, plan: Plan, holders: int) -> float:
     return (held.dense + held.divided * plan.tensor + held.expert * plan.expert) / ranks
 
 
-def unshared(stage: Sequence[LayerKind]) -> list[LayerKind]:
-    """The layers of a stage that have parameters of their own: heads of one stage share theirs."""
-    return [kind for n, kind in enumerate(stage) if kind != "head" or "head" not in stage[:n]]
+def unshared(stage: Sequence[LayerKind], tied: bool = False) -> list[LayerKind]:
+    """The layers of a stage that have parameters of their own: heads of one stage share theirs, and a tied head is
+    the embedding where both are there."""
+    heads = [kind for n, kind in enumerate(stage) if kind != "head" or "head" not in stage[:n]]
+    return [kind for kind in heads if not (tied and kind == "embedding" and "head" in stage)]

@@ -39,7 +39,7 @@ def layer_activations(job: WorkloadSpec, plan: Plan, kind: str, devices_per_toke
     model, tokens = job.model, plan.own_tokens
     h = model.hidden
     match kind:
-        case "embedding":
+        case "embedding" | "embedding_copy":
             return 4.0 * tokens
         case "head":
             return 2.0 * tokens * (h + model.vocabulary)

@@ -3,6 +3,7 @@
 dense, moe                       `model.attention` before a dense FFN, before experts
 dense_alternate, moe_alternate   `model.alternate` in its place
 embedding, head, mtp_in          no layer of the body
+embedding_copy                   what a multi-token-prediction module reads where its rank has no embedding
 """
 
 from __future__ import annotations

@@ -105,8 +105,11 @@ def _of_rank(
     gradient = value_bytes(job.communication.gradient)
     state = value_bytes(storage.master) + 2 * value_bytes(storage.moments)
     weights, gradients, optimizer = _Part(), _Part(), _Part()
+    tied = job.model.tied_embeddings and any("head" in stages[stage] for stage in order.stages_of(rank))
     for stage in order.stages_of(rank):
         for kind in unshared(stages[stage]):
+            if tied and kind == "embedding":  # the head is the same matrix
+                continue
             held, holders = layer_holding(job.model, kind, plan), len(order.holders[stage])
             own = own_share(held, plan, holders)
             weights.add(held.total, own, value_bytes(storage.weights if is_body(kind) else "bf16"))

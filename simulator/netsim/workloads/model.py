@@ -79,7 +79,7 @@ def layer_parameters(model: ModelSpec, kind: str, tensor: int = 1) -> Parameters
         gate = moe.experts * (h + moe.gate_bias)
         return Parameters(attention + gate + _shared(model), moe.experts * expert_parameters(model))
     match kind:
-        case "embedding":
+        case "embedding" | "embedding_copy":
             return Parameters(words * h // tensor + model.positions * h, 0.0)
         case "head":
             return Parameters((words * (h + model.head_bias)) // tensor + _norm(model), 0.0)
@@ -183,7 +183,7 @@ def layer_matrices(model: ModelSpec, kind: str) -> float:
             return model.vocabulary * h
         case "mtp_in":
             return 2 * h * h
-        case "embedding":
+        case "embedding" | "embedding_copy":
             return 0.0
     raise _unknown(kind)
 

@@ -45,6 +45,7 @@ __all__ = ["KINDS", "PHASES", "Load", "Operator", "block_operators", "blocks_of"
 KINDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(BODY, ("attn", "mlp")),
     "embedding": ("embedding",),
+    "embedding_copy": ("embedding_copy",),
     "head": ("head",),
     "mtp_in": ("mtp_in",),
 }
@@ -138,7 +139,9 @@ def _made(model: ModelSpec, kind: str, block: str, phase: str, load: Load) -> tu
     if block == "mlp":
         made = (moe_block if has_experts(kind) else dense_block)(model, load, phase)
         return _normed(model, made, block, phase, load)
-    return {"embedding": _embedding, "head": _head, "mtp_in": _mtp_in}[kind](model, load, phase)
+    return {"embedding": _embedding, "embedding_copy": _embedding, "head": _head, "mtp_in": _mtp_in}[kind](
+        model, load, phase
+    )
 
 
 def _normed(

@@ -23,7 +23,7 @@ from netsim.workloads.model import last_kind
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Order, schedule
 
-#: `embedding`, `head`, `mtp_in`, or one of `layers.BODY`
+#: `embedding`, `embedding_copy`, `head`, `mtp_in`, or one of `layers.BODY`
 LayerKind = str
 Stage = tuple[LayerKind, ...]
 _FREE = ("embedding", "mtp_in")
@@ -51,9 +51,38 @@ def job_stages(job: WorkloadSpec, order: Order) -> tuple[Stage, ...]:
     Raises SpecError when the layers cannot be divided so.
     """
     given = job.parallelism.stage_layers
-    if given is None:
-        return split_layers(job.model, order.stages)
-    return given_layers(job.model, order.stages, given)
+    model, count = job.model, order.stages
+    stages = split_layers(model, count) if given is None else given_layers(model, count, given)
+    return with_copies(stages, order, model.tied_embeddings)
+
+
+def with_copies(stages: tuple[Stage, ...], order: Order, tied: bool = False) -> tuple[Stage, ...]:
+    """Stages with a copy of the embedding where a multi-token-prediction module needs it and its rank has none.
+
+    DualPipe keeps the first and the last stage on the same ranks, and a tied head is the embedding: no copy there.
+    """
+    first = next(n for n, stage in enumerate(stages) if "embedding" in stage)
+
+    def copied(number: int, stage: Stage) -> Stage:
+        if "mtp_in" not in stage or (tied and "head" in stage) or same_ranks(order, first, number):
+            return stage
+        at = stage.index("mtp_in")
+        return (*stage[:at], "embedding_copy", *stage[at:])
+
+    return tuple(copied(number, stage) for number, stage in enumerate(stages))
+
+
+def same_ranks(order: Order, one: int, other: int) -> bool:
+    """Whether every rank that holds one stage holds the other."""
+    return set(order.holders[other]) <= set(order.holders[one])
+
+
+def shared_stages(stages: Sequence[Stage], order: Order, tied: bool) -> tuple[int, int] | None:
+    """The two stages of different ranks that hold the same embedding, whose gradients are added up, if there are."""
+    first = next((n for n, stage in enumerate(stages) if "embedding" in stage), 0)
+    again = [n for n, stage in enumerate(stages) if "embedding_copy" in stage or (tied and "head" in stage)]
+    apart = [n for n in again if not same_ranks(order, first, n)]
+    return (first, apart[-1]) if apart else None
 
 
 def given_layers(model: ModelSpec, stages: int, layers: Sequence[int]) -> tuple[Stage, ...]:

@@ -38,6 +38,7 @@ _TENSOR_BLOCKS = {
     "attn": (True, True),
     "mlp": (True, True),
     "embedding": (False, True),
+    "embedding_copy": (False, True),
     "head": (True, False),
 }
 
@@ -75,7 +76,7 @@ class Blocks:
 
     def backward(self, side: Side, layer: Layer, block: str, with_weight: bool) -> None:
         """An input gradient: what was scattered forward is gathered, and the other way round."""
-        if layer.kind == "embedding":  # its input is token numbers: only a weight gradient
+        if layer.kind.startswith("embedding"):  # its input is token numbers: only a weight gradient
             return
         gathers, scatters = self._tensor(layer, block)
         with_weight = with_weight and block not in self.division.frozen
@@ -175,7 +176,7 @@ class Blocks:
         if block in self.division.frozen and side.last >= 0:
             done = side.last
         else:
-            if layer.kind == "embedding" and self.division.tensor:
+            if layer.kind.startswith("embedding") and self.division.tensor:
                 # the gradient of its output, which was scattered
                 waits = (self.writer.transfer(side, "tensor_gather", block, "W", layer),)
             done = self.writer.compute(side, layer, block, "W", waits)
@@ -196,7 +197,7 @@ class Blocks:
     def gather_parameters(self, side: Side, layer: Layer, phase: str) -> None:
         """Under stage 3, gather `prefetch` layers ahead: with one, two layers' worth are there at a time."""
         side.parameters = ()
-        if self.division.zero == 3 and (layer.kind, phase) != ("embedding", "B"):
+        if self.division.zero == 3 and not (layer.kind.startswith("embedding") and phase == "B"):
             reached = len(self._used) - 1 - self.division.overlap.prefetch
             before = (self._used[reached],) if reached >= 0 else ()
             side.parameters = (self._layer_moves(PARAMETER, "parameter_gather", side, layer, phase, before),)

@@ -128,6 +128,18 @@ class TaskWriter:
         elif side.ready:
             self._sent[name, side.unit] = side.ready[0]
 
+    def send_gradient(self, stage: int, other: int, done: int) -> int:
+        """Send the gradient of a stage's embedding to the rank of another that holds the same."""
+        step = self.order.holders[other][0] - self.rank
+        queue = PIPELINE if self.overlap.streams == "each" else COMMUNICATION
+        work, unit = Work("send_embedding", "", "W", stage=stage, step=step), Unit(stage, -1)
+        self._sent["send_embedding", unit] = self.add(queue, work, unit, (done,))
+        return self._sent["send_embedding", unit]
+
+    def expect(self, task: int, name: str, unit: Unit) -> None:
+        """Tie a task to what another rank sends."""
+        self._arrivals.append((task, (name, unit)))
+
     def resolve_arrivals(self) -> None:
         """Tie what waits for another rank to what that sends, once all are written."""
         for task, sender in self._arrivals:

@@ -45,7 +45,7 @@ from netsim.workloads.graph import (
 )
 from netsim.workloads.layers import has_experts
 from netsim.workloads.schedules import Chunk, Order, Unit
-from netsim.workloads.stages import Stage
+from netsim.workloads.stages import Stage, shared_stages
 from netsim.workloads.task_blocks import Blocks
 from netsim.workloads.task_writer import Layer, Side, TaskWriter
 
@@ -74,7 +74,8 @@ def build_tasks(order: Order, stages: Sequence[Stage], division: Division | None
         made.begin(chunks)
         for chunk in chunks:
             made.chunk(chunk)
-        _end_of_step(writer, made.blocks.weights_done, division)
+        shared = shared_stages(stages, order, division.tied)
+        _end_of_step(writer, made.blocks.weights_done, division, shared)
     writer.resolve_arrivals()
     return writer.graph
 
@@ -193,7 +194,24 @@ class _Rank:
                 self.blocks.lone_weight(side, layer, block)
 
 
-def _end_of_step(writer: TaskWriter, weights_done: Mapping[int, int], division: Division) -> None:
+def _shared_gradient(
+    writer: TaskWriter, weights_done: Mapping[int, int], shared: tuple[int, int] | None
+) -> tuple[list[int], list[Unit]]:
+    """Send the gradient of an embedding that two stages hold to the other one's rank: what is sent, what arrives."""
+    sent, arrivals = [], []
+    for mine, other in (shared, shared[::-1]) if shared else ():
+        if mine in weights_done:
+            sent.append(writer.send_gradient(mine, other, weights_done[mine]))
+            arrivals.append(Unit(other, -1))
+    return sent, arrivals
+
+
+def _end_of_step(
+    writer: TaskWriter,
+    weights_done: Mapping[int, int],
+    division: Division,
+    shared: tuple[int, int] | None = None,
+) -> None:
     """Reduce each stage's gradients when its last weight gradient is there (unless done), clip, update, gather."""
     writer.graph.chunks.append(Chunk())
     held = writer.order.stages_of(writer.rank)
@@ -204,7 +222,11 @@ def _end_of_step(writer: TaskWriter, weights_done: Mapping[int, int], division: 
         for stage in sorted(held, key=lambda s: weights_done[s]):
             waits = (weights_done[stage],)
             reduced.append(writer.add(GRADIENT, Work(name, stage=stage), Unit(stage, -1), waits))
-    norm = writer.add(GRADIENT, Work("grad_norm"), Unit(-1, -1), tuple(reduced))
+    both = None if "embedding" in division.frozen else shared
+    sent, arrivals = _shared_gradient(writer, weights_done, both)
+    norm = writer.add(GRADIENT, Work("grad_norm"), Unit(-1, -1), (*reduced, *sent))
+    for unit in arrivals:
+        writer.expect(norm, "send_embedding", unit)
     updated = [
         writer.add(COMPUTE, Work("optimizer", stage=stage), Unit(stage, -1), (norm,)) for stage in held
     ]

@@ -28,6 +28,7 @@ from netsim.workloads.graph import (
     Work,
 )
 from netsim.workloads.holding import StageParameters
+from netsim.workloads.model import layer_parameters
 from netsim.workloads.moe import RoutingStatistics, token_bytes, value_bytes
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Order
@@ -45,6 +46,10 @@ def token_traffic(
     once: set[Work] = set()
     for number, count in Counter(graph.work).items():
         work = graph.works[number]
+        if work.name == "send_embedding":  # of every part of every replica, once a step
+            size = layer_parameters(job.model, "embedding").total * value_bytes(job.communication.gradient)
+            found["data"] += count * size * plan.data * plan.context / plan.tokens_per_step
+            continue
         kind = _kind(work.name)
         if kind == "data" and work not in once:
             once.add(work)  # its holders reduce together

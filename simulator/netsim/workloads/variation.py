@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import erf, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from netsim.workloads.plan import Plan
 
 _SPEED, _LOAD, _ROWS = 0x51EED, 0x10AD, 0x5045
 Floats = NDArray[np.float64]
+#: of experts, in 32 bits where that holds them
+Rows = NDArray[np.int32] | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Variation:
     """What was drawn. factor : (gpus,) on compute time; rows : (groups, micro-batches, group ranks) by MoE layer."""
 
     factor: Floats
-    rows: Mapping[int, NDArray[np.int32]]
+    rows: Mapping[int, Rows]
 
 
 def draw_variation(
@@ -65,18 +68,20 @@ def draw_variation(
     return Variation(factor, rows)
 
 
-def _rows(spec: VariationSpec, plan: Plan, moe: MoeSpec, layer: int, seed: int) -> NDArray[np.int32]:
+def _rows(spec: VariationSpec, plan: Plan, moe: MoeSpec, layer: int, seed: int) -> Rows:
     """(groups, micro-batches, ranks) rows of one layer."""
     choices = plan.expert * plan.own_tokens * moe.top_k
     fixed = _rank_load(spec, plan.expert, moe.experts, np.random.default_rng([seed, _LOAD, layer]))
     sets = plan.group // plan.expert  # expert-parallel groups of a stage group
-    found = np.empty((plan.groups, plan.microbatches, sets, plan.expert), dtype=np.int32)
+    dtype = np.int32 if choices <= np.iinfo(np.int32).max else np.int64  # all may fall on one rank
+    found: Any = np.empty((plan.groups, plan.microbatches, sets, plan.expert), dtype=dtype)
     for group in range(plan.groups):
         rng = np.random.default_rng([seed, _ROWS, layer, group])
         for microbatch in range(plan.microbatches):
             load = fixed if spec.redrawn == "layer" else _rank_load(spec, plan.expert, moe.experts, rng)
             found[group, microbatch] = rng.multinomial(choices, load, size=sets)
-    return found.reshape(plan.groups, plan.microbatches, plan.group)
+    rows: Rows = found.reshape(plan.groups, plan.microbatches, plan.group)
+    return rows
 
 
 def _rank_load(spec: VariationSpec, ranks: int, experts: int, rng: np.random.Generator) -> Floats:
