@@ -10,7 +10,7 @@ ones are timed as a whole).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -111,16 +111,21 @@ class ComputeModel:
         known = not self._elsewhere and op.kind in self.profile.classes and inside_domain(op, model)
         return OperatorTime(seconds, "model" if known else "extrapolated", bound)
 
-    def block_time(self, ops: Sequence[Operator], beside_transfer: bool, stretch: float = 1.0) -> BlockTime:
+    def block_time(
+        self,
+        ops: Sequence[Operator],
+        beside_transfer: bool,
+        stretch: float | Callable[[Operator], float] = 1.0,
+    ) -> BlockTime:
         """Time of operators that run one after the other on a stream, each with the gap behind it.
 
-        stretch : what they take longer than measured, such as at the power limit
+        stretch : what they take longer than measured, such as at the power limit: all alike, or each
         """
         by_origin = {"table": 0.0, "model": 0.0, "extrapolated": 0.0}
         busy = gaps = 0.0
         for op in ops:
             time, gap = self.operator_time(op, beside_transfer), self.profile.gap * op.calls
-            seconds = time.seconds * stretch
+            seconds = time.seconds * (stretch(op) if callable(stretch) else stretch)
             by_origin[time.origin] += seconds + gap
             busy += seconds
             gaps += gap

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from netsim.specs.base import Preset, Strict
 from netsim.specs.hardware import Count, Fraction
+from netsim.specs.power import PowerSpec
 from netsim.units import FlopRate, Hertz, Rate, Seconds
 
 #: Classes of kernels that share a model.
@@ -235,6 +236,8 @@ class ProfileSpec(Preset):
     """Clock protocol of the measurement, in words."""
     sustained: Sustained | None = None
     """How much longer compute takes in a training step, which runs at the power limit."""
+    power: PowerSpec | None = None
+    """What kernels draw, by kind; stands in the place of `sustained`."""
     transport_share: Share
     """Share of overlapped compute time with a transfer resident."""
     gap: Seconds

@@ -92,6 +92,7 @@ def _step(step: Step, found: Phases) -> dict[str, Any]:
         "chunk_idle_s": found.idle_s,
         "exposed_comm_s": found.exposed_s,
         "hidden_comm_fraction": found.hidden_fraction,
+        "power": power_of(step),
     }
 
 
@@ -186,7 +187,9 @@ def _provenance(step: Step) -> dict[str, Any]:
     case, clock = step.case, step.case.workload.compute.clock
     specs = {name: getattr(case, name) for name in ("topology", "workload", "hardware", "profile", "prices")}
     evidence = {name: dict(sorted(spec.sources.items())) for name, spec in specs.items()}
-    if case.profile.sustained is not None:
+    if case.profile.power is not None:
+        evidence["profile"]["power"] = case.profile.power.source
+    elif case.profile.sustained is not None:
         evidence["profile"]["sustained"] = case.profile.sustained.source
     return {
         "version": netsim.__version__,
@@ -194,7 +197,7 @@ def _provenance(step: Step) -> dict[str, Any]:
         "spec_sha256": case.sha256(),
         "compute_profile": case.profile.name,
         "compute_origin": compute_origin(step),
-        "compute_sustained_factor": step.timing.sustained_factor,
+        "compute_sustained_factor": _factor(step),
         "compute_clock_GHz": None if clock is None else clock / 1e9,
         "execution": {
             "folded": step.folded,
@@ -205,6 +208,26 @@ def _provenance(step: Step) -> dict[str, Any]:
             "tasks": len(step.program),
         },
         "evidence": evidence,
+    }
+
+
+def _factor(step: Step) -> float:
+    limit = step.timing.limit
+    return step.timing.sustained_factor if limit is None else round(limit.factor, 4)
+
+
+def power_of(step: Step) -> dict[str, float] | None:
+    """Clock, power and energy of the average GPU; None where the profile does not know what kernels draw."""
+    limit = step.timing.limit
+    if limit is None:
+        return None
+    step_s = float(step.execution.end_s.max())
+    joules = limit.energy_j(step_s)
+    return {
+        "sm_clock_GHz": limit.state.clock_hz / 1e9,
+        "mean_w": joules / step_s,
+        "gpu_step_j": joules,
+        "token_j": joules * step.plan.gpus / step.plan.tokens_per_step,
     }
 
 

@@ -1,8 +1,8 @@
 """Seconds of compute and costs of transfers, by what a task does: the compute model and the plan, put together.
 
 Modelled: every block by its operators, at its overlapped or its lone speed, times what layers take longer at the power
-limit where the profile knows it (`sustained`: measured on whole layers, since the clock of a kernel depends on those
-around it); bytes of every transfer's unit, the rate and set-up of the kernels that move tokens; the gradient norm,
+limit where the profile knows it (`power`: by kind of kernel; `sustained`: measured on whole layers);
+bytes of every transfer's unit, the rate and set-up of the kernels that move tokens; the gradient norm,
 whose scalars cost latency alone. SMs that communication takes: `overlap.sms`.
 Left out: that GPUs cool down in a bubble.
 """
@@ -10,8 +10,9 @@ Left out: that GPUs cool down in a bubble.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -20,13 +21,14 @@ from netsim.errors import SpecError
 from netsim.specs.case import Case
 from netsim.topologies import Topology
 from netsim.training.beside import block_parts, held_sms, reference_sms, scatter_s, slope
+from netsim.training.power_limit import PowerLimit, power_limit
 from netsim.training.program import TransferCost
 from netsim.workloads.exchanges import context_bytes, tensor_bytes
 from netsim.workloads.graph import Mark
 from netsim.workloads.holding import StageParameters, own_share
 from netsim.workloads.model import layer_parameters
 from netsim.workloads.moe import token_bytes, value_bytes
-from netsim.workloads.operators import Operator, block_operators, optimizer_operators
+from netsim.workloads.operators import PHASES, Operator, block_operators, blocks_of, optimizer_operators
 from netsim.workloads.plan import Plan
 from netsim.workloads.tasks import (
     CONTEXT_TRANSFERS,
@@ -63,10 +65,34 @@ class Timing:
         return self.blocks[work].seconds
 
     def _block(self, work: Work) -> BlockTime:
-        stretch = (
-            1.0 if work.name == "optimizer" else self.sustained_factor
-        )  # it streams, and was not measured
-        return self.model.block_time(self._operators(work), work.overlapped, stretch)
+        return self.model.block_time(self._operators(work), work.overlapped, self._stretch(work))
+
+    def _stretch(self, work: Work) -> float | Callable[[Operator], float]:
+        if self.limit is not None:
+            return self.limit.stretch
+        return 1.0 if work.name == "optimizer" else self.sustained_factor  # it streams, and was not measured
+
+    @cached_property
+    def limit(self) -> PowerLimit | None:
+        """The power limit of the step, where the profile knows what kernels draw and nothing says the clock."""
+        power, job, plan = self.case.profile.power, self.case.workload, self.plan
+        if power is None or job.compute.clock is not None or job.compute.sustained is False:
+            return None
+        gpu, chunks = self.case.hardware.gpu, job.schedule.virtual_stages or 1
+        bubble = (plan.pipeline - 1) / (plan.microbatches * chunks)
+        return power_limit(power, self._average_work(), self.model, bubble, gpu.power, gpu.boost_clock)
+
+    def _average_work(self) -> Iterator[tuple[float, Sequence[Operator]]]:
+        """Operators of the average rank with how often they run a step."""
+        model, plan = self.case.workload.model, self.plan
+        layers = {"dense": model.dense_layers, "moe": model.moe_layers, "embedding": 1, "head": 1}
+        for kind, count in layers.items():
+            for block in blocks_of(kind) if count else ():
+                for phase in PHASES:
+                    times = count * plan.microbatches / plan.pipeline
+                    yield times, self._operators(Work(kind, block, phase))
+        for stage in range(len(self.held)):
+            yield 1.0 / plan.pipeline, self._operators(Work("optimizer", stage=stage))
 
     def lag_s(self, work: Work, other: Work, mark: Mark) -> float:
         """Seconds of a mark between a task and the exchange, or the block, that it is tied to."""
@@ -86,7 +112,7 @@ class Timing:
 
     def mlp_s(self, work: Work, rows: int) -> float:
         """Time of a block of compute when the rank's experts receive `rows` rows."""
-        return self.model.block_time(self._layer(work, rows), work.overlapped, self.sustained_factor).seconds
+        return self.model.block_time(self._layer(work, rows), work.overlapped, self._stretch(work)).seconds
 
     def require_known(self) -> None:
         """Refuse a step with operators that the profile has neither measured nor a model for.
@@ -208,10 +234,12 @@ def sustained_factor(case: Case) -> float:
     Raises SpecError where the workload asks for one that the profile does not know.
     """
     wanted, known = case.workload.compute.sustained, case.profile.sustained
-    if known is None and wanted:
+    if known is None and case.profile.power is None and wanted:
         rule = f"profile {case.profile.name} knows no speed under load; set compute.clock instead"
         raise SpecError(case.workload.name, "compute.sustained", "true", rule)
-    if known is None or wanted is False or case.workload.compute.clock is not None:
+    if known is None or case.profile.power is not None:
+        return 1.0
+    if wanted is False or case.workload.compute.clock is not None:
         return 1.0
     return known.factor
 
