@@ -105,3 +105,10 @@ def test_frozen_blocks_gather_no_input_for_a_weight_gradient() -> None:
     step = simulate(make_case("mrft", "llama-3.1-8b", overrides=JOB | {"adapter": {"rank": 16}}), 8)
     works = [step.graph.works[work] for work in step.graph.work]
     assert {work.block for work in works if work.phase == "W"} == {"attn"}
+
+
+def test_adapters_alone_are_reduced_layer_by_layer() -> None:
+    given = JOB | {"adapter": {"rank": 16}, "overlap.gradient": True, "overlap.parameter": True}
+    step = simulate(make_case("mrft", "llama-3.1-8b", overrides=given), 8)
+    works = [step.graph.works[work] for work in step.graph.work]
+    assert {work.block for work in works if work.name in ("reduce_scatter", "parameter_gather")} == {"dense"}

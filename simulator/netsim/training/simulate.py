@@ -204,9 +204,9 @@ def sharded_layers(case: Case, job: Job) -> list[tuple[int, str, StageParameters
     if not Division.of(job.plan, case.workload).by_layer:
         return []
     kinds = [(n, kind) for n, stage in enumerate(job.stages) for kind in dict.fromkeys(stage)]
-    return [
-        (n, kind, trained(case.workload.model, case.workload.adapter, (kind,), job.plan)) for n, kind in kinds
-    ]
+    model, adapter = case.workload.model, case.workload.adapter
+    held = [(n, kind, trained(model, adapter, (kind,), job.plan)) for n, kind in kinds]
+    return [layer for layer in held if layer[2].total]
 
 
 def degraded_capacity(topology: Topology, degraded: Mapping[int, float]) -> NDArray[np.float64]:

@@ -21,8 +21,8 @@ from netsim.validation.row_job import RowJob, row_job
 from netsim.validation.training_row import TrainingRow
 from netsim.workloads.model import flops_per_token
 
-#: rounds of `pp` micro-batches after which a pipeline is in its steady state, with room to spare
-_ROUNDS = 2
+#: micro-batches of the smaller question where there is no pipeline: two of them may overlap
+_ALONE = 2
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,15 @@ def _seconds(job: RowJob) -> float | str:
         return step_seconds(job)
     except NetsimError as error:
         return " ".join(str(error).split())
+    except Exception as error:  # a row of anybody's must not end the run of all others
+        return " ".join(f"netsim failed: {type(error).__name__}: {error}".split())
 
 
 def step_seconds(job: RowJob) -> float:
     """Seconds of a step, continued from two smaller numbers of micro-batches where there are many."""
     plan, batch = job.case.workload.parallelism, job.case.workload.batch
-    least = _ROUNDS * plan.pipeline + batch.microbatches % plan.pipeline
+    round_of = plan.pipeline if plan.pipeline > 1 else _ALONE
+    least = round_of + batch.microbatches % plan.pipeline
     more = least + plan.pipeline
     if batch.microbatches <= more:
         return _simulate(job, batch.microbatches)

@@ -184,13 +184,17 @@ class Blocks:
         if not self.division.overlap.weight_delayed:
             side.ready += (done,)
         last = self.division.overlap.gradient and self.last_weight.get(side.unit.stage) == side.unit
-        if block == layer.first_block and (self.division.zero >= 2 or last):
+        if block == layer.first_block and (self.division.zero >= 2 or last) and self._trained(layer):
             name = "reduce_scatter" if self.division.zero else "all_reduce"
             self._layer_moves(GRADIENT, name, side, layer, "W", (done,))
 
+    def _trained(self, layer: Layer) -> bool:
+        """Whether any block of a layer has a weight gradient."""
+        return not {layer.first_block, layer.last_block} <= set(self.division.frozen)
+
     def lone_weight(self, side: Side, layer: Layer, block: str) -> None:
         """A weight gradient away from its input gradient: the block's input is gathered again for it."""
-        if self._tensor(layer, block)[0]:
+        if self._tensor(layer, block)[0] and block not in self.division.frozen:
             side.again = (self.writer.transfer(side, "tensor_gather", block, "W", layer),)
         self.weight(side, layer, block)
 
@@ -210,7 +214,7 @@ class Blocks:
         Stage by stage, so that all ranks that hold a stage do it in one order.
         """
         for stage in stages:
-            for layer in layers[stage]:
+            for layer in filter(self._trained, layers[stage]):
                 work = Work("parameter_gather", layer.kind, "F", stage=stage, layer=layer.number)
                 self._gathered[layer.number] = self.writer.add(
                     PARAMETER, work, Unit(stage, -1), (), layer.number
