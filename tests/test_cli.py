@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from command import netsim
-from netsim.cli.app import COMMANDS, app, run_app
+from netsim.cli.app import COMMANDS, make_app, run_app
 from netsim.errors import NetsimError
 
 SMALL = ["--gpus", "64", "--schedule", "1f1b", "--set", "workload.parallelism.pipeline=1"]
@@ -324,12 +324,12 @@ def test_plans_that_cannot_be_are_one_line(
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", sorted(get_command(app).commands))
+@pytest.mark.parametrize("command", sorted(get_command(make_app()).commands))
 def test_help_says_every_word_of_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     # text in brackets, such as [default: the workload's] or [[faults]], was once taken for markup and dropped
     run_app([command, "--help"])
     shown = "".join(capsys.readouterr().out.split())
-    written = [parameter.help for parameter in get_command(app).commands[command].params]  # type: ignore[attr-defined]
+    written = [parameter.help for parameter in get_command(make_app()).commands[command].params]  # type: ignore[attr-defined]
     assert all("".join(words.split()) in shown for words in written if words)
 
 

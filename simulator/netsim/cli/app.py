@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -49,17 +49,22 @@ COMMANDS: dict[Callable[..., object], str] = {
     schema: "List the keys of a spec, for TOML files and --set.",
 }
 
-app = typer.Typer(
-    name="netsim",
-    help="Which network, how much of it, and what does it cost in step time?",
-    no_args_is_help=True,
-    rich_markup_mode=None,  # "[default: ...]" and "[[faults]]" are text, not markup
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command, line in COMMANDS.items():
-    app.command(short_help=line)(command)
+
+def make_app(commands: Mapping[Callable[..., object], str] = COMMANDS) -> typer.Typer:
+    """The application with these commands; a verb is one function and one entry of `COMMANDS`."""
+    app = typer.Typer(
+        name="netsim",
+        help="Which network, how much of it, and what does it cost in step time?",
+        no_args_is_help=True,
+        rich_markup_mode=None,  # "[default: ...]" and "[[faults]]" are text, not markup
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for command, line in commands.items():
+        app.command(short_help=line)(command)
+    return app
 
 
 def _version(asked: bool) -> None:
@@ -68,7 +73,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version."
@@ -81,7 +85,7 @@ def run_app(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
     arguments = list(arguments) or ["--help"]
     try:
-        status = get_command(app).main(args=arguments, prog_name="netsim", standalone_mode=False)
+        status = get_command(make_app(COMMANDS)).main(args=arguments, prog_name="netsim", standalone_mode=False)
         sys.stdout.flush()
         return _say("interrupted", 130) if status == 130 else int(status or 0)
     except NetsimError as error:
