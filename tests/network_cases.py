@@ -24,7 +24,7 @@ def random_table(rng, n_links, n_batches, plain=False):
         link_ids=np.array([link for path in flat for link in path], np.int32),
         link_share=np.ones(nnz) if plain else rng.choice([1, 1, 0.5, 0.25, 2], nnz),
         batch_ptr=np.concatenate(([0], np.cumsum([len(batch) for batch in paths]))),
-        size_bytes=np.ones(n) if plain else rng.choice([0, 1, 2, 3.3, 5], n),
+        unit_share=np.ones(n) if plain else rng.choice([0, 1, 2, 3.3, 5], n),
         rate_cap=np.full(n, np.inf)
         if plain
         else np.where(rng.random(n) < 0.3, rng.integers(1, 6, n) / 2, np.inf),
@@ -89,9 +89,9 @@ def naive_ends(capacity, table, events):
                 table = value
                 continue
             fresh = {
-                f: table.size_bytes[f] * value
+                f: table.unit_share[f] * value
                 for f in range(table.batch_ptr[which], table.batch_ptr[which + 1])
-                if table.size_bytes[f] * value > 0
+                if table.unit_share[f] * value > 0
                 and (table.link_ptr[f] < table.link_ptr[f + 1] or table.rate_cap[f] < np.inf)
             }
             left.update(fresh)

@@ -32,7 +32,7 @@ def finish_times(capacity, table, src, dst, timeout_s=600.0):
             capacity=capacity,
             link_ptr=table.link_ptr,
             link_ids=table.link_ids,
-            size=table.size_bytes,
+            size=table.unit_share,
             src=src,
             dst=dst,
         )

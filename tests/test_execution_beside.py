@@ -16,7 +16,7 @@ def run(moved: float, early: dict[int, Lag], late: dict[int, tuple[Lag, ...]], s
     """A compute task of 4 s and a transfer of `moved` bytes at 1 byte/s, on queues of their own."""
     table = FlowTable(
         link_ptr=np.array([0, 1]), link_ids=np.array([0]), link_share=np.ones(1), batch_ptr=np.array([0, 1]),
-        size_bytes=np.ones(1), rate_cap=np.array([np.inf]), weight=np.ones(1),
+        unit_share=np.ones(1), rate_cap=np.array([np.inf]), weight=np.ones(1),
     )  # fmt: skip
     program = Program(
         actor=np.zeros(2, int), queue=np.array([0, 1]), seconds=np.array([4.0, np.nan]), transfer=np.array([-1, 0]),

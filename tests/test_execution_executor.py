@@ -67,7 +67,7 @@ def test_a_kernel_slower_than_the_link_is_what_binds() -> None:
         np.array([10.0]),
         FlowTable(
             link_ptr=np.array([0, 1]), link_ids=np.array([0]), link_share=np.ones(1), batch_ptr=np.array([0, 1]),
-            size_bytes=np.array([1.0]), rate_cap=np.array([0.5]), weight=np.ones(1),
+            unit_share=np.array([1.0]), rate_cap=np.array([0.5]), weight=np.ones(1),
         ),
     )  # fmt: skip
     # the flow has half of a kernel rate of 4 bytes/s, its unit is 12 bytes: 6 s; then unbounded: 1.2 s

@@ -72,9 +72,7 @@ def all_forwards_first(ranks: int, microbatches: int) -> Order:
     )
 
 
-def test_a_schedule_is_one_entry(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_schedule_is_one_entry(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(schedules.SCHEDULES, "gpipe", all_forwards_first)
     times = {}
     for name in ("gpipe", "1f1b"):

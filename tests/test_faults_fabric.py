@@ -147,7 +147,7 @@ def test_a_dead_leaf_takes_whole_hosts_or_one_rail() -> None:
 def balanced(ran) -> None:
     """What enters a node leaves it, but for what its GPU sends and receives."""
     topology, flows = ran.topology, ran.flows
-    net, size = np.zeros(topology.n_nodes), ran.layers.tables[0].size_bytes
+    net, size = np.zeros(topology.n_nodes), ran.layers.tables[0].unit_share
     np.add.at(net, topology.link_dst, ran.link_bytes)
     np.subtract.at(net, topology.link_src, ran.link_bytes)
     expected = np.zeros(topology.n_nodes)

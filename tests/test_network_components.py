@@ -23,7 +23,7 @@ def test_a_rate_cap_joins_nobody() -> None:
     builder = [np.array([0, 1]), np.array([0, 1, 2]), np.array([1.0, 1.0])]
     table = FlowTable(
         link_ptr=np.array([0, 1, 2]), link_ids=np.array([0, 1]), link_share=np.ones(2), batch_ptr=builder[1],
-        size_bytes=builder[2], rate_cap=np.array([0.5, 0.5]), weight=np.ones(2),
+        unit_share=builder[2], rate_cap=np.array([0.5, 0.5]), weight=np.ones(2),
     )  # fmt: skip
     assert labels(table, 2) == [0, 1]
 

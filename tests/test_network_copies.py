@@ -45,7 +45,7 @@ def pieces(table):
         hops = slice(table.link_ptr[flows.start], table.link_ptr[flows.stop])
         ptr = table.link_ptr[flows.start : flows.stop + 1] - hops.start
         numbers = (
-            table.size_bytes[flows],
+            table.unit_share[flows],
             table.link_share[hops],
             table.rate_cap[flows],
             table.weight[flows],
@@ -195,7 +195,7 @@ def test_links_met_twice_and_paths_without_links_may_be_copied(paths):
     drained_as_plain(np.array([1.0, 2.0, 3.0] * 2), table, np.zeros(2))
 
 
-@pytest.mark.parametrize("name", ["size_bytes", "rate_cap", "weight", "link_share"])
+@pytest.mark.parametrize("name", ["unit_share", "rate_cap", "weight", "link_share"])
 @pytest.mark.parametrize("place", [0, -1])
 def test_one_number_of_its_own_is_no_copy(name, place):
     alike = pairs_of_links([[0, 1], [2, 1]])
@@ -283,7 +283,7 @@ def test_roles_and_colours_are_checked_too():
 def test_one_number_for_all_is_as_good_as_a_column():
     full = pairs_of_links([[0, 1], [2, 1]])
     short = FlowTable(full.link_ptr, full.link_ids, 1.0, full.batch_ptr, 1.0, np.inf, 1.0)
-    assert short.size_bytes.strides == short.link_share.strides == (0,)
+    assert short.unit_share.strides == short.link_share.strides == (0,)
     for name, values in vars(full).items():
         assert np.array_equal(getattr(short, name), values), name
     capacity = np.array([1.0, 2.0, 3.0] * 2)
@@ -296,8 +296,8 @@ def test_one_number_for_all_is_as_good_as_a_column():
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("size_bytes", -1.0, "size_bytes must be >= 0 and finite, found -1.0"),
-        ("size_bytes", np.nan, "size_bytes must be >= 0 and finite, found nan"),
+        ("unit_share", -1.0, "unit_share must be >= 0 and finite, found -1.0"),
+        ("unit_share", np.nan, "unit_share must be >= 0 and finite, found nan"),
         ("link_share", 0.0, "link_share must be positive"),
         ("weight", np.inf, "weight must be positive"),
         ("rate_cap", np.nan, "rate_cap must be >= 0 bytes/s, found nan"),

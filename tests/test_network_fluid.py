@@ -19,7 +19,7 @@ def star_all_to_all(n, sizes=1.0):
 def carried(table, n_links):
     """(n_links,) bytes when every batch runs once."""
     flow = np.repeat(np.arange(table.n_flows), np.diff(table.link_ptr))
-    return np.bincount(table.link_ids, table.link_share * table.size_bytes[flow], minlength=n_links)
+    return np.bincount(table.link_ids, table.link_share * table.unit_share[flow], minlength=n_links)
 
 
 def test_all_to_all_ends_when_the_ports_have_sent_everything():
@@ -68,7 +68,7 @@ def test_a_batch_may_run_again_with_another_scale():
     net = FluidNetwork(np.array([2.0]), FlowTable.from_batches([([[0]], 4.0)]))
     net.start(0.0, [0])
     assert net.advance(2.0).tolist() == [0]
-    net.start(5.0, [0], scale=0.5)
+    net.start(5.0, [0], unit_bytes=0.5)
     assert net.next_completion_s() == 6.0
     assert net.advance(6.0).tolist() == [0]
     assert net.link_bytes.tolist() == [6.0]
@@ -124,12 +124,12 @@ def test_misuse_is_refused_in_one_line():
         (lambda: net.start(0.5, [1]), "before the last event"),
         (lambda: net.start(9.0, [1]), "past an end at 2.0 s"),
         (lambda: net.start(1.0, [2]), r"must be in 0\.\.1"),
-        (lambda: net.start(1.0, [1], scale=np.nan), "scale"),
+        (lambda: net.start(1.0, [1], unit_bytes=np.nan), "unit_bytes"),
         (lambda: net.set_capacity(1.0, 0, -1.0), "capacity -1"),
         (lambda: net.set_capacity(1.0, 3, 1.0), r"links 3\.\.3"),
         (lambda: FluidNetwork(np.ones(0), table), "link id 0"),
         (lambda: drain(np.ones(1), table, np.zeros(1)), "start_s"),
-        (lambda: FlowTable.from_batches([([[0]], -1.0)]), "size_bytes"),
+        (lambda: FlowTable.from_batches([([[0]], -1.0)]), "unit_share"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

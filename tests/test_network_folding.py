@@ -122,7 +122,7 @@ def test_copies_of_a_random_network_fold_onto_one(seed):
         for copy in range(copies):
             ids = one.link_ids[hops] + copy * n_links
             builder.add(
-                ptr, ids, one.size_bytes[flows], one.link_share[hops], one.rate_cap[flows], one.weight[flows]
+                ptr, ids, one.unit_share[flows], one.link_share[hops], one.rate_cap[flows], one.weight[flows]
             )
     table = builder.build()
     capacity = np.tile(rng.random(n_links) + 0.1, copies)

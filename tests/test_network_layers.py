@@ -109,7 +109,7 @@ def test_stacked_states_fold_and_split_to_the_same_rates() -> None:
 def test_misuse_is_refused_in_one_line() -> None:
     table = FlowTable.from_batches([([[0]], 1.0)])
     net = FluidNetwork(np.ones(2), table)
-    with pytest.raises(ValueError, match="size_bytes differs"):
+    with pytest.raises(ValueError, match="unit_share differs"):
         net.reroute(0.0, FlowTable.from_batches([([[1]], 2.0)]))
     with pytest.raises(ValueError, match="a flow without links"):
         net.reroute(0.0, FlowTable.from_batches([([[]], 1.0)]))

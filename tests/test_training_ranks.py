@@ -108,7 +108,7 @@ def test_the_tail_is_that_of_uneven_flows_alone_on_the_fabric(sends_loaded: bool
     def drained(shares: np.ndarray[Any, np.dtype[np.float64]]) -> float:
         table = FlowTable(
             link_ptr=routed.ptr, link_ids=routed.link_ids, link_share=routed.share,
-            batch_ptr=np.array([0, len(flows)]), size_bytes=unit * shares, rate_cap=np.full(len(flows), np.inf),
+            batch_ptr=np.array([0, len(flows)]), unit_share=unit * shares, rate_cap=np.full(len(flows), np.inf),
             weight=np.ones(len(flows)),
         )  # fmt: skip
         return float(drain(routed.capacity, table).max())

@@ -124,7 +124,7 @@ def test_utilisation_is_the_share_of_the_step_with_something_to_carry(step: Any)
     # 20 bytes at a kernel's 5 bytes/s over a link of 10, then 12 s of compute: busy 4 s of 16, an eighth loaded
     table = FlowTable(
         link_ptr=np.array([0, 1]), link_ids=np.array([0]), link_share=np.ones(1), batch_ptr=np.array([0, 1]),
-        size_bytes=np.ones(1), rate_cap=np.ones(1), weight=np.ones(1),
+        unit_share=np.ones(1), rate_cap=np.ones(1), weight=np.ones(1),
     )  # fmt: skip
     fluid = FluidNetwork(np.array([10.0]), table)
     program = Program(

@@ -95,7 +95,7 @@ def test_an_idle_dispatch_takes_its_closed_form_time(hosts: int) -> None:
     routed = paths(fabric, "adaptive", flows.source, flows.target, 0)
     table = FlowTable(
         link_ptr=routed.ptr, link_ids=routed.link_ids, link_share=routed.share,
-        batch_ptr=np.array([0, len(flows)]), size_bytes=flows.share, rate_cap=np.full(len(flows), np.inf),
+        batch_ptr=np.array([0, len(flows)]), unit_share=flows.share, rate_cap=np.full(len(flows), np.inf),
         weight=np.ones(len(flows)),
     )  # fmt: skip
     size, latency = 4096 * 7472.0, float(routed.latency_s.max())

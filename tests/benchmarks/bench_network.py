@@ -105,7 +105,7 @@ def all_to_all(
         link_ids=ids,
         link_share=1.0,
         batch_ptr=np.arange(groups.shape[0] + 1) * n * (n - 1),
-        size_bytes=sizes(src.size),
+        unit_share=sizes(src.size),
         rate_cap=np.inf,
         weight=1.0,
     )

@@ -85,7 +85,9 @@ def run_app(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
     arguments = list(arguments) or ["--help"]
     try:
-        status = get_command(make_app(COMMANDS)).main(args=arguments, prog_name="netsim", standalone_mode=False)
+        status = get_command(make_app(COMMANDS)).main(
+            args=arguments, prog_name="netsim", standalone_mode=False
+        )
         sys.stdout.flush()
         return _say("interrupted", 130) if status == 130 else int(status or 0)
     except NetsimError as error:

@@ -101,7 +101,7 @@ def _table(routed: PathTable, size: NDArray[np.float64], cap: NDArray[np.float64
         link_ids=routed.link_ids,
         link_share=routed.share,
         batch_ptr=np.array([0, n]),
-        size_bytes=size,
+        unit_share=size,
         rate_cap=cap,
         weight=np.array(1.0),
     )

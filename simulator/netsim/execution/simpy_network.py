@@ -45,14 +45,14 @@ class Network:
         self._alarm_s, self._alarm_rang = np.inf, False
         self._one = np.zeros(1, np.int64)
 
-    def transfer(self, batch: int, scale: float = 1.0, cap_scale: float = 1.0) -> simpy.Event:
+    def transfer(self, batch: int, unit_bytes: float = 1.0, kernel_bytes_per_s: float = 1.0) -> simpy.Event:
         """Start `batch` now; the event fires when its last flow ends, with the batch as its value.
 
-        `scale` and `cap_scale` multiply the registered sizes and rate caps, see `FluidNetwork.start`.
+        `unit_bytes` and `kernel_bytes_per_s` multiply the registered sizes and rate caps, see `FluidNetwork.start`.
         """
         self._take_ended()
         self._one[0] = batch
-        self.fluid.start(self.env.now, self._one, scale, cap_scale)
+        self.fluid.start(self.env.now, self._one, unit_bytes, kernel_bytes_per_s)
         done = self._waiting[batch] = self.env.event()
         self._plan_look()
         return done

@@ -78,7 +78,7 @@ def make_coloured(
         link_ids=table.link_ids,
         batch_ptr=table.batch_ptr,
         share=column(table.link_share),
-        size=column(table.size_bytes),
+        size=column(table.unit_share),
         cap=column(table.rate_cap),
         weight=column(table.weight),
         capacity=cap,

@@ -74,7 +74,7 @@ def end_flow(s, f, owner, now):  # type: ignore[no-untyped-def]
     """Flow f of link `owner` has all its bytes across; it leaves its links."""
     flow = s.flow[f]
     batch = s.batch[flow.batch]
-    volume = s.plan[f].size * batch.scale / flow.weight
+    volume = s.plan[f].size * batch.unit_bytes / flow.weight
     level = s.level[owner]
     live = s.plan[f].live
     for h in range(s.plan[f].first, s.plan[f + 1].first):
@@ -152,7 +152,7 @@ def overdue(s, now):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, _nrt=False)
-def start(s, now, batches, scale, cap_scale):  # type: ignore[no-untyped-def]
+def start(s, now, batches, unit_bytes, kernel_bytes_per_s):  # type: ignore[no-untyped-def]
     """Begin batches at `now`; returns -1, or the batch that may not start, or LATE, or UNKNOWN."""
     for i in range(batches.size):
         if batches[i] < 0 or batches[i] >= s.batch.size - 1:
@@ -171,28 +171,28 @@ def start(s, now, batches, scale, cap_scale):  # type: ignore[no-untyped-def]
     for i in range(batches.size):
         b = batches[i]
         batch = s.batch[b]
-        batch.scale = scale
+        batch.unit_bytes = unit_bytes
         batch.owner = -1
         for f in range(batch.first, s.batch[b + 1].first):
-            start_flow(s, f, now, scale, cap_scale)
+            start_flow(s, f, now, unit_bytes, kernel_bytes_per_s)
         if batch.left == 0:
             finish_batch(s, b)
     return -1
 
 
 @njit(cache=True, _nrt=False, forceinline=True)
-def start_flow(s, f, now, scale, cap_scale):  # type: ignore[no-untyped-def]
+def start_flow(s, f, now, unit_bytes, kernel_bytes_per_s):  # type: ignore[no-untyped-def]
     """Flow f joins its links, open; one without bytes or links is over at once."""
     flow = s.flow[f]
     plan = s.plan[f]
     first, end = plan.first, s.plan[f + 1].first
     flow.since = now
-    if plan.size * scale <= 0.0 or first == end:
+    if plan.size * unit_bytes <= 0.0 or first == end:
         return
     s.batch[flow.batch].left += 1
     if plan.cap < np.inf:  # its private link is its last live hop, and nobody else's
-        s.link[s.hop_link[plan.live - 1]].capacity = min(plan.cap * cap_scale, UNBOUNDED)
-    flow.end = plan.size * scale / flow.weight
+        s.link[s.hop_link[plan.live - 1]].capacity = min(plan.cap * kernel_bytes_per_s, UNBOUNDED)
+    flow.end = plan.size * unit_bytes / flow.weight
     join_links(s, f, now)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from netsim.network.maxmin import check_incidence, extremes
 
-_NUMBERS = ("link_share", "size_bytes", "rate_cap", "weight")
+_NUMBERS = ("link_share", "unit_share", "rate_cap", "weight")
 _DTYPES = {"link_ptr": np.int64, "link_ids": np.int32, "batch_ptr": np.int64}
 
 
@@ -49,7 +49,7 @@ class FlowTable:
     link_ids : (nnz,) links crossed
     link_share : (nnz,) bytes on that link per byte of the flow
     batch_ptr : (n_batches + 1,) first flow of each batch
-    size_bytes : (n_flows,) bytes of a flow when its batch is started with scale 1
+    unit_share : (n_flows,) bytes of a flow per byte of the unit that its batch is started with
     rate_cap : (n_flows,) bytes/s, ``inf`` for none
     weight : (n_flows,) max-min weight
 
@@ -61,7 +61,7 @@ class FlowTable:
     Examples
     --------
     >>> table = FlowTable.from_batches([([[0, 1], [1]], 8.0), ([[0]], 4.0)])
-    >>> table.n_batches, table.n_flows, table.size_bytes.tolist()
+    >>> table.n_batches, table.n_flows, table.unit_share.tolist()
     (2, 3, [8.0, 8.0, 4.0])
     """
 
@@ -69,7 +69,7 @@ class FlowTable:
     link_ids: NDArray[np.int32]
     link_share: NDArray[np.float64]
     batch_ptr: NDArray[np.int64]
-    size_bytes: NDArray[np.float64]
+    unit_share: NDArray[np.float64]
     rate_cap: NDArray[np.float64]
     weight: NDArray[np.float64]
 
@@ -82,14 +82,14 @@ class FlowTable:
             count = self.link_ids.size if name == "link_share" else max(self.n_flows, 0)
             object.__setattr__(self, name, _numbers(getattr(self, name), count))
         check_incidence(None, self.link_ptr, self.link_ids, self.link_share, self.weight, self.rate_cap)
-        ptr, size = self.batch_ptr, self.size_bytes
+        ptr, size = self.batch_ptr, self.unit_share
         if ptr.size == 0 or ptr[0] != 0 or ptr[-1] != self.n_flows or (ptr[1:] < ptr[:-1]).any():
             raise ValueError(f"batch_ptr must rise from 0 to the number of flows ({self.n_flows})")
         if size.size != self.n_flows:
             raise ValueError(f"{size.size} sizes for {self.n_flows} flows")
         low, high = extremes(size)
         if not (low >= 0 and high < np.inf):
-            raise ValueError(f"size_bytes must be >= 0 and finite, found {low} to {high}")
+            raise ValueError(f"unit_share must be >= 0 and finite, found {low} to {high}")
 
     @property
     def n_flows(self) -> int:
@@ -127,7 +127,7 @@ class FlowTableBuilder:
     Examples
     --------
     >>> builder = FlowTableBuilder()
-    >>> builder.add(link_ptr=[0, 2, 3], link_ids=[0, 1, 1], size_bytes=10.0)
+    >>> builder.add(link_ptr=[0, 2, 3], link_ids=[0, 1, 1], unit_share=10.0)
     0
     >>> builder.build().link_ids.tolist()
     [0, 1, 1]
@@ -141,7 +141,7 @@ class FlowTableBuilder:
         self,
         link_ptr: ArrayLike,
         link_ids: ArrayLike,
-        size_bytes: ArrayLike,
+        unit_share: ArrayLike,
         link_share: ArrayLike = 1.0,
         rate_cap: ArrayLike = np.inf,
         weight: ArrayLike = 1.0,
@@ -156,7 +156,7 @@ class FlowTableBuilder:
             "link_ids": ids,
             "link_share": np.broadcast_to(np.asarray(link_share, np.float64), ids.shape),
             "batch_ptr": np.array([n_flows]),
-            "size_bytes": np.broadcast_to(np.asarray(size_bytes, np.float64), (n_flows,)),
+            "unit_share": np.broadcast_to(np.asarray(unit_share, np.float64), (n_flows,)),
             "rate_cap": np.broadcast_to(np.asarray(rate_cap, np.float64), (n_flows,)),
             "weight": np.broadcast_to(np.asarray(weight, np.float64), (n_flows,)),
         }

@@ -57,24 +57,24 @@ class FluidNetwork:
         self,
         now_s: float,
         batches: Sequence[int] | NDArray[np.int64],
-        scale: float = 1.0,
-        cap_scale: float = 1.0,
+        unit_bytes: float = 1.0,
+        kernel_bytes_per_s: float = 1.0,
     ) -> None:
-        """Begin `batches` at `now_s`, flows of ``scale * size_bytes`` bytes capped at ``cap_scale * rate_cap``.
+        """Begin `batches` at `now_s`: flows of ``unit_bytes * unit_share`` bytes, at most ``kernel_bytes_per_s * rate_cap``.
 
         Raises
         ------
         ValueError
             when a batch is unknown or still running, time goes back or past an end not yet taken with `advance`, or
-            a scale is negative or NaN.
+            `unit_bytes` or `kernel_bytes_per_s` is negative or NaN.
         """
         which = np.ascontiguousarray(batches, np.int64)
-        if not 0.0 <= scale < np.inf:
-            raise ValueError(f"scale = {scale}, must be >= 0 and finite")
-        if not cap_scale >= 0.0:
-            raise ValueError(f"cap_scale = {cap_scale}, must be >= 0")
+        if not 0.0 <= unit_bytes < np.inf:
+            raise ValueError(f"unit_bytes = {unit_bytes}, must be >= 0 and finite")
+        if not kernel_bytes_per_s >= 0.0:
+            raise ValueError(f"kernel_bytes_per_s = {kernel_bytes_per_s}, must be >= 0")
         self._check_time(now_s)
-        refused = events.start(self._s, float(now_s), which, float(scale), float(cap_scale))
+        refused = events.start(self._s, float(now_s), which, float(unit_bytes), float(kernel_bytes_per_s))
         if refused == events.LATE:
             raise self._late(now_s)
         if refused == events.UNKNOWN:
@@ -129,7 +129,7 @@ class FluidNetwork:
             when it does not, or time goes back or past an end not yet taken with `advance`.
         """
         old = self._table
-        for name in ("batch_ptr", "size_bytes", "rate_cap", "weight"):
+        for name in ("batch_ptr", "unit_share", "rate_cap", "weight"):
             if not np.array_equal(getattr(table, name), getattr(old, name)):
                 raise ValueError(f"{name} differs: only the links of flows may change")
         if ((np.diff(table.link_ptr) == 0) != (np.diff(old.link_ptr) == 0)).any():

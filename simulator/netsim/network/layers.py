@@ -38,7 +38,7 @@ def stack(tables: Sequence[FlowTable], n_links: int) -> FlowTable:
         ids[at] = table.link_ids + layer * n_links
         share[at] = table.link_share
     first = tables[0]
-    return FlowTable(ptr, ids, share, first.batch_ptr, first.size_bytes, first.rate_cap, first.weight)
+    return FlowTable(ptr, ids, share, first.batch_ptr, first.unit_share, first.rate_cap, first.weight)
 
 
 def split(union: FlowTable, layer_of_link: NDArray[np.int64], layers: int) -> list[FlowTable]:
@@ -50,6 +50,6 @@ def split(union: FlowTable, layer_of_link: NDArray[np.int64], layers: int) -> li
         mine = layer == number
         hops = np.bincount(flow[mine], minlength=union.n_flows)
         ptr = np.concatenate([[0], np.cumsum(hops)])
-        columns = (union.batch_ptr, union.size_bytes, union.rate_cap, union.weight)
+        columns = (union.batch_ptr, union.unit_share, union.rate_cap, union.weight)
         tables.append(FlowTable(ptr, union.link_ids[mine], union.link_share[mine], *columns))
     return tables

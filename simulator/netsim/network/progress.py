@@ -19,7 +19,7 @@ def add_progress(s, total, rates):  # type: ignore[no-untyped-def]
         pace = s.pace[owner]
         rates[f] = s.level[owner] * flow.weight
         left = flow.end - pace.mark - s.level[owner] * (s.clock[LAST] - pace.since)
-        sent = s.plan[f].size * s.batch[flow.batch].scale / flow.weight - max(left, 0.0)
+        sent = s.plan[f].size * s.batch[flow.batch].unit_bytes / flow.weight - max(left, 0.0)
         for h in range(first, end):
             if s.hop_link[h] < total.size:
                 total[s.hop_link[h]] += s.hop_part[h] * sent
@@ -41,7 +41,7 @@ def hand_over(old, new, now, n_links):  # type: ignore[no-untyped-def]
     for b in range(old.done.size):
         new.done[b] = old.done[b]
     for b in range(old.batch.size):
-        new.batch[b].scale = old.batch[b].scale
+        new.batch[b].unit_bytes = old.batch[b].unit_bytes
         new.batch[b].left = old.batch[b].left
         new.batch[b].owner = old.batch[b].owner
     for c in range(old.link.size):
@@ -59,7 +59,7 @@ def hand_over(old, new, now, n_links):  # type: ignore[no-untyped-def]
         owner = old.slot_owner[old.hop_at[old.plan[f].first]]
         pace = old.pace[owner]
         left = max(flow.end - pace.mark - old.level[owner] * (now - pace.since), 0.0)
-        sent = old.plan[f].size * old.batch[flow.batch].scale / flow.weight - left
+        sent = old.plan[f].size * old.batch[flow.batch].unit_bytes / flow.weight - left
         for h in range(old.plan[f].first, old.plan[f + 1].first):
             new.tally[old.hop_link[h]].bytes += old.hop_part[h] * sent
         for h in range(new.plan[f].first, new.plan[f + 1].first):

@@ -25,7 +25,7 @@ def without_copies(n: Coloured, copies: Copies) -> Coloured:
         link_ids=_places(copies.link)[_taken(n.link_ids, *hops)],
         link_share=_of(n.share, *hops),
         batch_ptr=_pointers(n.batch_ptr, batch, batch + 1),
-        size_bytes=_of(n.size, *flows),
+        unit_share=_of(n.size, *flows),
         rate_cap=_of(n.cap, *flows),
         weight=_of(n.weight, *flows),
     )

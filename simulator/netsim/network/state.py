@@ -28,7 +28,7 @@ FLOW = np.dtype(
         ("active", "i4"),
     ]
 )
-# bytes at scale 1, bytes/s at cap scale 1 (inf: none), hop[first : next flow's first], of which those from `live` on
+# bytes at a unit of one byte, bytes/s at a kernel rate of one (inf: none), hop[first : next flow's first], of which those from `live` on
 # are over dominated links (`netsim.network.domination`) and count for tallies only
 PLAN = np.dtype([("size", "f8"), ("cap", "f8"), ("first", "i8"), ("live", "i8")])
 # of the flow in a slot: hop[first : first + hops]; `hop` is the one over this link
@@ -63,7 +63,7 @@ PACE = np.dtype(
 TALLY = np.dtype(
     [("bytes", "f8"), ("busy", "f8"), ("busy_since", "f8")]
 )  # bytes of ended flows, closed busy intervals
-BATCH = np.dtype([("scale", "f8"), ("first", "i8"), ("left", "i4"), ("owner", "i4")])
+BATCH = np.dtype([("unit_bytes", "f8"), ("first", "i8"), ("left", "i4"), ("owner", "i4")])
 
 # rows of State.ranks (int32, per link)
 QUEUE_HEAP, QUEUE_POS, END_HEAP, END_POS, TOUCHED_LIST = range(5)
@@ -168,7 +168,7 @@ def make_state(capacity: NDArray[np.float64], table: FlowTable) -> State:
     flow, plan = np.zeros(table.n_flows, FLOW), np.zeros(table.n_flows + 1, PLAN)
     link, batch = np.zeros(n_links, LINK), np.zeros(table.n_batches + 1, BATCH)
     hop_link, hop_part = np.zeros(nnz, np.int32), np.zeros(nnz)
-    numbers = (column(table.link_share), column(table.size_bytes), caps, column(table.weight))
+    numbers = (column(table.link_share), column(table.unit_share), caps, column(table.weight))
     _lay_out(
         (table.link_ptr, table.link_ids, table.batch_ptr, *numbers),
         cap,

@@ -139,7 +139,7 @@ def _register(
         link_ids=link_ids,
         link_share=share,
         batch_ptr=np.concatenate([[0], np.cumsum(sizes)]),
-        size_bytes=np.concatenate([b.transfers.share for b in batches]),
+        unit_share=np.concatenate([b.transfers.share for b in batches]),
         # relative: a batch is started with its communication kernel's rate
         rate_cap=np.concatenate([b.transfers.kernel_share for b in batches]),
         weight=np.array(1.0),
