@@ -4,7 +4,6 @@ A collective is tested in test_collectives_*, an attention kind in test_workload
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +47,8 @@ def test_a_family_is_one_entry(
     monkeypatch.setitem(families.FAMILIES, "toy", toy)
     file = tmp_path / "toy.toml"
     file.write_text(
-        'name = "toy"\ndescription = "four switches"\nfamily = "toy"\ntiers = 1\nplanes = 1\noversubscription = []\nrouting = "adaptive"\n'
+        'name = "toy"\ndescription = "four switches"\nfamily = "toy"\ntiers = 1\nplanes = 1\n'
+        'oversubscription = []\nrouting = "adaptive"\n'
         '[switch]\nradix = 128\nport_rate = "400 Gb/s"\n[latency]\nendpoint = "1.9 us"\nswitch_hop = "0.3 us"\n'
         '[sources]\nall = "made up"\n'
     )
@@ -84,13 +84,13 @@ def test_a_schedule_is_one_entry(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 @pytest.fixture
-def verb(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def verb(monkeypatch: pytest.MonkeyPatch) -> str:
     def hello(name: str = "world") -> None:
         """Say hello."""
         print(f"hello {name}")
 
     monkeypatch.setitem(app.COMMANDS, hello, "Say hello.")
-    yield "hello"
+    return "hello"
 
 
 def test_a_verb_is_one_entry(verb: str, capsys: pytest.CaptureFixture[str]) -> None:

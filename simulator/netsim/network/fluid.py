@@ -60,7 +60,9 @@ class FluidNetwork:
         unit_bytes: float = 1.0,
         kernel_bytes_per_s: float = 1.0,
     ) -> None:
-        """Begin `batches` at `now_s`: flows of ``unit_bytes * unit_share`` bytes, at most ``kernel_bytes_per_s * rate_cap``.
+        """Begin `batches` at `now_s`.
+
+        Flows have ``unit_bytes * unit_share`` bytes and are never faster than ``kernel_bytes_per_s * rate_cap``.
 
         Raises
         ------

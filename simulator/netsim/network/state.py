@@ -28,7 +28,8 @@ FLOW = np.dtype(
         ("active", "i4"),
     ]
 )
-# bytes at a unit of one byte, bytes/s at a kernel rate of one (inf: none), hop[first : next flow's first], of which those from `live` on
+# bytes at a unit of one byte, bytes/s at a kernel rate of one (inf: none), hop[first : next flow's first], of
+# which those from `live` on
 # are over dominated links (`netsim.network.domination`) and count for tallies only
 PLAN = np.dtype([("size", "f8"), ("cap", "f8"), ("first", "i8"), ("live", "i8")])
 # of the flow in a slot: hop[first : first + hops]; `hop` is the one over this link
