@@ -97,12 +97,14 @@ def collective(
     hardware: Name = "h800",
     routing: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    packets: bool = False,
     seed: int = 0,
     **experts: Any,
 ) -> Collective:
     """Time a collective on an idle fabric, as `netsim collective` does.
 
-    sizes : bytes, or text such as "128MiB:16GiB"; experts : ep, tokens, gate, load, redundant, beside_compute and
+    sizes : bytes, or text such as "128MiB:16GiB"; packets : beside each time that of the same flows sent packet by
+    packet; experts : ep, tokens, gate, load, redundant, beside_compute and
     workload, for dispatch, combine and deepep
 
     Raises NetsimError for a name, key or value that is wrong or has no effect on the kind.
@@ -115,4 +117,8 @@ def collective(
         routing=routing, seed=count("seed", seed), overrides=plain(overrides),
     )  # fmt: skip
     rows = collective_rows(setup, kind, sizes=sizes, algorithm=algorithm, group_size=group_size, **experts)
+    if packets:
+        from netsim.congestion.collective_rows import add_packets
+
+        rows = add_packets(setup, rows, {"group_size": group_size, **experts})
     return Collective(rows, setup.topology)

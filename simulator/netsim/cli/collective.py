@@ -26,6 +26,8 @@ _SHOWN = ("kind", "algorithm", "protocol", "ranks", "size_bytes", "time_us", "al
 _SHOWN_MOE = ("kind", "algorithm", "ranks", "tokens", "time_us", "p50_us", "p99_us", "logical_GBps", "wire_GBps",
               "nvlink_GBps", "hosts_per_token", "hottest_over_mean", "bottleneck", "utilisation")  # fmt: skip
 
+_SHOWN_PACKETS = ("packets_time_us", "packets_over_fluid", "measured_least", "measured_most")
+
 Kind = Annotated[
     str,
     typer.Argument(
@@ -79,6 +81,10 @@ Beside = Annotated[
 Workload = Annotated[
     str | None, typer.Option("--workload", "-w", help="Job whose experts are routed. [default: deepseek-v3]")
 ]
+Packets = Annotated[
+    bool,
+    typer.Option("--packets", help="Beside each time that of the same flows sent packet by packet, sprayed."),
+]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")]
 
 
@@ -99,6 +105,7 @@ def collective(
     workload: Workload = None,
     hardware: HostName = "h800",
     routing: Routing = None,
+    packets: Packets = False,
     seed: Seed = 0,
     sets: Sets = None,
     output: Output = None,
@@ -131,6 +138,12 @@ def collective(
     if output is not None:
         report.prepare(output, force)
     rows = collective_rows(setup, kind, algorithm=algorithm, **options)
+    if packets:
+        from netsim.congestion.collective_rows import add_packets, warnings
+
+        rows = add_packets(setup, rows, options)
+        for line in [] if quiet else warnings(rows):
+            print(line, file=sys.stderr)
     if output is not None:
         say_written(output, report.write(output, rows, setup), quiet)
     if json:
@@ -138,7 +151,7 @@ def collective(
     elif csv:
         sys.stdout.write(report.to_csv(rows))
     elif not quiet:
-        _print(rows, _SHOWN_MOE if experts else _SHOWN)
+        _print(rows, (_SHOWN_MOE if experts else _SHOWN) + (_SHOWN_PACKETS if packets else ()))
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
@@ -150,5 +163,5 @@ def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, float):
-        return f"{value}"
-    return f"{value:.3f}" if name == "utilisation" else f"{value:.2f}"
+        return "" if value is None else f"{value}"
+    return f"{value:.3f}" if name in ("utilisation", *_SHOWN_PACKETS[1:]) else f"{value:.2f}"

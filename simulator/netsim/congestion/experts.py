@@ -8,6 +8,7 @@ collective costs besides its bytes (launch, steps, messages), which is the same 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netsim.collectives.experts import routed_exchange
 from netsim.collectives.plan import Group
@@ -26,9 +27,14 @@ def messages_of(transfers: Transfers, unit_bytes: float, name: str) -> Messages:
     Flows of a sender begin behind its own place and go round, so that receivers are not hit in step.
     """
     size = np.maximum(1, np.rint(transfers.share * unit_bytes)).astype(np.int64)
-    span = int(max(transfers.source.max(), transfers.target.max())) + 1
-    order = np.lexsort(((transfers.target - transfers.source) % span, transfers.source))
+    order = in_turn(transfers)
     return Messages.of(transfers.source[order], transfers.target[order], size[order], name)
+
+
+def in_turn(transfers: Transfers) -> NDArray[np.int64]:
+    """The order in which a collective's flows become messages."""
+    span = int(max(transfers.source.max(), transfers.target.max())) + 1
+    return np.lexsort(((transfers.target - transfers.source) % span, transfers.source))
 
 
 def expert_messages(

@@ -21,7 +21,13 @@ from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.prices import PriceBook
 from netsim.specs.protocol import ProtocolSpec
 from netsim.topologies import build, latency_us, max_gpus, slim_fly, summary
-from netsim.validation import experiments_compute, experiments_inference, experiments_kernels, row_published
+from netsim.validation import (
+    experiments_compute,
+    experiments_inference,
+    experiments_kernels,
+    experiments_packets,
+    row_published,
+)
 
 Where = Mapping[str, Any]
 Experiment = Callable[[Sequence[Where]], Sequence[float | None]]
@@ -150,6 +156,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "kernel_tables": experiments_kernels.kernel_tables,
     "latency": latency,
     "model_size": experiments_compute.model_size,
+    "packets": experiments_packets.packets,
     "parts": parts,
     "production": experiments_inference.production,
     "routing_collisions": routing_collisions,
