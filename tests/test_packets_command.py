@@ -53,7 +53,7 @@ def test_a_folder_holds_the_answer_the_page_and_the_tables(tmp_path):
         (["--set", "transport.sender.window=5"], "must be a quantity"),
         (["--set", "topology.routing=ecmp"], "has no effect on a packet simulation"),
         (["--fault", "cable 3 down", "--transport", "eqds"], "must be such as"),
-        (["nothing.csv"], "cannot be read as CSV"),
+        (["nothing.csv", "--size", "1MB"], "--size: has no effect on nothing.csv"),
     ],
 )
 def test_a_mistake_is_one_clear_line(options, says):
@@ -69,6 +69,8 @@ def test_messages_of_a_file(tmp_path):
     result = api.packets(str(path), "ft2", 16, transport="spray", overrides=KEYS)
     assert result.messages.groups == ("a", "b")
     assert result.finish_s[1] - result.finish_s[0] == pytest.approx(5e-6, rel=1e-6)
+    with pytest.raises(NetsimError, match="cannot be read as CSV"):
+        api.packets(str(tmp_path / "nothing.csv"), "ft2", 16, overrides=KEYS)
     path.write_text("source,target,size_bytes\n0,1,-3\n")
     with pytest.raises(NetsimError, match=r"line 2: size_bytes = -3"):
         api.packets(str(path), "ft2", 16, overrides=KEYS)
