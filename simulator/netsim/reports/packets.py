@@ -57,8 +57,9 @@ def write(folder: Path, result: PacketResult) -> list[Path]:
 
 
 def busiest(result: PacketResult) -> list[int]:
-    """Links by the most bytes that waited, at most `SHOWN_LINKS`."""
-    links = result.links[result.links["most_queued_bytes"] > 0]
+    """Links by the most bytes that waited, at most `SHOWN_LINKS`, of those within a hundredth of the longest queue."""
+    most = result.links["most_queued_bytes"]
+    links = result.links[most > most.max() / 100]
     order = links.sort_values(["most_queued_bytes", "link"], ascending=[False, True])
     return [int(link) for link in order["link"].head(SHOWN_LINKS)]
 

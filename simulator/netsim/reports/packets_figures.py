@@ -29,7 +29,7 @@ def fct_figure(result: PacketResult) -> Any:
     axes.set_xlabel("time to completion, us")
     axes.set_ylabel("share of messages")
     axes.set_ylim(0, 1.02)
-    axes.set_xscale("log")
+    axes.set_xlim(left=0)
     axes.legend(loc="upper left")
     return fig
 
@@ -49,14 +49,14 @@ def progress_figure(result: PacketResult) -> Any:
     axes.set_xlabel("time, us")
     axes.set_ylabel("payload a sender, GB/s")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="lower left")
+    axes.legend(loc="center right")
     return fig
 
 
 def heat_figure(result: PacketResult, links: list[int]) -> Any:
     """Bytes that wait, time by link."""
     fig, axes = canvas(width=9.0, height=max(2.4, 0.16 * len(links) + 1.2))
-    seen = result.queue_bytes[:, links].T / 1e3
+    seen = np.ma.masked_equal(result.queue_bytes[:, links].T / 1e3, 0.0)
     if not links or not seen.size:
         axes.text(0.5, 0.5, "nothing ever waited", ha="center", va="center", transform=axes.transAxes)
         return fig
