@@ -10,7 +10,7 @@ import typer
 
 def schema(
     spec: Annotated[
-        str, typer.Argument(help="topology, workload, hardware, profile, prices or inference.")
+        str, typer.Argument(help="topology, workload, hardware, profile, prices, inference or transport.")
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print a JSON Schema of the spec.")] = False,
 ) -> None:
@@ -19,8 +19,9 @@ def schema(
     from netsim.specs.case import SECTIONS
     from netsim.specs.inference import InferenceSpec
     from netsim.specs.keys import keys
+    from netsim.specs.packets import PacketsSpec
 
-    known = SECTIONS | {"inference": InferenceSpec}
+    known = SECTIONS | {"inference": InferenceSpec, "transport": PacketsSpec}
     if spec and spec not in known:
         raise NetsimError(f"no spec {spec!r}: {did_you_mean(spec, known)}")
     chosen = {spec: known[spec]} if spec else known
