@@ -102,6 +102,10 @@ def test_two_thousand_mutants(tmp_path: Path) -> None:
         ("[" * 100000, "not a whole JSON document"),
         ("1" * 5000, "a number of thousands of digits"),
         ('{"traceEvents":{}}', "no traceEvents"),
+        (
+            '{"deviceProperties":[{"numSms":true}],"traceEvents":[{"cat":"kernel","ph":"X","name":"k","ts":0,"dur":1}]}',
+            "numSms = True, must be",
+        ),
         ("", "not a whole JSON document"),
     ],
 )
@@ -131,6 +135,24 @@ def test_a_bomb_is_refused_at_the_limit(tmp_path: Path) -> None:
         run_app(["calibrate", "--trace", str(bomb), "--max-size", "1MiB", "-o", str(tmp_path / "p.toml")])
         == 2
     )
+
+
+def test_names_that_no_file_may_hold_are_written_as_others(tmp_path: Path) -> None:
+    """A DEL and half a surrogate pair in the names of the device and of kernels."""
+    made = Job(layers=2, steps=1, device="NVIDIA H200\x7f\ud800")
+    for event in made.events:
+        if event["cat"] == "kernel" and "rms_norm" in event["name"]:
+            event["name"] = "odd\ud800\x1b[31m"
+    about = tmp_path / "about.toml"
+    about.write_text(
+        'name = "odd"\ndevice = "NVIDIA H200??"\nsms = 132\ngemm_sms = 132\nbf16_peak = "989 TFLOPS"\n'
+        'fp8_peak = "1979 TFLOPS"\nhbm_rate = "4.8 TB/s"\n'
+        'peak_clock = "1.83 GHz"\nclock = "hot"\ntransport_share = 0.0\ngap = "1 us"\n'
+    )
+    trace, output = made.write(tmp_path / "a.json"), tmp_path / "p.toml"
+    assert run_app(["calibrate", "--trace", str(trace), "--about", str(about), "-o", str(output)]) == 0
+    assert "NVIDIA H200??" in output.read_text("utf-8")
+    assert "odd??[31m" in (tmp_path / "p_unassigned.csv").read_text("utf-8")
 
 
 def test_one_value_may_not_be_endless(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def coverage(found: Sequence[Assigned]) -> Coverage:
     for a in found:
         if not a.complete:
             why = "no kernel rule" if a.rule is None else "outside every known block"
-            missing[f"{a.kernel.name[:100]} ({why})"] += a.kernel.duration_us  # type: ignore[assignment]
+            missing[f"{shown(a.kernel.name[:100], 100)} ({why})"] += a.kernel.duration_us  # type: ignore[assignment]
     busy = sum(a.kernel.duration_us for a in found)
     return Coverage(
         busy, busy - sum(missing.values()), tuple((n, float(t)) for n, t in missing.most_common())

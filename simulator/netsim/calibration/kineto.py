@@ -108,11 +108,12 @@ def read_trace(path: Path, limit_bytes: int = DEFAULT_LIMIT) -> Trace:
     check_repeats(path, events.found)
     facts = _facts(path, events)
     name, sms = facts.get("name", "unknown GPU"), facts.get("numSms")
-    if not isinstance(name, str) or not isinstance(sms, int | None):
+    if not isinstance(name, str) or not (sms is None or (type(sms) is int and 0 < sms < 2**20)):
         raise NetsimError(
             f"{path}: deviceProperties: name = {shown(name)}, numSms = {shown(sms)}, must be text and a number"
         )
-    return _assemble(path, name, sms, facts, events)
+    # a name goes into files and onto terminals
+    return _assemble(path, shown(name, 200), sms, facts, events)
 
 
 def _facts(path: Path, events: Events) -> Mapping[str, Any]:
