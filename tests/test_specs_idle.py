@@ -32,6 +32,7 @@ EXAMPLES: dict[str, Any] = {
     "workload.compute.clock": "1.2 GHz",
     "workload.parallelism.stage_layers": [1, 2, 2, 1],
     "workload.parallelism.zero": 3,
+    "workload.parallelism.layout": "Ett|tttt",
     "workload.storage.recompute": [],
     "workload.variation.compute_sigma": 0.1,
     "workload.variation.slow": {"0": 2.0},

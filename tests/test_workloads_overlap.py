@@ -11,7 +11,8 @@ import netsim
 from netsim.errors import NetsimError, SpecError
 from netsim.specs import WorkloadSpec, load
 from netsim.specs.case import make_case
-from netsim.specs.framework import OverlapSpec
+from netsim.specs.catalog import names
+from netsim.specs.framework import FrameworkSpec, OverlapSpec
 from netsim.training.result import nic_bytes, phases, step_time_s
 from netsim.training.simulate import simulate
 from netsim.workloads.graph import COMPUTE, PIPELINE, TENSOR, Division, TaskGraph
@@ -61,7 +62,7 @@ def test_updated_parameters_are_gathered_before_the_first_forward_of_their_layer
 
 
 def test_compute_waits_for_a_send_that_nothing_hides() -> None:
-    exposed, hidden = (graph_of(Division(overlap=OverlapSpec(pipeline=how))) for how in (False, True))
+    exposed, hidden = (graph_of(Division(overlap=OverlapSpec(pipeline=how))) for how in ("never", "always"))
     sends = [t for t in range(len(exposed)) if exposed.works[exposed.work[t]].name == "send_forward"]
     for graph, waited in ((exposed, True), (hidden, False)):
         after = [t for t in range(len(graph)) if graph.queue[t] == COMPUTE and graph.rank[t] == 0]
@@ -201,10 +202,20 @@ def test_expert_exchanges_hide_behind_another_micro_batch() -> None:
 
 
 def test_weight_gradients_that_are_not_delayed_hold_up_the_exchange_behind_them() -> None:
-    assert step_time_s(moe(overlap__weight_delayed=False)) > step_time_s(moe())
+    assert step_time_s(moe(overlap__weight_delayed="never")) > step_time_s(moe())
 
 
 def test_1f1b_with_a_pipeline_cannot_be_paired() -> None:
     with pytest.raises(SpecError, match=r"overlap\.expert = True, needs schedule interleaved"):
         schedule("1f1b", 4, 8, paired=True)
     assert [c.phase for c in schedule("1f1b", 1, 3, paired=True).ranks[0]] == ["1F", "1F1B", "1F1B", "1B"]
+
+
+@pytest.mark.parametrize("name", names("framework"))
+def test_every_framework_runs_and_says_what_it_assumes(name: str) -> None:
+    schedule_of = "interleaved" if name != "deepseek" else "1f1b"
+    overrides = {**SMALL, "framework": name}
+    record = netsim.run("mpft", 32, "qwen2.5-72b", schedule=schedule_of, overrides=overrides).record
+    assert record["workload"]["framework"] == name
+    assert set(record["workload"]["exchanges"]) == {"tensor", "gradient", "parameter", "pipeline"}
+    assert load(FrameworkSpec, "framework", name).sources

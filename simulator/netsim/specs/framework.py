@@ -28,8 +28,9 @@ class OverlapSpec(Strict):
     expert: bool = False
     """Whether a forward runs beside the backward of another micro-batch under interleaved (or 1f1b without a pipeline),
     which hides exchanges of experts; DualPipe always does."""
-    weight_delayed: bool = True
-    """Whether a layer's gradients travel on before its weight gradients are done; else behind them."""
+    weight_delayed: Literal["always", "tensor", "never"] = "always"
+    """When gradients travel on before the weight gradients of their block are done: always, behind the experts of a
+    layer only when they are, or never."""
     tensor: bool = False
     """Whether tensor exchanges of layers run chunk by chunk beside the products that need or make them."""
     tensor_chunks: Annotated[int, Field(ge=2, le=64)] = 4
@@ -47,8 +48,8 @@ class OverlapSpec(Strict):
     """Whether gradients are reduced a layer at a time beside the last backward; else behind a stage's last backward."""
     parameter: bool = False
     """Whether updated parameters are gathered a layer at a time before the next forward; else behind the update."""
-    pipeline: bool = True
-    """Whether compute goes on while a pipeline send is on its way."""
+    pipeline: Literal["always", "interleaved", "never"] = "always"
+    """When compute goes on while a pipeline send is on its way: interleaved means with virtual stages only."""
     prefetch: Annotated[int, Field(ge=0, le=64)] = 1
     """Layers ahead of compute that ZeRO stage 3 gathers parameters."""
 

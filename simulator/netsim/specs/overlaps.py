@@ -20,7 +20,8 @@ def assumed(job: WorkloadSpec) -> dict[str, str]:
     if spec.zero:
         found["parameter"] = _parameter(job)
     if spec.pipeline > 1:
-        found["pipeline"] = "beside compute" if how.pipeline else "exposed"
+        hidden = how.pipeline == "always" or (how.pipeline == "interleaved" == job.schedule.name)
+        found["pipeline"] = "beside compute" if hidden else "exposed"
     return found
 
 

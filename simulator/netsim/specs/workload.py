@@ -71,10 +71,19 @@ class ParallelismSpec(Strict):
     stage_layers: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     """Layers of each pipeline stage, first to last; left out: spread evenly, the output head counting as one."""
 
+    layout: Annotated[str, Field(max_length=10_000)] | None = None
+    """Layers of each stage as Megatron-LM writes them, such as Et*3|(t*4|)*14mL, in place of stage_layers."""
+
     @field_validator("stage_layers", mode="before")
     @classmethod
     def _stages(cls, value: object) -> object:
         return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _one_split(self) -> ParallelismSpec:
+        if self.layout is not None and self.stage_layers is not None:
+            raise ValueError("layout: has no effect beside stage_layers, one of them says it")
+        return self
 
 
 class ScheduleSpec(Strict):

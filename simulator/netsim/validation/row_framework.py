@@ -46,12 +46,14 @@ def _megatron(row: TrainingRow) -> dict[str, Any]:
     return {
         "streams": "each",
         "expert": bool(row.expert_overlap) and (row.ep or 1) > 1,
-        "weight_delayed": bool(row.delayed_wgrad),
+        "weight_delayed": "always" if row.delayed_wgrad else "tensor",
         "tensor": bool(row.tp_overlap) and (row.tp or 1) > 1,
         "context": (row.cp or 1) > 1,
         "gradient": row.gradient_overlap is not False,
         "parameter": row.parameter_overlap is not False,
-        "pipeline": interleaved if row.pipeline_overlap is None else row.pipeline_overlap,
+        "pipeline": "always"
+        if (interleaved if row.pipeline_overlap is None else row.pipeline_overlap)
+        else "never",
         "sms": "resident",
     }
 

@@ -19,6 +19,7 @@ from itertools import accumulate, pairwise
 
 from netsim.errors import SpecError
 from netsim.specs import ModelSpec, WorkloadSpec
+from netsim.workloads.layout import expand, layout_stages
 from netsim.workloads.model import last_kind
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Order, schedule
@@ -40,9 +41,10 @@ def job_order(job: WorkloadSpec, plan: Plan) -> Order:
 
     Raises SpecError for one that is unknown or cannot run these counts.
     """
-    return schedule(
-        job.schedule.name, plan.pipeline, plan.microbatches, job.schedule.virtual_stages, job.overlap.expert
-    )
+    rounds = job.schedule.virtual_stages
+    if job.parallelism.layout is not None and rounds is None and job.schedule.name == "interleaved":
+        rounds = max(1, len(expand(job.parallelism.layout)) // plan.pipeline)
+    return schedule(job.schedule.name, plan.pipeline, plan.microbatches, rounds, job.overlap.expert)
 
 
 def job_stages(job: WorkloadSpec, order: Order) -> tuple[Stage, ...]:
@@ -50,9 +52,15 @@ def job_stages(job: WorkloadSpec, order: Order) -> tuple[Stage, ...]:
 
     Raises SpecError when the layers cannot be divided so.
     """
-    given = job.parallelism.stage_layers
+    given, layout = job.parallelism.stage_layers, job.parallelism.layout
     model, count = job.model, order.stages
-    stages = split_layers(model, count) if given is None else given_layers(model, count, given)
+    if layout is not None:
+        stages = layout_stages(model, layout)
+        if len(stages) != count:
+            rule = f"has {len(stages)} stages, {job.schedule.name} on these ranks has {count}"
+            raise SpecError(job.name, "", None, f"parallelism.layout: {layout!r}: {rule}")
+    else:
+        stages = split_layers(model, count) if given is None else given_layers(model, count, given)
     return with_copies(stages, order, model.tied_embeddings)
 
 

@@ -181,7 +181,7 @@ class Blocks:
                 waits = (self.writer.transfer(side, "tensor_gather", block, "W", layer),)
             done = self.writer.compute(side, layer, block, "W", waits)
         self.weights_done[side.unit.stage] = done
-        if not self.division.overlap.weight_delayed:
+        if not self.delays(layer, block):
             side.ready += (done,)
         last = self.division.overlap.gradient and self.last_weight.get(side.unit.stage) == side.unit
         if block == layer.first_block and (self.division.zero >= 2 or last) and self._trained(layer):
@@ -191,6 +191,11 @@ class Blocks:
     def _trained(self, layer: Layer) -> bool:
         """Whether any block of a layer has a weight gradient."""
         return not {layer.first_block, layer.last_block} <= set(self.division.frozen)
+
+    def delays(self, layer: Layer, block: str) -> bool:
+        """Whether the gradient of a block's input travels on before its weight gradient is done."""
+        how = self.division.overlap.weight_delayed
+        return how == "always" or (how == "tensor" and not (has_experts(layer.kind) and block == "mlp"))
 
     def lone_weight(self, side: Side, layer: Layer, block: str) -> None:
         """A weight gradient away from its input gradient: the block's input is gathered again for it."""

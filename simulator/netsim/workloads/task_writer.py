@@ -123,7 +123,8 @@ class TaskWriter:
             queue = PIPELINE if self.overlap.streams == "each" else COMMUNICATION
             sent = self.add(queue, work, side.unit, side.ready)
             self._sent[name, side.unit] = sent
-            if not self.overlap.pipeline:
+            rounds = self.order.stages // len(self.order.ranks)
+            if self.overlap.pipeline == "never" or (self.overlap.pipeline == "interleaved" and rounds == 1):
                 self.blocking += (sent,)
         elif side.ready:
             self._sent[name, side.unit] = side.ready[0]

@@ -154,7 +154,7 @@ class _Rank:
         if back and b:
             if not again:
                 blocks.gather_parameters(back, b, "B")
-            delayed = self.division.overlap.weight_delayed
+            delayed = blocks.delays(b, b.last_block)
             blocks.backward(back, b, b.last_block, with_weight)
             if with_weight and not delayed:
                 blocks.weight(back, b, b.last_block)
