@@ -79,12 +79,6 @@ class ParallelismSpec(Strict):
     def _stages(cls, value: object) -> object:
         return tuple(value) if isinstance(value, list) else value
 
-    @model_validator(mode="after")
-    def _one_split(self) -> ParallelismSpec:
-        if self.layout is not None and self.stage_layers is not None:
-            raise ValueError("layout: has no effect beside stage_layers, one of them says it")
-        return self
-
 
 class ScheduleSpec(Strict):
     """Pipeline schedule."""

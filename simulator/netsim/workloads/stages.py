@@ -54,6 +54,9 @@ def job_stages(job: WorkloadSpec, order: Order) -> tuple[Stage, ...]:
     """
     given, layout = job.parallelism.stage_layers, job.parallelism.layout
     model, count = job.model, order.stages
+    if layout is not None and given is not None:
+        rule = "has no effect beside parallelism.stage_layers, one of them says it"
+        raise SpecError(job.name, "parallelism.layout", layout, rule)
     if layout is not None:
         stages = layout_stages(model, layout)
         if len(stages) != count:
