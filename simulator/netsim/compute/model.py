@@ -131,6 +131,10 @@ class ComputeModel:
             gaps += gap
         return BlockTime(busy, gaps, by_origin)
 
+    def class_clock_hz(self, op: Operator) -> float | None:
+        """The SM clock that the class of an operator was measured at."""
+        return self._class(for_each_expert(op, self.profile.classes)).clock
+
     def require_known(self, ops: Sequence[Operator]) -> None:
         """For `--strict`: refuse operators that neither the table nor a class model has seen.
 

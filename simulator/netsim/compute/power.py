@@ -1,7 +1,7 @@
 """The power limit: the SM clock at which the mean power of what a GPU runs meets its cap.
 
     power of products     static + V(f)^2 (per_flop x rate + active x f_in / f_in(reference))
-    power of the rest     static + per_byte x byte rate
+    power of the rest     static + per_byte x byte rate (x V(f)^2 where the SMs bound it: `vector`)
     V(f)                  1 + voltage_slope (f / reference - 1), f the clock that the driver reports
     clock in a kernel     f_in = min(inside x f, rested_clock); memory-bound kernels do not ask, HBM has its own
     the steady clock      the highest f up to boost at which the power that the limit sees is at most the cap:
@@ -36,6 +36,7 @@ class Load:
     """A kind of kernel in a mix: what all its calls do together, and their time on a rested GPU.
 
     bound : share of the time that goes with the SM clock (1: products; 0: memory-bound)
+    rested_hz : clock of the measurement of a kernel without products that the SMs bound all the same
     """
 
     group: Group
@@ -43,6 +44,7 @@ class Load:
     flops: float
     bytes: float
     bound: float = 1.0
+    rested_hz: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def group_of(kind: str) -> Group:
 
 
 def _draw(power: PowerSpec, group: Group) -> DrawSpec:
-    return power.groups.get(group) or power.groups["bf16"]
+    return power.groups.get(group) or power.groups["memory" if group == "vector" else "bf16"]
 
 
 def voltage(power: PowerSpec, clock_hz: float) -> float:
@@ -81,7 +83,7 @@ def slowdown(power: PowerSpec, load: Load, clock_hz: float) -> float:
     """Time at a reported clock over the time on a rested GPU."""
     rested = _draw(power, load.group).rested_clock
     if rested is None:
-        return 1.0
+        return 1.0 if load.rested_hz is None else load.rested_hz / min(clock_hz, load.rested_hz)
     return 1.0 + load.bound * (rested / min(power.inside * clock_hz, rested) - 1.0)
 
 
@@ -89,7 +91,8 @@ def energy_j(power: PowerSpec, load: Load, clock_hz: float) -> float:
     """Beside the static power, of all calls of a load."""
     draw = _draw(power, load.group)
     if draw.rested_clock is None:
-        return draw.per_byte_pJ * 1e-12 * load.bytes
+        squared = voltage(power, clock_hz) ** 2 if load.group == "vector" else 1.0
+        return squared * draw.per_byte_pJ * 1e-12 * load.bytes
     inside = min(power.inside * clock_hz, draw.rested_clock)
     squared = voltage(power, inside / power.inside) ** 2
     seconds = load.seconds * slowdown(power, load, clock_hz)

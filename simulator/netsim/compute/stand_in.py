@@ -7,6 +7,7 @@
     a class of mxfp8                     of fp8_tensor, else of fp8                               yes
     a class of nvfp4                     of mxfp8, else as there; at the FP4 peak                 yes
     attention in fp8 or mxfp8            in the other of both, else in BF16; at the FP8 peak      yes
+    kernels of torch (`torch_kernels`)   the class of what moves as many bytes                    yes
 
 A marked answer takes the same share of the peak of its own format, and counts as extrapolated: `--strict` refuses it,
 and a run says so in one line.
@@ -26,6 +27,10 @@ _INSTEAD = {
     "mxfp8": ("fp8_tensor", "fp8"),
     "fp8_tensor": ("fp8",),
 }
+_TORCH_INSTEAD = {
+    "act_bwd": "act", "loss_fwd": "elementwise", "loss_bwd": "elementwise", "embedding_bwd": "elementwise",
+    "optimizer_bf16": "optimizer", "sort": "index",
+}  # fmt: skip
 _CORE_INSTEAD = {"mxfp8": ("_fp8", ""), "fp8": ("_mxfp8", "")}
 
 
@@ -37,6 +42,8 @@ def stand_in(kind: str, classes: Mapping[str, object]) -> str | None:
     """
     if kind in classes:
         return kind
+    if kind in _TORCH_INSTEAD:
+        return _TORCH_INSTEAD[kind]
     products = format_of(kind)
     role = kind.removesuffix(f"_{products}")
     if role.startswith("attention"):

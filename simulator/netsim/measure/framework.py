@@ -45,6 +45,12 @@ def rows(kernel: str, m: int, n: int) -> Shape:
     return Shape(kernel, kind, "bf16", m, n, bytes=value_bytes * m * n)
 
 
+def product(kernel: str, m: int, n: int, k: int) -> Shape:
+    """A BF16 product as a backward runs it: `fw_dgrad` m x k times k x n, `fw_wgrad` k x m transposed times k x n."""
+    moved = 2.0 * (m * k + n * k + m * n)
+    return Shape(kernel, "gemm_bf16", "bf16", m, n, k, 1, "bf16", flops=2.0 * m * n * k, bytes=moved)
+
+
 def batched(groups: int, m: int, n: int, k: int) -> Shape:
     """`groups` products of m x k by k x n."""
     moved = 2.0 * groups * (m * k + n * k + m * n)
@@ -81,6 +87,7 @@ def make_plan() -> tuple[Measurement, ...]:
         shapes += [grouped_wgrad("bf16", (each,) * count, n, k) for n, k in ((3072, 2048), (4096, 1536))]
     for m, n, k in ((4096, 10240, 5120), (8192, 5120, 13824), (8192, 27648, 5120), (5120, 27648, 8192)):
         shapes += [gemm(dtype, m, n, k) for dtype in ("bf16", "fp8_tensor")]
+        shapes += [product(kernel, m, n, k) for kernel in ("fw_dgrad", "fw_wgrad")]
     return tuple(Measurement(shape, "framework") for shape in shapes)
 
 

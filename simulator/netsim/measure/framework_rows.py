@@ -15,7 +15,24 @@ from netsim.measure.shapes import Shape
 
 def build(gpu: Gpu, shape: Shape) -> Built:
     """A kernel of this module."""
+    if shape.kernel in ("fw_dgrad", "fw_wgrad"):
+        return _product(gpu, shape)
     return _batched(gpu, shape) if shape.kernel == "fw_bmm" else _BUILD[shape.kernel](gpu, shape)
+
+
+def _product(gpu: Gpu, shape: Shape) -> Built:
+    a, b = gpu.normal(shape.m, shape.k), gpu.normal(shape.k, shape.n)
+    if shape.kernel == "fw_wgrad":
+        a = a.t().contiguous().t()
+
+    def run() -> Any:
+        return gpu.torch.mm(a, b)
+
+    def error() -> float:
+        rows, columns = gpu.sample(shape.m), gpu.sample(shape.n, 256)
+        return gpu.relative_error(run()[rows][:, columns], a[rows].float() @ b[:, columns].float())
+
+    return Built(run, error, 1e-2)
 
 
 def _batched(gpu: Gpu, shape: Shape) -> Built:

@@ -45,5 +45,5 @@ BUILDERS: dict[str, Builder] = {
     "adam_bf16_moments": flat.adam_bf16_moments,
     "adamw_fused": flat.adamw_fused,
     **dict.fromkeys(LAUNCH_KERNELS, launches.launch),
-    **dict.fromkeys((*framework.ROWS, "fw_bmm"), framework_rows.build),
+    **dict.fromkeys((*framework.ROWS, "fw_bmm", "fw_dgrad", "fw_wgrad"), framework_rows.build),
 }

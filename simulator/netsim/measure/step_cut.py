@@ -107,8 +107,13 @@ def cut_of(
     model, moe = spec.model, spec.model.moe
     if model.attention.kind == "mla":
         raise NetsimError(f"measure --step: workload {spec.name} has latent attention, which no cut runs")
+    products = {"bf16": "bf16", "fp8": "fp8", "fp8_tensor": "fp8"}.get(spec.compute.products)
+    if products is None:
+        raise NetsimError(
+            f"measure --step: products in {spec.compute.products}: a cut runs bf16 and fp8_tensor"
+        )
     made = Cut(
-        workload=spec.name, way=way, gpus=gpus, products=spec.compute.products,  # type: ignore[arg-type]
+        workload=spec.name, way=way, gpus=gpus, products=products,  # type: ignore[arg-type]
         layers=layers, dense_layers=0 if moe else layers, hidden=model.hidden, vocabulary=model.vocabulary,
         heads=model.attention.heads, kv_heads=model.attention.key_value_heads, head_dim=model.attention.head_dim,
         dense_width=model.dense_width, experts=moe.experts if moe else 0, shared=moe.shared if moe else 0,
@@ -184,7 +189,10 @@ def as_workload(cut: Cut, spec: WorkloadSpec) -> WorkloadSpec:
             "recompute": (),
         }
     )  # fmt: skip
-    compute = spec.compute.model_copy(update={"products": cut.products, "clock": None, "sustained": None})
+    products = "fp8_tensor" if cut.products == "fp8" else cut.products
+    compute = spec.compute.model_copy(
+        update={"products": products, "kernels": "torch", "clock": None, "sustained": None}
+    )
     return spec.model_copy(
         update={
             "model": model, "parallelism": parallelism, "schedule": schedule, "batch": batch, "compute": compute,

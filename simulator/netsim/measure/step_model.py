@@ -133,10 +133,13 @@ def layer_class(torch: Any, cut: Cut, links: Links) -> Any:
             local = self.experts_up.shape[0]
             each = rows.shape[0] // local
             if cut.products == "fp8" or not rows.is_cuda:
+                # unbound once: picking one expert after the other would add up as many whole gradients
+                split = rows.view(local, each, cut.hidden), self.experts_up, self.experts_down
+                each_expert = zip(*(x.unbind(0) for x in split), strict=True)
                 parts = []
-                for e, part in enumerate(rows.view(local, each, cut.hidden).unbind(0)):
-                    gate, up = product(part, self.experts_up[e]).chunk(2, dim=-1)
-                    parts.append(product(functional.silu(gate) * up, self.experts_down[e]))
+                for part, up_weight, down_weight in each_expert:
+                    gate, up = product(part, up_weight).chunk(2, dim=-1)
+                    parts.append(product(functional.silu(gate) * up, down_weight))
                 return torch.cat(parts)
             ends = torch.arange(1, local + 1, device=rows.device, dtype=torch.int32) * each
             gate, up = torch._grouped_mm(rows, self.experts_up.transpose(1, 2), offs=ends).chunk(2, dim=-1)

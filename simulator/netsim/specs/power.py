@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from netsim.specs.base import Strict
 from netsim.units import Hertz, Watts
 
-Group = Literal["bf16", "fp8", "attention_fwd", "attention_bwd", "memory"]
+Group = Literal["bf16", "fp8", "attention_fwd", "attention_bwd", "memory", "vector"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Energy = Annotated[float, Field(ge=0.0, le=1e4, allow_inf_nan=False)]
 

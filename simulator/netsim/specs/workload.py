@@ -125,6 +125,9 @@ class CommunicationSpec(Strict):
     """A what-if: every link and every transfer kernel moves bytes this many times slower; set-up times stay."""
 
 
+Kernels = Literal["deepseek", "torch"]
+
+
 class ComputeSpec(Strict):
     """In which precision the matrix products of layers run; embedding, gate and MTP projection stay in BF16.
 
@@ -138,6 +141,8 @@ class ComputeSpec(Strict):
     """Precision of the products of the output head."""
     attention: CorePrecision = "bf16"
     """Precision of the attention core: bf16, fp8 or mxfp8."""
+    kernels: Kernels = "deepseek"
+    """Whose kernels run around products: deepseek (DeepSeek's trace), or torch (plain PyTorch with torch.compile)."""
     clock: Hertz | None = None
     """SM clock that the GPUs hold while they train; default: the one that each kernel class was measured at."""
     sustained: bool | None = None

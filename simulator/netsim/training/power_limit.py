@@ -9,7 +9,7 @@ of communication as load, ranks that differ.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netsim.compute import ComputeModel
 from netsim.compute.power import Load, State, group_of, slowdown, steady
@@ -25,6 +25,7 @@ class PowerLimit:
     state: State
     idle_s: float
     rested_s: float
+    model: ComputeModel
 
     @property
     def factor(self) -> float:
@@ -33,8 +34,7 @@ class PowerLimit:
 
     def stretch(self, op: Operator) -> float:
         """What an operator takes longer than on a rested GPU."""
-        load = Load(group_of(op.kind), 1.0, op.flops, op.bytes, 1.0 if op.flops else 0.0)
-        return slowdown(self.power, load, self.state.clock_hz)
+        return slowdown(self.power, load_of(op, self.model), self.state.clock_hz)
 
     def energy_j(self, step_s: float) -> float:
         """Of one GPU in a step of so many seconds: its busy time as loaded, the rest at static power."""
@@ -51,13 +51,25 @@ def power_limit(
     boost_hz: float,
 ) -> PowerLimit:
     """The limit for operators that run so many times a step; `bubble` : pauses over busy time."""
-    sums: dict[str, list[float]] = {}
+    sums: dict[Load, list[float]] = {}
     for count, ops in work:
         for op in ops:
-            found = sums.setdefault(group_of(op.kind), [0.0, 0.0, 0.0])
-            seconds = model.operator_time(op, False).seconds
-            for i, value in enumerate((seconds, op.flops, op.bytes)):
+            one = load_of(op, model)
+            found = sums.setdefault(replace(one, seconds=0.0, flops=0.0, bytes=0.0), [0.0, 0.0, 0.0])
+            for i, value in enumerate((one.seconds, one.flops, one.bytes)):
                 found[i] += count * value
-    loads = [Load(group, *values) for group, values in sums.items()]  # type: ignore[arg-type]
+    loads = [replace(kind, seconds=s, flops=f, bytes=b) for kind, (s, f, b) in sums.items()]
     rested = sum(load.seconds for load in loads)
-    return PowerLimit(power, steady(power, loads, bubble * rested, cap_w, boost_hz), bubble * rested, rested)
+    idle_s = bubble * rested
+    return PowerLimit(power, steady(power, loads, idle_s, cap_w, boost_hz), idle_s, rested, model)
+
+
+def load_of(op: Operator, model: ComputeModel) -> Load:
+    """An operator as a load: what bounds it, by the model of its class, says whether it goes with the clock."""
+    time = model.operator_time(op, False)
+    bound, group = time.bound == "compute", group_of(op.kind)
+    if op.flops:
+        return Load(group, time.seconds, op.flops, op.bytes, 1.0 if bound else 0.0)
+    if not bound:
+        return Load(group, time.seconds, 0.0, op.bytes, 0.0)
+    return Load("vector", time.seconds, 0.0, op.bytes, 0.0, model.class_clock_hz(op))

@@ -132,6 +132,7 @@ class Timing:
             moved, kept = self.case.workload.communication, self.case.workload.storage
             return optimizer_operators(
                 self._own_parameters(work.stage),
+                kernels=self.case.workload.compute.kernels,
                 gradient=moved.gradient,
                 master=kept.master,
                 moments=kept.moments,
@@ -149,7 +150,7 @@ class Timing:
             products=job.compute.products, head=job.compute.head, core=job.compute.attention,
             recompute=job.storage.recompute,
             attention_bits=job.storage.attention_bits, adapter=job.adapter,
-            tensor=plan.tensor, context=plan.context,
+            tensor=plan.tensor, context=plan.context, kernels=job.compute.kernels,
         )  # fmt: skip
 
     def _own_parameters(self, stage: int) -> float:

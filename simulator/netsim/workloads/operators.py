@@ -17,7 +17,8 @@ from dataclasses import replace
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.adapter import AdapterSpec
 from netsim.specs.formats import FORMATS, Products
-from netsim.specs.workload import CorePrecision, ModelSpec, Precision, Recomputed
+from netsim.specs.profile import Kind
+from netsim.specs.workload import CorePrecision, Kernels, ModelSpec, Precision, Recomputed
 from netsim.workloads.adapter import adapter_operators, over_frozen
 from netsim.workloads.again import kept_activation, run_again
 from netsim.workloads.attention import attention_block
@@ -38,6 +39,7 @@ from netsim.workloads.kernels import (
 from netsim.workloads.layers import BODY, has_experts, is_body
 from netsim.workloads.moe import value_bytes
 from netsim.workloads.precision import STASH_CASTS, in_products, with_core
+from netsim.workloads.torch_kernels import as_torch, loss_backward
 
 __all__ = ["KINDS", "PHASES", "Load", "Operator", "block_operators", "blocks_of", "optimizer_operators"]
 
@@ -82,6 +84,7 @@ def block_operators(
     core: CorePrecision = "bf16",
     recompute: tuple[Recomputed, ...] = ("norm", "mla_up", "act"),
     attention_bits: int = 12,
+    kernels: Kernels = "deepseek",
     adapter: AdapterSpec | None = None,
 ) -> tuple[Operator, ...]:
     """The operators of one block in launch order; empty where a block has nothing to do in a phase.
@@ -119,9 +122,12 @@ def block_operators(
             made = tuple(map(kept_activation, made))
         if attention_bits >= 16:
             made = tuple(op for op in made if op.name not in STASH_CASTS)
-        if kind == "head":
-            return _head_in(made, head)
-        return in_products(with_core(made, core), products)
+        made = _head_in(made, head) if kind == "head" else in_products(with_core(made, core), products)
+        if kernels == "deepseek":
+            return made
+        if kind == "head" and phase == "B":
+            made = loss_backward(made, load.context_tokens, model.vocabulary // tensor)
+        return as_torch(made, phase, model.vocabulary)
 
     frozen = adapter is not None and phase == "W"
     made = () if frozen else finished(phase)
@@ -238,6 +244,7 @@ def _mtp_in(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
 def optimizer_operators(
     parameters: float,
     *,
+    kernels: Kernels = "deepseek",
     gradient: Precision = "fp32",
     master: Precision = "fp32",
     moments: Precision = "bf16",
@@ -255,6 +262,10 @@ def optimizer_operators(
     state = value_bytes(master) + 2 * value_bytes(moments)
     update_bytes = read + 2 * state + value_bytes(parameter)
     count = round(parameters)
+    if kernels == "torch":
+        kind: Kind = "optimizer_bf16" if (master, moments) == ("bf16", "bf16") else "optimizer"
+        update_bytes -= value_bytes(parameter) if master == parameter else 0
+        return (Operator("adamw_update", kind, 0.0, update_bytes * parameters, (count, 1)),)
     return (
         Operator("grad_norm", "elementwise", 0.0, read * parameters, (count, 1)),
         Operator("adamw_update", "optimizer", 0.0, update_bytes * parameters, (count, 1)),
