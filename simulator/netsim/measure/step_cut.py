@@ -181,7 +181,13 @@ def as_workload(cut: Cut, spec: WorkloadSpec) -> WorkloadSpec:
         }
     )  # fmt: skip
     moved = spec.communication.model_copy(
-        update={"sms": 0, "dispatch": "bf16", "combine": "bf16", "gradient": "bf16", "parameter": "bf16"}
+        update={
+            "sms": 20 if cut.experts else 0,
+            "dispatch": "bf16",
+            "combine": "bf16",
+            "gradient": "bf16",
+            "parameter": "bf16",
+        }
     )
     kept = spec.storage.model_copy(
         update={

@@ -104,3 +104,18 @@ class HardwareSpec(Preset):
                 f"nics_per_host = {self.nics_per_host}, must divide gpus_per_host = {self.gpus_per_host}"
             )
         return self
+
+
+def part_of_host(hardware: HardwareSpec, gpus: int) -> HardwareSpec:
+    """The host of a job that uses `gpus` of a single host, with its share of the NICs; a whole host else.
+
+    >>> from netsim.specs import load
+    >>> host = load(HardwareSpec, "hardware", "h200")
+    >>> [(h.gpus_per_host, h.nics_per_host) for h in (part_of_host(host, n) for n in (1, 2, 8, 64, 3))]
+    [(1, 1), (2, 2), (8, 8), (8, 8), (8, 8)]
+    """
+    whole = hardware.gpus_per_host
+    if gpus >= whole or whole % gpus:
+        return hardware
+    nics = max(1, hardware.nics_per_host * gpus // whole)
+    return hardware.model_copy(update={"gpus_per_host": gpus, "nics_per_host": nics})

@@ -15,7 +15,7 @@ loading.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from netsim.faults.states import path_changes
 from netsim.network.fluid import FluidNetwork
 from netsim.specs.case import Case
 from netsim.specs.faults import FaultSpec
+from netsim.specs.hardware import part_of_host
 from netsim.topologies import Topology, build
 from netsim.training.placement import place
 from netsim.training.program import Instances, make_program
@@ -91,6 +92,7 @@ def simulate(
     Raises SpecError when the fabric, the plan or the schedule cannot be built, NetsimError for a fault in a part that
     does not exist, StalledError when the step can never end.
     """
+    case = replace(case, hardware=part_of_host(case.hardware, gpus))
     topology = build(case.topology, case.hardware, gpus)
     job = lay_out(case, make_plan(case.workload, gpus, scaling))
     step = simulate_job(case, topology, job, seed=seed, folded=folded, degraded=degraded, progress=progress)

@@ -84,15 +84,19 @@ class Timing:
 
     def _average_work(self) -> Iterator[tuple[float, Sequence[Operator]]]:
         """Operators of the average rank with how often they run a step."""
+        return ((times, ops) for times, _, ops in self.average_phases())
+
+    def average_phases(self) -> Iterator[tuple[float, str, Sequence[Operator]]]:
+        """How often each block runs on the average rank a step, its phase (none: optimizer), and its operators."""
         model, plan = self.case.workload.model, self.plan
         layers = {"dense": model.dense_layers, "moe": model.moe_layers, "embedding": 1, "head": 1}
         for kind, count in layers.items():
             for block in blocks_of(kind) if count else ():
                 for phase in PHASES:
                     times = count * plan.microbatches / plan.pipeline
-                    yield times, self._operators(Work(kind, block, phase))
+                    yield times, phase, self._operators(Work(kind, block, phase))
         for stage in range(len(self.held)):
-            yield 1.0 / plan.pipeline, self._operators(Work("optimizer", stage=stage))
+            yield 1.0 / plan.pipeline, "", self._operators(Work("optimizer", stage=stage))
 
     def lag_s(self, work: Work, other: Work, mark: Mark) -> float:
         """Seconds of a mark between a task and the exchange, or the block, that it is tied to."""
