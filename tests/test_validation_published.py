@@ -18,8 +18,9 @@ from netsim.validation import validate as validation
 from netsim.validation.experiments import EXPERIMENTS
 
 EVIDENCE = Path(__file__).parents[2] / "shared" / "evidence"
-NETWORK = ["deepep_h800", "deepseek_online", "h800_trace", "isca25_fig5", "isca25_fig6", "isca25_fig7", "isca25_fig8",
-           "isca25_inference", "isca25_mtp", "isca25_table1", "isca25_table2", "isca25_table3", "isca25_table5",
+NETWORK = ["deepep_h800", "deepseek_online", "h800_trace", "htsim_all_to_all", "isca25_fig5",
+           "isca25_fig6", "isca25_fig7", "isca25_fig8", "isca25_inference", "isca25_mtp", "isca25_table1",
+           "isca25_table2", "isca25_table3", "isca25_table5",
            "model_parameters", "simai_all_to_all"]  # fmt: skip
 
 
