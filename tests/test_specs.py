@@ -118,7 +118,7 @@ def test_keys_of_units_choices_and_ranges() -> None:
     assert found["routing"] == ("routing", "ecmp | adaptive | static | valiant | ugal", '"adaptive"',
                                 "Paths of a flow: ecmp (hashed), adaptive (sprayed), static (by destination); "
                                 "valiant, ugal on a Dragonfly.")  # fmt: skip
-    assert found["model.attention.kind"].takes == "mla | gqa | mqa | mha"
+    assert found["model.attention.kind"].takes == "mla | gqa | mqa | mha | recurrent"
     assert found["model.attention.kv_rank"].meaning.endswith("(kind mla).")
 
 

@@ -14,6 +14,7 @@ import pytest
 from netsim.errors import NetsimError
 from netsim.specs import ModelSpec, validate
 from netsim.specs.huggingface import ARCHITECTURES, model_tables
+from netsim.workloads.layers import attention_of
 from netsim.workloads.model import active_parameters, total_parameters
 from netsim.workloads.operators import block_operators, blocks_of
 
@@ -277,6 +278,34 @@ MODELS: dict[str, tuple[dict[str, Any], int | float, str | None]] = {
                tie_word_embeddings=False),
         15_957_889_024, None,
     ),
+    # models with layers that carry a state: cards say 80 B and 3 B active, 52 B and 12 B, 32 B and 9 B, 9.78 B
+    "qwen3-next-80b-a3b": (
+        config("Qwen3NextForCausalLM", 2048, 48, 151936, 16, 2, 5120, head_dim=256, num_experts=512,
+               num_experts_per_tok=10, moe_intermediate_size=512, shared_expert_intermediate_size=512,
+               linear_num_value_heads=32, linear_num_key_heads=16, linear_key_head_dim=128, linear_value_head_dim=128,
+               linear_conv_kernel_dim=4, full_attention_interval=4, decoder_sparse_step=1, mlp_only_layers=[]),
+        80.0, "3",
+    ),
+    "jamba-v0.1": (
+        config("JambaForCausalLM", 4096, 32, 65536, 32, 8, 14336, attn_layer_period=8, attn_layer_offset=4,
+               expert_layer_period=2, expert_layer_offset=1, num_experts=16, num_experts_per_tok=2, mamba_d_state=16,
+               mamba_d_conv=4, mamba_expand=2, mamba_dt_rank=256, mamba_conv_bias=True),
+        51_570_323_328, "12",
+    ),
+    "granite-4.0-h-small": (
+        config("GraniteMoeHybridForCausalLM", 4096, 40, 100352, 32, 8, 768, num_local_experts=72,
+               num_experts_per_tok=10,
+               shared_intermediate_size=1536, mamba_n_heads=128, mamba_d_head=64, mamba_d_state=128, mamba_d_conv=4,
+               mamba_n_groups=1, mamba_expand=2, mamba_conv_bias=True, tie_word_embeddings=True,
+               layer_types=["attention" if n in (5, 15, 25, 35) else "mamba" for n in range(40)]),
+        32.2, "9",
+    ),
+    "bamba-9b": (
+        config("BambaForCausalLM", 4096, 32, 128256, 32, 8, 14336, attn_layer_indices=[9, 18, 27], mamba_n_heads=128,
+               mamba_d_head=64, mamba_d_state=256, mamba_d_conv=4, mamba_n_groups=1, mamba_expand=2,
+               mamba_conv_bias=True),
+        9.78, None,
+    ),
     "seed-oss-36b": (
         config("SeedOssForCausalLM", 5120, 64, 155136, 80, 8, 27648, head_dim=128, attention_bias=True,
                attention_out_bias=False),
@@ -314,6 +343,10 @@ def test_parameters_are_those_published(tmp_path: Path, name: str) -> None:
 def test_every_layer_of_every_model_has_operators(tmp_path: Path, name: str) -> None:
     made = model(tmp_path, MODELS[name][0])
     for kind in made.kind_counts:
+        if attention_of(made, kind).kind == "recurrent":
+            with pytest.raises(NetsimError, match="are counted and not timed"):
+                block_operators(made, kind, "attn", "F", 4096, 4096, 4096, 1)
+            continue
         for block in blocks_of(kind):
             for phase in "FBW":
                 assert block_operators(made, kind, block, phase, 4096, 4096, 4096, 1)

@@ -105,6 +105,8 @@ def cut_of(
     if way not in WAYS:
         raise NetsimError(f"--way {way}: {did_you_mean(way, WAYS)}")
     model, moe = spec.model, spec.model.moe
+    if model.attention.kind == "recurrent":
+        raise NetsimError(f"measure --step: workload {spec.name} has layers with {model.attention.rule}")
     if model.attention.kind == "mla":
         raise NetsimError(f"measure --step: workload {spec.name} has latent attention, which no cut runs")
     products = {"bf16": "bf16", "fp8": "fp8", "fp8_tensor": "fp8"}.get(spec.compute.products)

@@ -23,6 +23,7 @@ KINDS: dict[str, str | ModuleType] = {
     "gqa": "netsim.workloads.heads",
     "mqa": "netsim.workloads.heads",
     "mha": "netsim.workloads.heads",
+    "recurrent": "netsim.workloads.recurrent",
 }
 
 Count = Annotated[int, Field(ge=1)]
@@ -128,6 +129,33 @@ class HeadAttentionSpec(Strict):
         return self.kv_heads or {"mqa": 1}.get(self.kind, self.heads)
 
 
+class RecurrentSpec(Strict):
+    """A layer that carries a state in place of keys and values (Mamba, gated delta rule): counted, not timed."""
+
+    kind: Literal["recurrent"]
+    """Kind of attention."""
+    rule: str
+    """What updates the state, for people."""
+    heads: Count
+    """Heads, each with a state of its own."""
+    products: Count
+    """Weights of its products."""
+    others: Annotated[int, Field(ge=0)]
+    """Weights of convolutions, decays, biases and norms."""
+    state: Count
+    """Values of the state of a request."""
+
+    @property
+    def qk_dim(self) -> int:
+        """Width of a head's part of the state."""
+        return self.state // self.heads
+
+    @property
+    def v_dim(self) -> int:
+        """The same."""
+        return self.qk_dim
+
+
 def kind_module(kind: str) -> ModuleType:
     """The module of a kind of attention."""
     module = KINDS[kind]
@@ -183,6 +211,6 @@ def _written(value: Any, info: Any) -> Any:
 
 
 if TYPE_CHECKING:
-    AttentionSpec = MlaSpec | HeadAttentionSpec
+    AttentionSpec = MlaSpec | HeadAttentionSpec | RecurrentSpec
 else:
     AttentionSpec = Annotated[Any, _ByKind()]

@@ -37,7 +37,7 @@ def adapted(model: ModelSpec, adapter: AdapterSpec, kind: LayerKind, block: str,
     h = model.hidden
     if block == "attn" and "attention" in adapter.targets:
         a = attention_of(model, kind)
-        if a.kind == "mla":
+        if a.kind == "mla" or a.kind == "recurrent":
             return []
         heads, keys = a.heads // tensor, max(1, a.key_value_heads // tensor)
         return [((heads + 2 * keys) * a.head_dim, h), (h, heads * a.head_dim)]

@@ -97,7 +97,7 @@ def with_attention(model: ModelSpec, kind: str) -> ModelSpec:
     if kind not in KINDS:
         raise NetsimError(f"no kind of attention {kind!r}: {did_you_mean(kind, KINDS)}")
     a = model.attention
-    if a.kind == kind and model.alternate is None:
+    if a.kind == kind:
         return model
     other: AttentionSpec
     if kind == "mla":

@@ -62,7 +62,7 @@ class Shares:
 
 def sequence_work(model: ModelSpec, tokens: int, length: int, shares: Shares) -> dict[str, Work]:
     """Forward blocks of a micro-batch of `tokens` on one rank, by "kind block"; kinds that the model has."""
-    kinds = list(model.kind_counts)
+    kinds = [kind for kind in model.kind_counts if attention_of(model, kind).kind != "recurrent"]
     own = tokens // (shares.tensor * shares.context)
     found: dict[str, Work] = {}
     for kind, block in [(kind, block) for kind in kinds for block in ("attn", "mlp")] + [("head", "head")]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netsim.specs.huggingface import dense, experts, latent, mixed
+from netsim.specs.huggingface import dense, experts, hybrid, latent, mixed
 from netsim.specs.huggingface.common import Tables
 from netsim.specs.huggingface.config import Config
 
 #: class of the model in transformers -> what its keys mean
 ARCHITECTURES: dict[str, Callable[[Config], Tables]] = {
     "ArceeForCausalLM": dense.arcee,
+    "BambaForCausalLM": hybrid.bamba,
     "BailingMoeForCausalLM": mixed.bailing,
     "BailingMoeV2ForCausalLM": mixed.bailing,
     "Cohere2ForCausalLM": dense.cohere,
@@ -36,11 +37,13 @@ ARCHITECTURES: dict[str, Callable[[Config], Tables]] = {
     "GraniteForCausalLM": dense.granite,
     "GraniteMoeForCausalLM": experts.granite_moe,
     "GraniteMoeSharedForCausalLM": experts.granite_moe,
+    "GraniteMoeHybridForCausalLM": hybrid.granite_hybrid,
     "Grok1ForCausalLM": mixed.grok,
     "Grok1ModelForCausalLM": mixed.grok,
     "HunYuanDenseV1ForCausalLM": dense.hunyuan,
     "HunYuanMoEV1ForCausalLM": mixed.hunyuan_moe,
     "InternLM2ForCausalLM": dense.internlm2,
+    "JambaForCausalLM": hybrid.jamba,
     "Llama4ForCausalLM": mixed.llama4,
     "LlamaForCausalLM": dense.llama,
     "MiniMaxM2ForCausalLM": experts.minimax_m2,
@@ -59,6 +62,7 @@ ARCHITECTURES: dict[str, Callable[[Config], Tables]] = {
     "Qwen2MoeForCausalLM": experts.qwen2_moe,
     "Qwen3ForCausalLM": dense.qwen3,
     "Qwen3MoeForCausalLM": experts.qwen3_moe,
+    "Qwen3NextForCausalLM": hybrid.qwen3_next,
     "SeedOssForCausalLM": dense.seed,
     "SmolLM3ForCausalLM": dense.smollm3,
     "Starcoder2ForCausalLM": dense.starcoder2,
