@@ -48,7 +48,7 @@ def test_a_model_has_its_own_kind_of_attention_once(name: str) -> None:
     assert sum(parameters_by_role(model).values()) == total_parameters(model)
     kinds = {kind: kv_cache_bytes(with_attention(model, kind)) for kind in KINDS}
     assert with_attention(model, model.attention.kind) is model
-    assert kinds["mha"] == model.layers * 2 * model.attention.heads * 128 * 2
+    assert kinds["mha"] == model.layers * 2 * model.attention.heads * model.attention.v_dim * 2
     assert kinds["mha"] > kinds["gqa"] > kinds["mla"] > kinds["mqa"]
 
 
