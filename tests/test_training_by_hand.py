@@ -14,9 +14,9 @@ import pytest
 from netsim.specs import catalog
 from netsim.specs.case import make_case
 from netsim.topologies import build
+from netsim.training.exchanges import make_library, norm_s
 from netsim.training.result import collective_statistics, phases
 from netsim.training.simulate import simulate
-from netsim.training.timing import norm_s
 from netsim.units import parse
 
 TOKENS, HIDDEN, TOP_K = 4096, 7168, 8
@@ -36,6 +36,17 @@ def toml(kind: str, name: str) -> dict[str, Any]:
 
 
 KERNELS = toml("profile", "h800")["transfers"]
+#: of NCCL, in seconds: each table of the ring by protocol, the tree under its low-latency protocol
+RING = {
+    name: {protocol: parse(value, "seconds") for protocol, value in table.items()}
+    for name, table in toml("protocol", "nccl")["ring"].items()
+    if name != "fill"
+}
+TREE = {
+    name: parse(table["low_latency"], "seconds")
+    for name, table in toml("protocol", "nccl")["tree"].items()
+    if name != "fill"
+}
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +115,13 @@ def test_beside_compute_a_kernel_moves_what_was_measured_there(one_stage: Any) -
 @pytest.mark.parametrize("kind", ["send_forward", "send_backward"])
 def test_a_send_alone(two_stages: Any, kind: str) -> None:
     row = rows(two_stages)[kind]
-    # BF16 activations of a micro-batch over one NIC, hosts of both stages under one leaf
-    assert (row.count, row.bottleneck) == (1, "nic")
+    # BF16 activations of a micro-batch to one peer, hosts of both stages under one leaf: launch, path and one message
+    assert (row.count, row.bottleneck) == (1, "kernel")
     assert row.wire_bytes_per_gpu == TOKENS * HIDDEN * 2
-    assert row.mean_s == pytest.approx(LEAF + TOKENS * HIDDEN * 2 / NIC, rel=1e-9)
+    message = toml("protocol", "nccl")["message"]
+    fixed = RING["base"]["simple"] + LEAF + parse(message["per_peer"], "seconds")
+    moving = TOKENS * HIDDEN * 2 / (message["connection"] * NIC)
+    assert row.mean_s == pytest.approx(fixed + moving, rel=1e-9)
 
 
 def gradients(model: dict[str, Any]) -> tuple[float, float]:
@@ -129,13 +143,16 @@ def test_gradients_by_hand(one_stage: Any) -> None:
     dense, expert = gradients(toml("workload", "deepseek-v3")["model"])
     found = rows(one_stage)
     for kind, each in (("reduce_scatter", 4), ("all_gather", 2)):  # FP32 gradients, BF16 parameters
-        # 16 hosts: an eighth of the dense ones around a ring of 16, half of the experts to the other copy
-        wire = each * (dense / 8 * 15 / 16 + expert / 2)
+        # 16 hosts: an eighth of the dense ones around each of 8 rings of 128, half of the experts to the other copy
+        wire = each * (dense / 8 * 127 / 128 + expert / 2)
         row = found[kind]
         assert (row.count, row.bottleneck) == (1, "nic")
         assert row.wire_bytes_per_gpu == pytest.approx(wire, rel=1e-12)
-        # a ring of 16 hosts has 15 steps, and each waits for the longest path
-        assert row.mean_s == pytest.approx(15 * SCALE_UP + wire / NIC, rel=1e-9)
+        # the long ring's 127 steps, of which 15 leave a host
+        fixed = (
+            RING["base"]["simple"] + 112 * RING["local_step"]["simple"] + 15 * RING["remote_step"]["simple"]
+        )
+        assert row.mean_s == pytest.approx(fixed + wire / NIC, rel=1e-9)
 
 
 def test_the_end_of_the_step_by_hand(one_stage: Any) -> None:
@@ -148,8 +165,8 @@ def test_the_end_of_the_step_by_hand(one_stage: Any) -> None:
     # one pass over 22 bytes a parameter, one over its FP32 gradient for the norm, a gap after each
     compute = 22 * own / (hbm * update["hbm_efficiency"]) + parse(update["call"], "seconds") + gap
     compute += 4 * own / (hbm * norm["hbm_efficiency"]) + parse(norm["call"], "seconds") + gap
-    # the norm: up and down 4 levels over 16 hosts of one leaf, and 3 over the 8 GPUs of each
-    tree = 2 * (4 * LEAF + 3 * SCALE_UP)
+    # the norm: one number up and down a tree of 4 levels over 16 hosts of one leaf, and chains of 8 GPUs
+    tree = TREE["base"] + 2 * (7 * TREE["local_step"] + 4 * TREE["remote_step"])
     opt = found["reduce_scatter"].mean_s + tree + compute + found["all_gather"].mean_s
     assert phases(one_stage).mean_s["opt"] == pytest.approx(opt, rel=1e-6)
 
@@ -157,6 +174,8 @@ def test_the_end_of_the_step_by_hand(one_stage: Any) -> None:
 @pytest.mark.parametrize(("name", "switches"), [("rail_only", 1), ("ft2", 3), ("ft3", 5)])
 def test_the_gradient_norm_climbs_as_many_tiers_as_there_are(name: str, switches: int) -> None:
     case = make_case(name)
-    # 256 hosts: 8 levels over the farthest leaf, and 3 over the 8 GPUs of a host
-    hop = 2.35e-6 + switches * 0.45e-6
-    assert norm_s(build(case.topology, case.hardware, 2048)) == pytest.approx(2 * (8 * hop + 3 * SCALE_UP))
+    # 256 hosts: a tree of 8 levels, each over as many switches as the farthest leaf is away; chains of 8 GPUs
+    topology = build(case.topology, case.hardware, 2048)
+    hop = TREE["remote_step"] + (switches - 1) * 0.45e-6
+    expected = TREE["base"] + 2 * (7 * TREE["local_step"] + 8 * hop)
+    assert norm_s(make_library(case, topology), topology, 2048) == pytest.approx(expected)

@@ -53,6 +53,7 @@ COLLECTIVES: dict[str, Collective] = {
             "tree": trees.all_reduce,
             "hierarchical": direct.hierarchical_all_reduce,
             "one_host": direct.one_host_all_reduce,
+            "nvls": direct.nvls_all_reduce,
         },
         _twice_around,
     ),
@@ -62,20 +63,20 @@ COLLECTIVES: dict[str, Collective] = {
     "send_recv": Collective({"next": direct.to_next, "opposite": direct.to_opposite}, _as_is),
 }
 
-Table = Literal["ring", "tree", "message"]
+Table = Literal["ring", "tree", "nvls", "message"]
 
 
 def latency_table(kind: str, algorithm: str) -> Table:
     """Whose latencies an algorithm pays."""
     if kind in ("all_to_all", "send_recv"):
         return "message"
-    return "tree" if algorithm == "tree" else "ring"
+    return "tree" if algorithm == "tree" else "nvls" if algorithm == "nvls" else "ring"
 
 
 #: what `auto` may choose from: NCCL's own, the quickest at each size; the others must be asked for
 AUTOMATIC: dict[str, tuple[str, ...]] = {
     "all_to_all": ("pxn",),
-    "all_reduce": ("ring", "tree"),
+    "all_reduce": ("ring", "tree", "nvls"),
     "reduce_scatter": ("ring",),
     "all_gather": ("ring",),
     "broadcast": ("ring",),

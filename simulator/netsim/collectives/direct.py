@@ -3,6 +3,8 @@
 all-to-all `pxn`      what GPU g owes to GPU i of another host goes over scale-up to GPU i of g's own host, and crosses
                       the fabric on rail i together with what the host's other GPUs owe: n/width - 1 flows a NIC
 all-to-all `direct`   one flow a pair, routed as the fabric routes it (a fabric of planes forwards inside the host)
+`nvls`                the scale-up switch adds up what the GPUs send and multicasts the sum: each sends its buffer and
+                      a part of the result, and receives as much (NVLink SHARP, one host)
 `hierarchical`        reduce-scatter inside the host, rings between same-index GPUs of the hosts, and back, pipelined
 `one_host`            everybody to everybody over scale-up
 send/receive          to the next rank as nccl-tests does, or to the rank half way round
@@ -11,6 +13,8 @@ Source: NVIDIA, Doubling all2all performance with NCCL 2.12 (PXN), 2022; Cho et 
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -85,6 +89,19 @@ def one_host_all_reduce(group: Group) -> Plan:
     """Reduce-scatter, then all-gather, over scale-up."""
     once = one_host_scatter(group)
     return Plan(once.transfers, repeats=2, local_steps=2)
+
+
+def nvls_all_reduce(group: Group) -> Plan:
+    """All-reduce with the sum in the scale-up switch: 1 + 1/n bytes a byte out of each of n GPUs, and into it.
+
+    As flows these bytes go evenly to the others, which loads every link of the scale-up fabric as multicast does.
+
+    Raises NetsimError when the group spans hosts.
+    """
+    once = one_host_scatter(group)
+    each = (1.0 + 1.0 / group.ranks) / (group.ranks - 1)
+    flows = replace(once.transfers, share=np.full(len(once.transfers), each))
+    return Plan(flows, local_steps=1, in_switch=True)
 
 
 def _shifted(group: Group, by: int) -> Plan:

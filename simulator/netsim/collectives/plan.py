@@ -78,6 +78,8 @@ class Plan:
     local_steps, remote_steps : latencies paid one after the other, inside a host and between hosts
     messages : point-to-point messages that a rank posts to other hosts
     message_share : bytes of one message per byte of size
+    copied : bytes per byte of size that a rank's kernel copies within its memory beside its sends
+    in_switch : whether the switch inside the host adds up; its flows load links as the multicast traffic does
     """
 
     transfers: Transfers
@@ -86,8 +88,31 @@ class Plan:
     remote_steps: int = 0
     messages: int = 0
     message_share: float = 0.0
+    copied: float = 0.0
+    in_switch: bool = False
 
 
 def together(plans: list[Plan]) -> Plan:
     """The plans of groups of one shape as one: all start at once."""
     return replace(plans[0], transfers=join(*(plan.transfers for plan in plans)))
+
+
+def spread(flows: Transfers, rows: Ints) -> Transfers:
+    """Flows between ranks 0 to n - 1 as those of many groups alike.
+
+    rows : (groups, n) GPUs, a group a row, in the order of its ranks
+
+    Raises NetsimError when they would be more flows than fit into memory.
+
+    >>> one = Transfers(np.array([0]), np.array([1]), np.ones(1), np.ones(1))
+    >>> spread(one, np.array([[4, 5], [8, 9]])).target.tolist()
+    [5, 9]
+    """
+    if len(flows) * len(rows) > MAX_FLOWS:
+        raise NetsimError(f"{len(flows) * len(rows):,} flows, at most {MAX_FLOWS:,}: make the groups smaller")
+    return Transfers(
+        rows[:, flows.source].ravel(),
+        rows[:, flows.target].ravel(),
+        np.tile(flows.share, len(rows)),
+        np.tile(flows.kernel_share, len(rows)),
+    )

@@ -48,6 +48,8 @@ def make_setup(
     of_job = ", which takes the job as its file has it (--workload)" if kind in EXPERT_KINDS else ""
     refuse_unread(given, COLLECTIVE, f"a collective{of_job if given['workload'] else ''}")
     _refuse_of_library(of_library, kind, algorithm)
+    if "scale_up.multicast" in given["hardware"] and "nvls" not in _chosen(kind, algorithm):
+        raise NetsimError(f"--set hardware.scale_up.multicast: has no effect on {_named(kind, algorithm)}")
     spec = load(TopologySpec, "topology", topology, given["topology"])
     host = load(HardwareSpec, "hardware", hardware, given["hardware"])
     library = load(ProtocolSpec, "protocol", protocol, of_library)
@@ -63,21 +65,30 @@ _READ = {
         "efficiency.low_latency",
         "efficiency.simple",
     ),
-    "ring": ("ring.", "efficiency."),
-    "tree": ("tree.", "efficiency."),
+    "ring": ("ring.", "efficiency.", "copy_rate", "reference."),
+    "tree": ("tree.", "efficiency.", "reference."),
+    "nvls": ("reference.local", "nvls.base.simple", "nvls.local_step.simple", "nvls.fill.", "in_switch"),
 }
 
 
 def _refuse_of_library(keys: Iterable[str], kind: str, algorithm: str) -> None:
     """Keys of a library that the kind of collective, or its algorithm, does not read."""
-    chosen = AUTOMATIC.get(kind, ()) if algorithm == "auto" else (algorithm,)
+    chosen = _chosen(kind, algorithm)
     read = {prefix for each in chosen for prefix in _READ[latency_table(kind, each)]}
     if kind in EXPERT_KINDS:
         read = {"exchange.low_latency" if algorithm.startswith("low_latency") else "exchange.normal"}
     for key in keys:
-        if read and "." in key and has_key(ProtocolSpec, key) and not covers(read, key):
-            what = kind if algorithm == "auto" else f"{kind} by {algorithm}"
-            raise NetsimError(f"--set protocol.{key}: has no effect on {what}")
+        told = "." in key or key in ("in_switch", "copy_rate")
+        if read and told and has_key(ProtocolSpec, key) and not covers(read, key):
+            raise NetsimError(f"--set protocol.{key}: has no effect on {_named(kind, algorithm)}")
+
+
+def _chosen(kind: str, algorithm: str) -> tuple[str, ...]:
+    return AUTOMATIC.get(kind, ()) if algorithm == "auto" else (algorithm,)
+
+
+def _named(kind: str, algorithm: str) -> str:
+    return kind if algorithm == "auto" else f"{kind} by {algorithm}"
 
 
 def refuse_options(kind: str, options: Mapping[str, Any]) -> None:

@@ -41,16 +41,17 @@ def _edges(group: Group, closed: bool, share: float) -> Transfers:
     return Transfers(source, target, np.full(source.size, share), np.full(source.size, np.inf))
 
 
-def _around(group: Group, rounds: int) -> Plan:
+def _around(group: Group, rounds: int, copied: float = 0.0) -> Plan:
     share = 1.0 / (group.ranks * group.width)
     remote = rounds * (group.hosts - 1)
     steps = rounds * (group.ranks - 1)
-    return Plan(_edges(group, True, share), repeats=steps, local_steps=steps - remote, remote_steps=remote)
+    return Plan(_edges(group, True, share), repeats=steps, local_steps=steps - remote, remote_steps=remote,
+                copied=copied)  # fmt: skip
 
 
 def scatter(group: Group) -> Plan:
-    """Reduce-scatter, or all-gather: once around."""
-    return _around(group, 1)
+    """Reduce-scatter, or all-gather: once around; a rank copies its own part from one buffer to the other."""
+    return _around(group, 1, 1.0 / group.ranks)
 
 
 def all_reduce(group: Group) -> Plan:

@@ -1,25 +1,27 @@
 """Rows of a collective over message sizes, in the columns of nccl-tests: time, algbw, busbw, and what binds.
 
-`auto` takes the quickest of the algorithms and protocols that the library would consider at each size. Groups of equal
-size run at once; a row is about the slowest of them.
+The library picks algorithm and protocol at each size (`netsim.collectives.library`). Groups of equal size run at once;
+a row is about the slowest of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.collectives.catalogue import AUTOMATIC, COLLECTIVES, Table, latency_table
+from netsim.collectives.catalogue import COLLECTIVES
 from netsim.collectives.drain import Drained, drain_transfers
-from netsim.collectives.overhead import Paths, choices, efficiency, fixed_s
-from netsim.collectives.plan import Group, Plan, together
-from netsim.errors import NetsimError, did_you_mean
+from netsim.collectives.library import Chosen, Library, Links
+from netsim.collectives.overhead import Paths
+from netsim.collectives.plan import Group, spread
+from netsim.errors import NetsimError
 from netsim.specs import Routing
-from netsim.specs.protocol import Protocol, ProtocolSpec
+from netsim.specs.protocol import ProtocolSpec
 from netsim.topologies import Topology
 
 
@@ -32,11 +34,10 @@ class Setup:
     routing: Routing
     seed: int = 0
 
-    @property
-    def one_switch_s(self) -> float:
-        """Idle latency between two hosts under one switch."""
-        latency = self.topology.spec.latency
-        return latency.endpoint + latency.switch_hop
+    @cached_property
+    def library(self) -> Library:
+        """The library on the links of this fabric."""
+        return Library(self.protocol, Links.of(self.topology))
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,6 @@ class Row:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    algorithm: str
-    table: Table
-    plan: Plan
-    drained: Drained
-
-
 def groups_of(gpus: int, size: int) -> NDArray[np.int64]:
     """Contiguous groups, (groups, size).
 
@@ -100,61 +93,49 @@ def sweep(
 
     Raises NetsimError for an unknown kind or algorithm, and for groups that the algorithm cannot serve.
     """
-    if kind not in COLLECTIVES:
-        raise NetsimError(f"no collective {kind!r}: {did_you_mean(kind, COLLECTIVES)}")
     members = [Group.of(group, setup.topology.gpus_per_host) for group in groups]
-    ready = [_candidate(setup, kind, name, members) for name in _algorithms(kind, algorithm)]
-    return [_row(setup, kind, ready, members, int(size)) for size in sizes_bytes]
+    runs = _Runs(setup, np.stack([group.grid.ravel() for group in members]))
+    library, shape = setup.library, (members[0].hosts, members[0].width)
+    plans = library.plans(kind, *shape, algorithm)
+    return [runs.row(library.quickest(kind, plans, shape, float(size))) for size in sizes_bytes]
 
 
-def _algorithms(kind: str, algorithm: str) -> tuple[str, ...]:
-    known = COLLECTIVES[kind].algorithms
-    if algorithm == "auto":
-        return AUTOMATIC[kind]
-    if algorithm not in known:
-        raise NetsimError(
-            f"no algorithm {algorithm!r} of {kind}: {did_you_mean(algorithm, [*known, 'auto'])}"
+@dataclass(frozen=True)
+class _Runs:
+    """The groups of one question, (groups, ranks) GPUs, and what was drained for them already."""
+
+    setup: Setup
+    rows: NDArray[np.int64]
+    drained: dict[str, Drained] = field(default_factory=dict)
+
+    def drain(self, chosen: Chosen) -> Drained:
+        if chosen.algorithm not in self.drained:
+            flows = spread(chosen.plan.transfers, self.rows)
+            found = drain_transfers(self.setup.topology, flows, self.setup.routing, self.setup.seed)
+            self.drained[chosen.algorithm] = found
+        return self.drained[chosen.algorithm]
+
+    def row(self, chosen: Chosen) -> Row:
+        drained = self.drain(chosen)
+        paths = Paths(drained.local_latency_s, drained.remote_latency_s)
+        fixed, network_s = self.setup.library.fixed_s(chosen, paths), chosen.moved_bytes * drained.seconds
+        moving = max(network_s, chosen.least_s)
+        seconds, ranks = fixed + moving, self.rows.shape[1]
+        algbw = chosen.size_bytes / seconds / 1e9
+        busbw = algbw * COLLECTIVES[chosen.kind].bus_factor(ranks)
+        bound = drained.bottleneck if network_s >= chosen.least_s else "kernel"
+        return Row(
+            kind=chosen.kind,
+            algorithm=chosen.algorithm,
+            protocol=chosen.protocol,
+            ranks=ranks,
+            groups=len(self.rows),
+            size_bytes=int(chosen.size_bytes),
+            time_us=seconds * 1e6,
+            algbw_GBps=algbw,
+            busbw_GBps=busbw,
+            wire_GBps=float(drained.sent[self.rows].mean()) * chosen.plan.repeats * algbw,
+            logical_GBps=busbw,
+            bottleneck="latency" if fixed > moving else bound,
+            utilisation=drained.link_load * network_s / seconds,
         )
-    return (algorithm,)
-
-
-def _candidate(setup: Setup, kind: str, algorithm: str, members: list[Group]) -> _Candidate:
-    plan = together([COLLECTIVES[kind].algorithms[algorithm](group) for group in members])
-    drained = drain_transfers(setup.topology, plan.transfers, setup.routing, setup.seed)
-    return _Candidate(algorithm, latency_table(kind, algorithm), plan, drained)
-
-
-def _row(setup: Setup, kind: str, ready: list[_Candidate], members: list[Group], size: int) -> Row:
-    timed = [
-        (*_time(setup, candidate, protocol, size), candidate, protocol)
-        for candidate in ready
-        for protocol in choices(setup.protocol, candidate.table, candidate.plan, size)
-    ]
-    fixed, moving, chosen, protocol = min(timed, key=lambda item: item[0] + item[1])
-    seconds, ranks = fixed + moving, members[0].ranks
-    algbw = size / seconds / 1e9
-    busbw = algbw * COLLECTIVES[kind].bus_factor(ranks)
-    sending = chosen.drained.sent[np.concatenate([group.grid.ravel() for group in members])]
-    return Row(
-        kind=kind,
-        algorithm=chosen.algorithm,
-        protocol=protocol,
-        ranks=ranks,
-        groups=len(members),
-        size_bytes=size,
-        time_us=seconds * 1e6,
-        algbw_GBps=algbw,
-        busbw_GBps=busbw,
-        wire_GBps=float(sending.mean()) * chosen.plan.repeats * algbw,
-        logical_GBps=busbw,
-        bottleneck="latency" if fixed > moving else chosen.drained.bottleneck,
-        utilisation=chosen.drained.link_load * moving / seconds,
-    )
-
-
-def _time(setup: Setup, of: _Candidate, protocol: Protocol, size: int) -> tuple[float, float]:
-    """Seconds that do not depend on the size, and seconds that do."""
-    paths = Paths(of.drained.local_latency_s, of.drained.remote_latency_s, setup.one_switch_s)
-    fixed = fixed_s(setup.protocol, of.table, of.plan, paths, protocol)
-    moved = of.plan.repeats * size / efficiency(setup.protocol, protocol)
-    return fixed, moved * of.drained.seconds

@@ -21,8 +21,9 @@ class Lag(NamedTuple):
 class Transfer:
     """How a task uses the network: a registered batch, bytes of its unit, the sender's kernel rate, fixed latency.
 
-    `rendezvous` names a joint transfer; `batch` is -1 for a rendezvous without traffic; `sms` are taken from compute
-    while it lasts, from the start of the kernel, which may wait for other members.
+    `rendezvous` names a joint transfer; `batch` is -1 for one without traffic; `sms` are taken from compute while it
+    lasts, from the start of the kernel, which may wait for other members; `size_bytes` is what was asked for where a
+    library moves it as something else.
     """
 
     batch: int
@@ -31,6 +32,7 @@ class Transfer:
     latency_s: float
     rendezvous: int = -1
     sms: int = 0
+    size_bytes: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from netsim.collectives.catalogue import COLLECTIVES
 from netsim.collectives.drain import Drained, drain_transfers
 from netsim.collectives.experts import EXCHANGES, LOOPBACK
-from netsim.collectives.plan import Group, together
-from netsim.collectives.sweep import groups_of
+from netsim.collectives.overhead import Paths
+from netsim.collectives.plan import Group, spread, together
+from netsim.collectives.sweep import Setup, groups_of
 from netsim.errors import NetsimError
+from netsim.specs import load
 from netsim.specs.hardware import HardwareSpec
 from netsim.specs.inference import Kernel
 from netsim.specs.protocol import ProtocolSpec
@@ -163,8 +164,12 @@ def _bytes(
     return token_bytes(name, model.hidden, 0, precision)
 
 
-def gather_s(topology: Topology, tensor: int, size_bytes: float, assume: Assumptions = EVERYTHING) -> float:
-    """An all-gather (or reduce-scatter) of `size_bytes` in all among each `tensor` GPUs of a host.
+def gather_s(
+    topology: Topology, library: str, tensor: int, size_bytes: float, assume: Assumptions = EVERYTHING
+) -> float:
+    """An all-gather (or reduce-scatter) of `size_bytes` in all among each `tensor` GPUs of a host, all at once.
+
+    library : preset or TOML of the collective library; without overheads only bytes count
 
     Raises NetsimError when the GPUs of a group are not of one host.
     """
@@ -172,7 +177,11 @@ def gather_s(topology: Topology, tensor: int, size_bytes: float, assume: Assumpt
         return 0.0
     if topology.gpus_per_host % tensor:
         raise NetsimError(f"tensor = {tensor}: must divide the {topology.gpus_per_host} GPUs of a host")
-    groups = [Group.of(g, topology.gpus_per_host) for g in groups_of(topology.gpus, tensor)]
-    plan = together([COLLECTIVES["all_gather"].algorithms["one_host"](group) for group in groups])
-    drained = drain_transfers(topology, plan.transfers, topology.spec.routing)
-    return drained.seconds * size_bytes + (drained.local_latency_s if assume.overheads else 0.0)
+    setup = Setup(topology, load(ProtocolSpec, "protocol", library), topology.spec.routing)
+    chosen = setup.library.choose("all_gather", 1, tensor, size_bytes)
+    flows = spread(chosen.plan.transfers, groups_of(topology.gpus, tensor))
+    drained = drain_transfers(topology, flows, setup.routing)
+    if not assume.overheads:
+        return drained.seconds * chosen.plan.repeats * size_bytes
+    fixed = setup.library.fixed_s(chosen, Paths(drained.local_latency_s, drained.remote_latency_s))
+    return fixed + max(chosen.least_s, drained.seconds * chosen.moved_bytes)

@@ -111,7 +111,8 @@ def add_gathers(
     tokens, tensor = group
     if tensor == 1:
         return
-    gather = gather_s(topology, tensor, BF16_BYTES * d.workload.model.hidden * tokens * tensor, d.assume)
+    size, library = BF16_BYTES * d.workload.model.hidden * tokens * tensor, d.workload.communication.library
+    gather = gather_s(topology, library, tensor, size, d.assume)
     for stage, count in (("attn_0", 1), ("attn_1", 1), ("mlp", 2)):
         if stage in seconds:
             seconds[stage] += count * gather

@@ -49,6 +49,8 @@ class ScaleUpSpec(Strict):
     """GPUs that the domain holds, where a job uses fewer; documentation, idle ones cost no network."""
     c2c_rate: Rate | None = None
     """Between a GPU and its CPU, each direction; documentation, nothing is offloaded."""
+    multicast: bool = False
+    """Whether the switch of the host adds up what GPUs send and multicasts it (NVLink SHARP)."""
 
 
 class PcieSpec(Strict):

@@ -39,7 +39,7 @@ RUNNING = "prices.running."
 FABRIC = (
     "workload.", "profile.", "topology.failover.", "topology.routing", "topology.queue_pairs", "hardware.gpu.",
     "hardware.scale_up.rate", "hardware.scale_up.achieved_rate", "hardware.pcie.", "hardware.nic.goodput_fraction",
-    "prices.gpu_hour.", *_OF_HOST,
+    "hardware.scale_up.multicast", "prices.gpu_hour.", *_OF_HOST,
 )  # fmt: skip
 COUNTS = (
     "topology.", "profile.", "prices.", "workload.profile", "workload.compute.clock", "workload.compute.sustained",
@@ -62,7 +62,7 @@ PACKETS = (
 )  # fmt: skip
 INFERENCE = (
     "profile.", "prices.", "topology.failover.", "workload.model.tied_embeddings", "hardware.gpu.name",
-    "hardware.gpu.power", "hardware.gpu.boost_clock", "hardware.nic.power", *_OF_HOST,
+    "hardware.gpu.power", "hardware.gpu.boost_clock", "hardware.scale_up.multicast", "hardware.nic.power", *_OF_HOST,
 )  # fmt: skip
 
 
@@ -108,12 +108,16 @@ def idle_in(
     given: Mapping[str, Mapping[str, Any]], topology: TopologySpec, workload: WorkloadSpec
 ) -> tuple[str, ...]:
     """A line for each override (by spec) that says nothing about this job or fabric."""
-    model = workload.model
+    model, plan = workload.model, workload.parallelism
     dense, one_stage = model.moe is None, workload.parallelism.pipeline == 1
     why = {
         "workload.communication.dispatch": f"{model.name} has no experts" if dense else "",
         "workload.communication.combine": f"{model.name} has no experts" if dense else "",
         "workload.communication.pipeline": "the pipeline has one stage" if one_stage else "",
+        "workload.communication.send_recv": "the pipeline has one stage" if one_stage else "",
+        "hardware.scale_up.multicast": ""
+        if plan.zero == 0
+        else "gradients are not all-reduced under parallelism.zero",
         "workload.model.dense_width": "" if model.dense_count else f"no layer of {model.name} is dense",
         "hardware.gpu.fp8_peak": _no_product_at(workload, "fp8"),
         "hardware.gpu.fp4_peak": _no_product_at(workload, "fp4"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from netsim.specs.adapter import AdapterSpec
 from netsim.specs.base import Preset, Strict
+from netsim.specs.communication import CommunicationSpec, Precision, TokenPrecision
 from netsim.specs.formats import Products
 from netsim.specs.framework import DEFAULT, OverlapSpec, with_framework
 from netsim.specs.model import AttentionSpec, Count, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
@@ -36,8 +37,6 @@ __all__ = [
     "WorkloadSpec",
 ]
 
-#: of tokens on the wire: LogFMT holds logarithms of 128 values in 8 or 10 bits each, between their least and greatest
-TokenPrecision = Literal["fp8", "mxfp8", "nvfp4", "bf16", "fp32", "logfmt8", "logfmt10"]
 #: norms, up-projections of MLA, activations of FFNs; attention core, every second product, shared experts, the FFN of
 #: dense or MoE layers, whole layers
 Recomputed = Literal["norm", "mla_up", "act", "core", "half", "shared_experts", "mlp", "moe", "layer"]
@@ -48,7 +47,6 @@ _RECOMPUTED_AS = {
 }  # fmt: skip
 #: of the two products of the attention core
 CorePrecision = Literal["bf16", "fp8", "mxfp8"]
-Precision = Literal["nvfp4", "mxfp8", "fp8", "bf16", "fp32"]
 
 
 class ParallelismSpec(Strict):
@@ -100,29 +98,6 @@ class BatchSpec(Strict):
     """Micro-batches of a pipeline under weak scaling."""
     microbatch_sequences: Annotated[int, Field(ge=1, le=1 << 16)]
     """Sequences of a micro-batch."""
-
-
-def _as_float(value: object) -> object:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-class CommunicationSpec(Strict):
-    """What travels, in which precision, and how many SMs move it."""
-
-    sms: Annotated[int, Field(ge=0)]
-    """SMs given to communication kernels; matrix products run on the others."""
-    dispatch: TokenPrecision
-    """Precision of tokens on the way to the experts."""
-    combine: TokenPrecision
-    """Precision of tokens on the way back."""
-    pipeline: Precision
-    """Precision of activations between stages."""
-    gradient: Precision
-    """Precision of the gradients that are reduced and kept."""
-    parameter: Precision
-    """Precision of the parameters that are gathered."""
-    slowdown: Annotated[float, Field(gt=0.0, le=1e6), BeforeValidator(_as_float)] = 1.0
-    """A what-if: every link and every transfer kernel moves bytes this many times slower; set-up times stay."""
 
 
 Kernels = Literal["deepseek", "torch"]

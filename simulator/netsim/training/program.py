@@ -1,32 +1,41 @@
 """From a task graph, seconds and traffic to the program that the executor runs, one copy per actor class.
 
-The transfers of a task are looked up by what it does (`Work`): expert exchanges and sends belong to the stage group,
-gradients (and parameters that are gathered) to all ranks that hold the stage. Fixed latency is the path's idle latency
-plus the kernel's set-up.
+The transfers of a task are looked up by what it does (`Work`): those of a stage group belong to it, gradients (and
+parameters that are gathered) to all ranks that hold the stage. What the collective library runs costs what it says
+(`netsim.collectives.step`); dispatch and combine cost their kernel's set-up and the idle latency of the path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netsim.collectives.step import Exchange, StepExchanges
 from netsim.execution.executor import Lag, Program, Transfer
 from netsim.training.traffic import Traffic
 from netsim.workloads.graph import Mark, Tie
-from netsim.workloads.tasks import EXCHANGES, EXPERT_TRANSFERS, JOINT, SENDS, TaskGraph, Work
+from netsim.workloads.tasks import EXCHANGES, JOINT, SENDS, TaskGraph, Work
 
 
 @dataclass(frozen=True)
 class TransferCost:
-    """What the network does not know of a transfer: bytes of its unit, kernel rate, set-up, SMs while resident."""
+    """What the network does not know of a transfer: bytes of its unit, kernel rate, set-up."""
 
     unit_bytes: float
     kernel_bytes_per_s: float
     setup_s: float
-    sms: int = 0
+
+
+class Costs(NamedTuple):
+    """What transfers cost. cost : of one that is no collective of the library, else None; sms : that it holds."""
+
+    cost: Callable[[Work], TransferCost | None]
+    sms: Callable[[Work], int]
+    exchanges: StepExchanges
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ def make_program(
     graph: TaskGraph,
     traffic: Traffic,
     compute_s: Callable[[Work], float],
-    cost: Callable[[Work], TransferCost],
+    costs: Costs,
     lag_s: Callable[[Work, Work, Mark], float] | None = None,
     slope: Callable[[Work], float] | None = None,
 ) -> tuple[Program, Instances]:
@@ -58,7 +67,7 @@ def make_program(
     actor = np.repeat(np.arange(actors), lengths)
     shift = base[:-1] - first[ranks]  # task + shift[actor] = instance
     wait_ptr, wait_ids = _waits(graph, traffic, task, actor, shift)
-    transfers = _Transfers(graph, traffic, cost)
+    transfers = _Transfers(graph, traffic, costs)
     work_of_task = np.array(graph.work)[task]
     is_compute = np.array([_is_compute(work) for work in graph.works])
     seconds_of_work = np.array([compute_s(w) if _is_compute(w) else np.nan for w in graph.works])
@@ -143,18 +152,11 @@ def _ties(
     return early, late
 
 
-def _own_batch(work: Work) -> str:
-    """The kind of batch behind a transfer of a stage group on its own: `tensor`, `context`, `expert` or a send."""
-    if work.name in EXPERT_TRANSFERS:
-        return "expert"
-    return f"send{work.step:+}" if work.step else work.name.partition("_")[0]
-
-
 class _Transfers:
     """Interns the transfers of (work, actor)."""
 
-    def __init__(self, graph: TaskGraph, traffic: Traffic, cost: Callable[[Work], TransferCost]) -> None:
-        self.works, self.holders, self.traffic, self.cost = graph.works, graph.holders, traffic, cost
+    def __init__(self, graph: TaskGraph, traffic: Traffic, costs: Costs) -> None:
+        self.works, self.holders, self.traffic, self.costs = graph.works, graph.holders, traffic, costs
         self.found: list[Transfer] = []
         self.joint_size: list[int] = []
         self.ids: dict[tuple[int, int], int] = {}
@@ -162,40 +164,42 @@ class _Transfers:
 
     def index(self, work_id: int, actor: int) -> int:
         work = self.works[work_id]
-        owner = -1 if work.name in JOINT else actor
-        key = (work_id, owner)
+        joint = work.name in JOINT
+        key = (work_id, -1 if joint else actor)
         if key not in self.ids:
             self.ids[key] = len(self.found)
-            self.found.append(self._joint(work) if owner < 0 else self._own(work, actor))
+            rank, group = self.traffic.representative[actor].tolist()
+            self.found.append(self._transfer(work, rank, group, self._meeting(work) if joint else -1))
         return self.ids[key]
 
-    def _own(self, work: Work, actor: int) -> Transfer:
-        rank, group = self.traffic.representative[actor].tolist()
-        stage_group = rank * self.traffic.actor_class.shape[1] + group
-        return self._transfer(work, (_own_batch(work), stage_group))
-
-    def _joint(self, work: Work) -> Transfer:
-        rendezvous = self.joint.setdefault(work, len(self.joint))
+    def _meeting(self, work: Work) -> int:
+        """The rendezvous of a joint transfer."""
         everyone = tuple(range(len(self.traffic.actor_class)))
         ranks = list(everyone if work.name == "grad_norm" else self.holders[work.stage])
         self.joint_size.append(len(np.unique(self.traffic.actor_class[ranks])))
-        if work.name == "grad_norm":
-            cost = self.cost(work)
-            return Transfer(-1, 0.0, np.inf, cost.setup_s, rendezvous, cost.sms)
-        if work.layer >= 0:
-            kind = "gather" if work.name == "parameter_gather" else "reduce"
-            return self._transfer(work, (f"{kind} {work.block}", work.stage), rendezvous)
-        return self._transfer(work, ("gradient", work.stage), rendezvous)
+        return self.joint.setdefault(work, len(self.joint))
 
-    def _transfer(self, work: Work, key: tuple[str, int], rendezvous: int = -1) -> Transfer:
-        cost = self.cost(work)
-        # what moves nothing pays nothing
-        latency = cost.setup_s + self.traffic.latency_s[key] if cost.unit_bytes else cost.setup_s
+    def _transfer(self, work: Work, rank: int, group: int, rendezvous: int) -> Transfer:
+        cost, sms = self.costs.cost(work), self.costs.sms(work)
+        if cost is None:
+            return self._of_library(self.costs.exchanges.of(work, rank, group), rendezvous, sms)
+        if not cost.unit_bytes:  # what moves nothing pays nothing
+            return Transfer(-1, 0.0, np.inf, cost.setup_s, rendezvous, sms)
+        key = ("expert", rank * self.traffic.actor_class.shape[1] + group)
+        paths, batch = self.traffic.latency_s[key], self.traffic.batch_ids[key]
+        latency = cost.setup_s + max(paths.local_s, paths.remote_s)
+        return Transfer(batch, cost.unit_bytes, cost.kernel_bytes_per_s, latency, rendezvous, sms)
+
+    def _of_library(self, exchange: Exchange, rendezvous: int, sms: int) -> Transfer:
+        if exchange.key is None:
+            return Transfer(-1, 0.0, np.inf, 0.0, rendezvous, sms)
+        exchanges, paths = self.costs.exchanges, self.traffic.latency_s[exchange.key]
         return Transfer(
-            self.traffic.batch_ids[key],
-            cost.unit_bytes,
-            cost.kernel_bytes_per_s,
-            latency,
+            self.traffic.batch_ids[exchange.key],
+            exchange.unit_bytes,
+            exchanges.bytes_per_s(exchange),
+            exchanges.fixed_s(exchange, paths),
             rendezvous,
-            cost.sms,
+            sms,
+            exchange.size_bytes,
         )

@@ -129,7 +129,7 @@ def make_ranks(
     instances: Instances,
     base_s: Floats,
     mlp_s: Callable[[Work, int], float],
-    cost: Callable[[Work], TransferCost],
+    cost: Callable[[Work], TransferCost | None],
     routing: RoutingStatistics,
     hardware: HardwareSpec,
 ) -> Ranks:
@@ -151,7 +151,7 @@ def make_ranks(
         gpus_per_host=hardware.gpus_per_host,
         first_tile=low,
         block_s={w: _tabulate(low, high, lambda n, w=w: mlp_s(w, n)) for w in routed},  # type: ignore[misc]
-        idle={w: idle_times(w, cost(w), routing, hardware) for w in exchanges},
+        idle={w: idle_times(w, found, routing, hardware) for w in exchanges if (found := cost(w))},
     )
 
 

@@ -191,7 +191,7 @@ def _one_collective(
         kind in TENSOR_TRANSFERS + CONTEXT_TRANSFERS
     ):  # what a rank sends, over NVLink too: all but its own part
         ranks = step.plan.tensor if kind in TENSOR_TRANSFERS else step.plan.context
-        units = np.array([step.program.transfers[t].unit_bytes for t in step.program.transfer[mine]])
+        units = np.array([step.program.transfers[t].size_bytes for t in step.program.transfer[mine]])
         logical = (
             float(np.average(units, weights=columns.groups_in[columns.actor[mine]])) * (ranks - 1) / ranks
         )

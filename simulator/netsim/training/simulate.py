@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.collectives.step import GroupShape, step_batches
+from netsim.collectives.step import step_batches
 from netsim.errors import NetsimError, StalledError
 from netsim.execution.executor import Execution, Program, execute
 from netsim.faults.history import Strike, group_speeds, make_history, reaction_s, resolve, speed_colours
@@ -31,14 +31,14 @@ from netsim.specs.case import Case
 from netsim.specs.faults import FaultSpec
 from netsim.specs.hardware import part_of_host
 from netsim.topologies import Topology, build
+from netsim.training.exchanges import make_exchanges, norm_s, transfer_works
 from netsim.training.placement import place
-from netsim.training.program import Instances, make_program
+from netsim.training.program import Costs, Instances, make_program
 from netsim.training.ranks import Ranks, make_ranks, rank_colours
 from netsim.training.timing import Timing, make_timing
 from netsim.training.touched import touches
 from netsim.training.traffic import Traffic, make_traffic
 from netsim.workloads.adapter import trained
-from netsim.workloads.holding import StageParameters
 from netsim.workloads.layers import has_experts
 from netsim.workloads.memory import Memory, memory_by_rank
 from netsim.workloads.moe import RoutingStatistics, routing_statistics
@@ -151,10 +151,8 @@ def simulate_job(
 
     routing = routing_statistics(workload.model.moe, plan.expert, hardware.gpus_per_host, seed)
     held = [trained(workload.model, workload.adapter, stage, plan) for stage in job.stages]
-    batches = step_batches(
-        placement, hardware.gpus_per_host, routing if workload.model.moe else None, held, graph.holders, graph.routes,
-        GroupShape(plan.expert, plan.tensor, plan.context), sharded_layers(case, job),
-    )  # fmt: skip
+    exchanges = make_exchanges(case, topology, plan, placement, graph, held, free)
+    batches = step_batches(exchanges, transfer_works(graph), routing if workload.model.moe else None)
     slowdown = workload.communication.slowdown
     if strikes and slowdown != 1.0:
         raise NetsimError("communication.slowdown is not modelled together with faults")
@@ -173,10 +171,10 @@ def simulate_job(
     traffic = make_traffic(topology, batches, placement.shape, mode, seed, folded, capacity, colours, history)
 
     memory = memory_by_rank(workload, plan, job.order, job.stages, routing.devices)
-    timing = make_timing(case, topology, plan, held, graph.holders, free)
-    program, instances = make_program(
-        graph, traffic, timing.compute_s, timing.transfer_cost, timing.lag_s, timing.slope
-    )
+    norm = norm_s(exchanges.library, topology, plan.gpus)
+    timing = make_timing(case, norm, plan, held, graph.holders, free)
+    costs = Costs(timing.transfer_cost, timing.sms, exchanges)
+    program, instances = make_program(graph, traffic, timing.compute_s, costs, timing.lag_s, timing.slope)
     fluid = FluidNetwork(traffic.capacity, traffic.table)
     report = (lambda done: progress(done, len(program))) if progress else None
     ranks = None if variation is None else make_ranks(
@@ -199,16 +197,6 @@ def _variation(case: Case, job: Job, seed: int) -> Variation | None:
     layers = [n for n, kind in enumerate(kind for stage in job.stages for kind in stage) if has_experts(kind)]
     spec, name = case.workload.variation, case.workload.name
     return draw_variation(spec, name, job.plan, case.workload.model.moe, layers, seed)
-
-
-def sharded_layers(case: Case, job: Job) -> list[tuple[int, str, StageParameters]]:
-    """The kinds of layers of each stage, with what a rank holds of one, if they move a layer at a time."""
-    if not Division.of(job.plan, case.workload).by_layer:
-        return []
-    kinds = [(n, kind) for n, stage in enumerate(job.stages) for kind in dict.fromkeys(stage)]
-    model, adapter = case.workload.model, case.workload.adapter
-    held = [(n, kind, trained(model, adapter, (kind,), job.plan)) for n, kind in kinds]
-    return [layer for layer in held if layer[2].total]
 
 
 def degraded_capacity(topology: Topology, degraded: Mapping[int, float]) -> NDArray[np.float64]:

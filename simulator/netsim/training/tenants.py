@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.collectives.step import Batch, GroupShape, step_batches
+from netsim.collectives.step import Batch, StepExchanges, step_batches
 from netsim.errors import NetsimError, SpecError
 from netsim.execution.executor import Execution, Lag, Program, execute
 from netsim.network.fluid import FluidNetwork
@@ -23,9 +23,10 @@ from netsim.specs.case import Case
 from netsim.specs.jobs import JobSpec
 from netsim.specs.workload import VariationSpec
 from netsim.topologies import Topology
+from netsim.training.exchanges import make_exchanges, norm_s, transfer_works
 from netsim.training.placement import place
-from netsim.training.program import Instances, make_program
-from netsim.training.simulate import Job, Step, sharded_layers
+from netsim.training.program import Costs, Instances, make_program
+from netsim.training.simulate import Job, Step
 from netsim.training.timing import Timing, make_timing
 from netsim.training.traffic import Traffic, make_traffic, wire_bytes
 from netsim.workloads.adapter import trained
@@ -105,6 +106,7 @@ class _Laid:
     placement: Ints
     graph: TaskGraph
     routing: RoutingStatistics
+    exchanges: StepExchanges
     batches: list[Batch]
     timing: Timing
 
@@ -125,7 +127,7 @@ def simulate_together(
             one.graph,
             mine,
             one.timing.compute_s,
-            one.timing.transfer_cost,
+            Costs(one.timing.transfer_cost, one.timing.sms, one.exchanges),
             one.timing.lag_s,
             one.timing.slope,
         )
@@ -157,12 +159,10 @@ def _lay(topology: Topology, tenant: Tenant, seed: int) -> _Laid:
     graph = build_tasks(job.order, job.stages, division)
     routing = routing_statistics(workload.model.moe, plan.expert, per_host, seed)
     held = [trained(workload.model, workload.adapter, stage, plan) for stage in job.stages]
-    batches = step_batches(
-        placement, per_host, routing if workload.model.moe else None, held, graph.holders, graph.routes,
-        GroupShape(plan.expert, plan.tensor, plan.context), sharded_layers(case, job),
-    )  # fmt: skip
-    timing = make_timing(case, topology, plan, held, graph.holders)
-    return _Laid(tenant, placement, graph, routing, batches, timing)
+    exchanges = make_exchanges(case, topology, plan, placement, graph, held)
+    batches = step_batches(exchanges, transfer_works(graph), routing if workload.model.moe else None)
+    timing = make_timing(case, norm_s(exchanges.library, topology, plan.gpus), plan, held, graph.holders)
+    return _Laid(tenant, placement, graph, routing, exchanges, batches, timing)
 
 
 def _all_traffic(topology: Topology, laid: Sequence[_Laid], seed: int, folded: bool) -> Traffic:

@@ -9,9 +9,8 @@ Left out: that GPUs cool down in a bubble.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,23 +18,17 @@ import numpy as np
 from netsim.compute import BlockTime, ComputeModel
 from netsim.errors import SpecError
 from netsim.specs.case import Case
-from netsim.topologies import Topology
 from netsim.training.beside import block_parts, held_sms, reference_sms, scatter_s, slope
 from netsim.training.power_limit import PowerLimit, power_limit
 from netsim.training.program import TransferCost
-from netsim.workloads.exchanges import context_bytes, tensor_bytes
+from netsim.workloads.exchanges import tensor_bytes
 from netsim.workloads.graph import Mark
 from netsim.workloads.holding import StageParameters, own_share
-from netsim.workloads.model import layer_parameters
-from netsim.workloads.moe import token_bytes, value_bytes
+from netsim.workloads.moe import token_bytes
 from netsim.workloads.operators import PHASES, Operator, block_operators, blocks_of, optimizer_operators
 from netsim.workloads.plan import Plan
 from netsim.workloads.tasks import (
-    CONTEXT_TRANSFERS,
     EXPERT_TRANSFERS,
-    REDUCTIONS,
-    SENDS,
-    TENSOR_TRANSFERS,
     Work,
 )
 
@@ -102,7 +95,8 @@ class Timing:
         """Seconds of a mark between a task and the exchange, or the block, that it is tied to."""
         chunks = self.case.workload.overlap.tensor_chunks
         if mark == "last_out":
-            return scatter_s(self._cost(work).unit_bytes, self.plan, self.case.hardware) / chunks
+            size = tensor_bytes(self.case.workload.model, self.plan, work.name, work.block, work.phase)
+            return scatter_s(size, self.plan, self.case.hardware) / chunks
         block = other if mark in ("first_out", "keys", "first_gradients") else work
         parts = block_parts(self.model, self._operators(block), block.overlapped, self.sustained_factor)
         return parts.rest_s(mark, self.plan.tensor, chunks, self.plan.context)
@@ -162,12 +156,12 @@ class Timing:
         held = self.held[stage]
         return own_share(held, self.plan, len(self.holders[stage])) if self.plan.zero else held.total
 
-    def transfer_cost(self, work: Work) -> TransferCost:
-        """Bytes of the unit, rate of the sender's communication kernel, set-up of a transfer, and SMs that it holds."""
-        cost = self._cost(work)
-        return replace(cost, sms=held_sms(self.case.workload, work)) if self.most_sms else cost
+    def sms(self, work: Work) -> int:
+        """SMs that a transfer holds while it is resident."""
+        return held_sms(self.case.workload, work) if self.most_sms else 0
 
-    def _cost(self, work: Work) -> TransferCost:
+    def transfer_cost(self, work: Work) -> TransferCost | None:
+        """Bytes of the unit, kernel rate and set-up of a transfer; None for a collective of the library."""
         spec, model = self.case.workload.communication, self.case.workload.model
         tokens = self.plan.own_tokens
         if work.name in self.free:
@@ -177,42 +171,29 @@ class Timing:
             size = tokens * token_bytes(work.name, model.hidden, model.experts.top_k, precision)
             rate = self.model.transfer_rate(work.name, work.overlapped) / spec.slowdown
             return TransferCost(size, rate, self.model.transfer_setup_s(work.name, work.overlapped))
-        if work.name == "send_embedding":
-            size = layer_parameters(model, "embedding", self.plan.tensor).total * value_bytes(spec.gradient)
-            return TransferCost(size, np.inf, 0.0)
-        if work.name in SENDS:
-            return TransferCost(tokens * model.hidden * value_bytes(spec.pipeline), np.inf, 0.0)
-        if work.name in TENSOR_TRANSFERS:
-            return TransferCost(
-                tensor_bytes(model, self.plan, work.name, work.block, work.phase), np.inf, 0.0
-            )
-        if work.name in CONTEXT_TRANSFERS:
-            return TransferCost(context_bytes(model, self.plan), np.inf, 0.0)
         if work.name == "grad_norm":
             return TransferCost(0.0, np.inf, self.norm_s)
-        if work.name in REDUCTIONS:  # an all-reduce is a reduce-scatter and an all-gather
-            return TransferCost((1 + (work.name == "all_reduce")) * value_bytes(spec.gradient), np.inf, 0.0)
-        return TransferCost(float(value_bytes(spec.parameter)), np.inf, 0.0)
+        return None
 
 
 def make_timing(
     case: Case,
-    topology: Topology,
+    norm_s: float,
     plan: Plan,
     held: Sequence[StageParameters],
     holders: tuple[tuple[int, ...], ...],
     free: frozenset[str] = frozenset(),
 ) -> Timing:
-    """The timing of a job. held, holders : per stage; free : transfers that move nothing and take no time.
+    """The timing of a job.
+
+    norm_s : of the gradient norm; held, holders : per stage; free : transfers that move nothing and take no time
 
     Raises SpecError for SMs of communication or an SM clock that nothing is known about.
     """
     sms, most = communication_sms(case), reference_sms(case.workload)
     resident = case.workload.overlap.sms == "resident"
     model = ComputeModel(case.profile, case.hardware, sustained_clock_hz(case), 0 if resident else sms)
-    return Timing(
-        case, plan, model, list(held), holders, norm_s(topology), free, sustained_factor(case), most
-    )
+    return Timing(case, plan, model, list(held), holders, norm_s, free, sustained_factor(case), most)
 
 
 def sustained_clock_hz(case: Case) -> float | None:
@@ -261,14 +242,3 @@ def communication_sms(case: Case) -> int:
         )
         raise SpecError(case.workload.name, "communication.sms", sms, rule)
     return sms
-
-
-def norm_s(topology: Topology) -> float:
-    """Time of the gradient norm: a scalar up and down a binary tree over the hosts, and one over the GPUs of a host.
-
-    Each level costs the idle latency of its path, between hosts that of the farthest two NICs of a plane.
-    """
-    latency = topology.spec.latency
-    between = latency.endpoint + topology.switch_hops[-1] * latency.switch_hop
-    levels, inside = (math.ceil(math.log2(n)) for n in (topology.hosts, topology.gpus_per_host))
-    return 2 * (levels * between + inside * topology.hardware.scale_up.latency)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from netsim.collectives.overhead import Paths
 from netsim.collectives.step import RECEIVER, Batch
 from netsim.faults.history import History
 from netsim.faults.states import Layers, make_layers, make_states
@@ -32,7 +33,7 @@ class Traffic:
     table, capacity : what the fluid network is made of; batch_ids : batch key -> registered batch;
     actor_class : (pipeline, groups) class of each stage group; representative : (classes, 2) its (rank, group);
     multiplicity : (classes,) stage groups in it; link_class : (n_links,) class of each link, -1 for one that no flow
-    crosses; link_kind : (n_links,) its kind by name; latency_s : idle path latency by batch key; wire_bytes_of :
+    crosses; link_kind : (n_links,) its kind by name; latency_s : idle path latencies by batch key; wire_bytes_of :
     (registered batches,) mean bytes that a GPU sends over its NIC per byte of the batch's unit; flows : how many there
     are without folding; layers : the states of a fabric that changes while the step runs (`link_class` and `table` are
     then those of the first).
@@ -46,7 +47,7 @@ class Traffic:
     multiplicity: NDArray[np.int64]
     link_class: NDArray[np.int64]
     link_kind: NDArray[np.str_]
-    latency_s: dict[tuple[str, int], float]
+    latency_s: dict[tuple[str, int], Paths]
     wire_bytes_of: NDArray[np.float64]
     flows: int
     layers: Layers | None = None
@@ -72,7 +73,7 @@ def make_traffic(
     routed = paths(topology, routing, flows.source, flows.target, seed, flows.key, capacity=capacity)
     table = _table(batches, routed)
     pipeline, groups, expert = placement_shape
-    latency = _latencies(batches, routed, table)
+    latency = _latencies(topology, batches, routed, table)
     crossed = np.bincount(table.link_ids, minlength=routed.capacity.size) > 0
     states, n_links = None, routed.capacity.size
     capacity, link_color = routed.capacity, None
@@ -146,12 +147,16 @@ def _register(
     )
 
 
-def _latencies(batches: Sequence[Batch], routed: PathTable, table: FlowTable) -> dict[tuple[str, int], float]:
-    """The longest idle path of each batch, once for each step of a ring."""
-    found = {}
+def _latencies(
+    topology: Topology, batches: Sequence[Batch], routed: PathTable, table: FlowTable
+) -> dict[tuple[str, int], Paths]:
+    """The longest idle paths of each batch, inside a host and between hosts."""
+    per_host, found = topology.gpus_per_host, {}
     for n, batch in enumerate(batches):
         part = routed.latency_s[table.batch_ptr[n] : table.batch_ptr[n + 1]]
-        found[batch.key] = float(part.max()) * batch.steps if part.size else 0.0
+        remote = batch.transfers.source // per_host != batch.transfers.target // per_host
+        local_s, remote_s = (float(part[mask].max(initial=0.0)) for mask in (~remote, remote))
+        found[batch.key] = Paths(local_s, remote_s)
     return found
 
 
