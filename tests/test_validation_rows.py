@@ -7,10 +7,12 @@ import pytest
 
 from netsim.cli.app import run_app
 from netsim.errors import NetsimError
+from netsim.reports.training_section import training_section
+from netsim.training.simulate import simulate
 from netsim.validation import row_null
 from netsim.validation.row_csv import read_rows
 from netsim.validation.row_job import row_job
-from netsim.validation.row_run import _simulate, run_rows, step_seconds
+from netsim.validation.row_run import run_rows, step_seconds
 from netsim.validation.training_row import TrainingRow
 
 EVIDENCE = Path(__file__).parents[2] / "shared" / "evidence" / "turn2"
@@ -87,7 +89,8 @@ def test_many_micro_batches_continue_along_a_line() -> None:
     job = row_job(ROW)
     assert job.case.workload.batch.microbatches == 16
     long = row_job(ROW.model_copy(update={"global_batch": 160}))
-    assert step_seconds(long) == pytest.approx(_simulate(long, 40), rel=1e-9)
+    whole = simulate(long.case, long.gpus, scaling="strong").execution.end_s.max()
+    assert step_seconds(long) == pytest.approx(float(whole), rel=1e-9)
 
 
 def test_megatron_counts_the_embedding_and_the_loss_as_a_layer_where_layers_do_not_divide() -> None:
@@ -116,3 +119,15 @@ def test_every_published_row_is_asked_or_refused_with_a_reason(name: str) -> Non
         except NetsimError:
             continue
         assert job.case.workload.batch.sequences == row.global_batch
+
+
+def test_the_page_shows_targets_ranking_and_what_is_left_out() -> None:
+    plans = [
+        ROW.model_copy(update={"id": name, "pp": pp, "vp": vp, "step_s": step})
+        for name, pp, vp, step in (("fast", 4, 2, 1.0), ("slow", 4, 1, 1.2), ("odd", 3, 1, 1.0))
+    ]
+    text = training_section(run_rows(plans))
+    assert "| dense, Hopper | 2 |" in text
+    assert "Of 1 pairs of plans" in text
+    assert "odd" in text.split("cannot express")[1]
+    assert training_section([]) == ""

@@ -48,22 +48,26 @@ def validate(
         if only or output is not None:
             raise NetsimError("--rows: prints rows of its own, without --only and -o")
         return validate_rows(rows, jobs, json, quiet)
+    from netsim.cli.validate_rows import print_steps
     from netsim.reports.validation_report import write_report
     from netsim.validation import validate as validation
 
     specs = validation.of_kind(validation.published(only or []), sets)
     if not quiet and sys.stderr.isatty():
         print(f"{len(specs)} published sets", file=sys.stderr)
-    found = list(zip(specs, validation.validate_all(specs, jobs), strict=True))
+    outcome = validation.validate_all(specs, jobs)
+    found = list(zip(specs, outcome.checks, strict=True))
     checks = [check for _, mine in found for check in mine]
     if output is not None:
-        for path in write_report(output, found):
+        for path in write_report(output, found, outcome.steps):
             if not quiet:
                 print(f"wrote {path}", file=sys.stderr)
     if json:
         print(jsonlib.dumps([check.record() for check in checks], indent=1))
     elif not quiet:
         _print(found, checks)
+        if outcome.steps:
+            print_steps(outcome.steps)
     return int(any(check.ok is False for check in checks))
 
 

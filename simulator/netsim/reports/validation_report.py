@@ -8,8 +8,10 @@ from pathlib import Path
 import netsim
 from netsim.errors import NetsimError
 from netsim.reports.plots import svg
+from netsim.reports.training_section import training_section
 from netsim.reports.validation_figures import FIGURES
 from netsim.specs.published import PublishedSpec
+from netsim.validation.row_run import Answer
 from netsim.validation.validate import Check, percent, score
 
 Found = Sequence[tuple[PublishedSpec, list[Check]]]
@@ -23,13 +25,13 @@ fail. The numbers and their sources are in `reports/published`.
 """
 
 
-def write_report(folder: Path, found: Found) -> list[Path]:
+def write_report(folder: Path, found: Found, steps: Sequence[Answer] = ()) -> list[Path]:
     """Write validation.md and validation/*.svg into a folder; returns the files.
 
     Raises NetsimError when the folder cannot be written.
     """
     plots = folder / "validation"
-    texts = {folder / "validation.md": page(found)}
+    texts = {folder / "validation.md": page(found) + training_section(steps)}
     for spec, checks in found:
         if spec.name in FIGURES:
             rows = [check for check in checks if not check.id.endswith(".median")]
@@ -98,17 +100,25 @@ def _section(spec: PublishedSpec, checks: list[Check]) -> str:
     ]
     if spec.name in FIGURES:
         lines += [f"![{spec.description}](validation/{spec.name}.svg)", ""]
+    steps = any(check.null_error_pct is not None for check in checks)
+    more = (" noise | null model |", "--:|--:|") if steps else ("", "")
     lines += [
-        "| row | metric | published | netsim | error | tolerance | kind | |",
-        "|---|---|--:|--:|--:|--:|---|---|",
+        f"| row | metric | published | netsim | error | tolerance |{more[0]} kind | |",
+        f"|---|---|--:|--:|--:|--:|{more[1]}---|---|",
     ]
     for check in checks:
         verdict = {True: "ok", False: "**missed**", None: ""}[check.ok]
         lines.append(
             f"| {check.id.removeprefix(spec.name + '.')} | {check.metric}, {check.unit} | {_compared(check)} "
-            f"| {check.bound.removeprefix('tolerance ')} | {check.kind} | {verdict} |"
+            f"| {check.bound.removeprefix('tolerance ')} |{_beside(check) if steps else ''} {check.kind} | {verdict} |"
         )
     return "\n".join([*lines, ""])
+
+
+def _beside(check: Check) -> str:
+    """Noise of the measurement, and error of the null model, as cells."""
+    noise, null = check.noise_pct, check.null_error_pct
+    return f" {percent(noise)} | {'' if null is None else f'{null:+.1f} %'} |"
 
 
 def _compared(check: Check) -> str:

@@ -72,7 +72,7 @@ class Timing:
         if power is None or job.compute.clock is not None or job.compute.sustained is False:
             return None
         gpu, chunks = self.case.hardware.gpu, job.schedule.virtual_stages or 1
-        bubble = (plan.pipeline - 1) / (plan.microbatches * chunks)
+        bubble = (plan.pipeline - 1) / ((plan.load_microbatches or plan.microbatches) * chunks)
         return power_limit(power, self._average_work(), self.model, bubble, gpu.power, gpu.boost_clock)
 
     def _average_work(self) -> Iterator[tuple[float, Sequence[Operator]]]:
@@ -86,7 +86,7 @@ class Timing:
         for kind, count in layers.items():
             for block in blocks_of(kind) if count else ():
                 for phase in PHASES:
-                    times = count * plan.microbatches / plan.pipeline
+                    times = count * (plan.load_microbatches or plan.microbatches) / plan.pipeline
                     yield times, phase, self._operators(Work(kind, block, phase))
         for stage in range(len(self.held)):
             yield 1.0 / plan.pipeline, "", self._operators(Work("optimizer", stage=stage))

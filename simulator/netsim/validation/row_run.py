@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 
 from netsim.errors import NetsimError
 from netsim.specs.case import Case
-from netsim.training.simulate import simulate
+from netsim.topologies import build
+from netsim.training.simulate import lay_out, simulate_job
 from netsim.validation import row_null, row_ranking
 from netsim.validation.row_job import RowJob, row_job
 from netsim.validation.training_row import TrainingRow
 from netsim.workloads.model import flops_per_token
+from netsim.workloads.plan import make_plan
 
 #: micro-batches of the smaller question where there is no pipeline: two of them may overlap
 _ALONE = 2
@@ -130,10 +132,14 @@ def step_seconds(job: RowJob) -> float:
 
 
 def _simulate(job: RowJob, microbatches: int) -> float:
+    """Seconds of a part of the step, at the clock that the whole step holds."""
     workload = job.case.workload
+    whole = workload.batch.microbatches
     batch = workload.batch.model_copy(update={"microbatches": microbatches})
     case: Case = replace(job.case, workload=workload.model_copy(update={"batch": batch}))
-    return float(simulate(case, job.gpus, scaling="weak").execution.end_s.max())
+    plan = replace(make_plan(case.workload, job.gpus), load_microbatches=whole)
+    topology = build(case.topology, case.hardware, job.gpus)
+    return float(simulate_job(case, topology, lay_out(case, plan)).execution.end_s.max())
 
 
 def _answer(row: TrainingRow, job: RowJob, seconds: float | str) -> Answer:

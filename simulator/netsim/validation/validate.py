@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs import catalog, load
@@ -112,18 +112,27 @@ def _named(name: str, prefix: str) -> bool:
     return name.startswith(prefix) or prefix in name.split("_")
 
 
-def validate_all(specs: Sequence[PublishedSpec], jobs: int = 1) -> list[list[Check]]:
+class Validation(NamedTuple):
+    """The checks of each set, and the training steps behind those that are of training."""
+
+    checks: list[list[Check]]
+    steps: list[Answer]
+
+
+def validate_all(specs: Sequence[PublishedSpec], jobs: int = 1) -> Validation:
     """Run the experiments of published sets; training steps of all of them in `jobs` processes."""
     rows = [
         row for spec in specs if spec.experiment == row_published.EXPERIMENT for row in training_rows(spec)
     ]
-    answers = {answer.row.id: answer for answer in run_rows(rows, jobs)}
-    return [
+    steps = run_rows(rows, jobs)
+    answers = {answer.row.id: answer for answer in steps}
+    checks = [
         _training_checks(spec, [answers[row.id] for row in training_rows(spec)])
         if spec.experiment == row_published.EXPERIMENT
         else validate(spec)
         for spec in specs
     ]
+    return Validation(checks, steps)
 
 
 def _training_checks(spec: PublishedSpec, answers: Sequence[Answer]) -> list[Check]:

@@ -47,6 +47,9 @@ class Plan:
     context: int = 1
     zero: int = 1
     scaling: Scaling = field(default="weak", compare=False)  # the counts say all that runs
+    load_microbatches: int | None = (
+        None  # of the longer step that this is a part of, whose load sets the clock
+    )
 
     @property
     def group(self) -> int:
