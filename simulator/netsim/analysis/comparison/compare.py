@@ -59,7 +59,7 @@ def compare(
     good = [found for found in merged if not found["error"]]
     record: dict[str, Any] = {
         "schema": SCHEMA,
-        "request": {
+        "question": {
             "topologies": list(dict.fromkeys(found["key"]["topology"] for found in merged)),
             "workloads": list(dict.fromkeys(found["key"]["workload"] for found in merged)),
             "gpus": list(request.gpus),
