@@ -30,7 +30,7 @@ LEAST = {
 
 def plan_of(kind: str, name: str, hosts: int, width: int) -> tuple[Group, Plan]:
     group = Group.of(np.arange(hosts * width), width)
-    if name == "one_host" and hosts > 1:
+    if name in ("one_host", "nvls") and hosts > 1:
         with pytest.raises(NetsimError, match="span"):
             COLLECTIVES[kind].algorithms[name](group)
         pytest.skip("one host only")
@@ -53,6 +53,8 @@ def test_contract(kind: str, name: str, hosts: int, width: int) -> None:
     moved = plan.repeats * flows.share.sum()
     if (kind, name) == ("all_to_all", "pxn"):
         assert moved >= LEAST[kind](group.ranks) - 1e-9
+    elif name == "nvls":  # the switch adds up: 1 + 1/n of the buffer out of each of n GPUs
+        assert moved == pytest.approx(group.ranks + 1)
     else:
         assert moved == pytest.approx(LEAST[kind](group.ranks))
 
@@ -180,4 +182,9 @@ def test_ranks_spread_unevenly_are_refused() -> None:
 @pytest.mark.parametrize("kind", COLLECTIVES)
 def test_automatic_choices_exist_and_every_algorithm_has_latencies(kind: str) -> None:
     assert set(AUTOMATIC[kind]) <= set(COLLECTIVES[kind].algorithms)
-    assert {latency_table(kind, name) for name in COLLECTIVES[kind].algorithms} <= {"ring", "tree", "message"}
+    assert {latency_table(kind, name) for name in COLLECTIVES[kind].algorithms} <= {
+        "ring",
+        "tree",
+        "nvls",
+        "message",
+    }

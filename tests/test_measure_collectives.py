@@ -228,7 +228,7 @@ def test_the_provenance_lists_sessions_and_forgets_an_empty_one(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--gpus", "2"], "--gpus: has an effect only with --collectives"),
+        (["--gpus", "2"], "--gpus: has an effect only with --collectives or --step"),
         (["--collectives", "--quick"], "--quick: has no effect with --collectives"),
         (["--collectives"], "measure --collectives needs -o FILE.csv to write to"),
     ],

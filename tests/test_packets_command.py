@@ -86,6 +86,8 @@ def test_traffic_of_experts_and_tenants_arrives(traffic):
 def test_every_collective_has_a_measured_ratio():
     for kind, collective in COLLECTIVES.items():
         for algorithm in collective.algorithms:
+            if algorithm == "nvls":  # the scale-up switch adds up: no packet of the fabric
+                continue
             low, high = measured(kind, algorithm, "adaptive")
             # below 1 where flows forwarded in their host pay its latency while others send (direct, 1 MiB)
             assert 0.85 < low <= high

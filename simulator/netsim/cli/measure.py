@@ -167,5 +167,9 @@ def _refuse_idle(context: typer.Context, kind: str) -> None:
         )
         if kind in serves or source is None or source.name != "COMMANDLINE":
             continue
-        rule = f"an effect only with --{serves}" if "kernels" not in serves else f"no effect with --{kind}"
+        rule = (
+            f"an effect only with --{' or --'.join(serves.split())}"
+            if "kernels" not in serves
+            else f"no effect with --{kind}"
+        )
         raise NetsimError(f"{parameter.opts[-1]}: has {rule}")

@@ -134,6 +134,8 @@ def workload_operators(workload: WorkloadSpec) -> list[Operator]:
     local = max(1, moe.experts // workload.parallelism.expert)
     found: dict[tuple[str, tuple[int, ...]], Operator] = {}
     for kind, blocks in KINDS.items():
+        if workload.model.alternate is None and kind.endswith("_alternate"):
+            continue
         for block in blocks:
             for phase in PHASES:
                 for op in block_operators(workload.model, kind, block, phase, tokens, batch.sequence_length,

@@ -117,7 +117,7 @@ def part_of_host(hardware: HardwareSpec, gpus: int) -> HardwareSpec:
     [(1, 1), (2, 2), (8, 8), (8, 8), (8, 8)]
     """
     whole = hardware.gpus_per_host
-    if gpus >= whole or whole % gpus:
+    if not 0 < gpus < whole or whole % gpus:
         return hardware
     nics = max(1, hardware.nics_per_host * gpus // whole)
     return hardware.model_copy(update={"gpus_per_host": gpus, "nics_per_host": nics})

@@ -56,8 +56,8 @@ class StepSpec(Strict):
     def fill_s(self, size_bytes: float) -> float:
         """Seconds until the pipeline of a collective of a size is full.
 
-        >>> StepSpec(fill=FillSpec(time="60 us", half="1 MB")).fill_s(2e6)
-        4e-05
+        >>> f'{StepSpec(fill=FillSpec(time="60 us", half="1 MB")).fill_s(2e6):.0e}'
+        '4e-05'
         """
         whole = size_bytes + self.fill.half
         return self.fill.time * size_bytes / whole if whole else 0.0

@@ -25,6 +25,9 @@ from netsim.routing.detour import Flows
 from netsim.specs import Routing
 from netsim.topologies import Topology
 
+#: the flows of a job on one GPU
+_NONE = np.zeros(0, dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class Traffic:
@@ -117,13 +120,14 @@ def _flows(batches: Sequence[Batch], seed: int) -> Flows:
 
     Where several jobs share the fabric, a kind is `job/kind`.
     """
-    source = np.concatenate([b.transfers.source for b in batches])
-    target = np.concatenate([b.transfers.target for b in batches])
+    source = np.concatenate([_NONE, *(b.transfers.source for b in batches)])
+    target = np.concatenate([_NONE, *(b.transfers.target for b in batches)])
     kinds: dict[str, int] = {}
     for job in {b.key[0].rpartition("/")[0] for b in batches}:
         of_job = sorted({b.key[0] for b in batches if b.key[0].rpartition("/")[0] == job})
         kinds |= {kind: n for n, kind in enumerate(of_job)}
-    key = np.repeat([kinds[b.key[0]] for b in batches], [len(b.transfers) for b in batches])
+    number = np.array([kinds[b.key[0]] for b in batches], dtype=np.int64)
+    key = np.repeat(number, np.array([len(b.transfers) for b in batches], dtype=np.int64))
     return Flows(source, target, key, seed)
 
 
@@ -140,9 +144,9 @@ def _register(
         link_ids=link_ids,
         link_share=share,
         batch_ptr=np.concatenate([[0], np.cumsum(sizes)]),
-        unit_share=np.concatenate([b.transfers.share for b in batches]),
+        unit_share=np.concatenate([np.zeros(0), *(b.transfers.share for b in batches)]),
         # relative: a batch is started with its communication kernel's rate
-        rate_cap=np.concatenate([b.transfers.kernel_share for b in batches]),
+        rate_cap=np.concatenate([np.zeros(0), *(b.transfers.kernel_share for b in batches)]),
         weight=np.array(1.0),
     )
 

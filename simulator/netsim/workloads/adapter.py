@@ -51,7 +51,7 @@ def frozen_blocks(adapter: AdapterSpec | None) -> tuple[str, ...]:
     """The blocks of layers without any weight gradient.
 
     >>> frozen_blocks(None), frozen_blocks(AdapterSpec(rank=16))
-    ((), ('embedding', 'head', 'mtp_in', 'mlp'))
+    ((), ('embedding', 'embedding_copy', 'head', 'mtp_in', 'mlp'))
     """
     if adapter is None:
         return ()
