@@ -16,7 +16,11 @@ def test_a_name_with_a_unit_holds_a_quantity() -> None:
     wrong = []
     for path, tree in TREES.items():
         for node in ast.walk(tree):
-            name = node.target.id if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) else ""
+            name = (
+                node.target.id
+                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+                else ""
+            )
             if isinstance(node, ast.arg):
                 name = node.arg
             note = getattr(node, "annotation", None)
