@@ -8,10 +8,16 @@ import pytest
 from netsim.cli.app import run_app
 from netsim.errors import NetsimError
 from netsim.reports.training_section import training_section
+from netsim.specs import catalog, load
+from netsim.specs.profile import ProfileSpec
+from netsim.specs.published import PublishedSpec
 from netsim.training.simulate import simulate
 from netsim.validation import row_null
 from netsim.validation.row_csv import read_rows
+from netsim.validation.row_framework import preset
 from netsim.validation.row_job import row_job
+from netsim.validation.row_published import EXPERIMENT, training_rows
+from netsim.validation.row_report import record, summaries
 from netsim.validation.row_run import run_rows, step_seconds
 from netsim.validation.training_row import TrainingRow
 
@@ -102,12 +108,34 @@ def test_megatron_counts_the_embedding_and_the_loss_as_a_layer_where_layers_do_n
 def test_the_null_model_is_a_line_through_two_rows() -> None:
     # 100 + 2 x work through (50, 200) and (100, 300); at 75 it says 250, which the third row took 300 s for
     points = [
-        row_null.Point(("m",), work, step, calibrate)
-        for work, step, calibrate in ((50.0, 200.0, True), (75.0, 300.0, False), (100.0, 300.0, True))
+        row_null.Point(("m",), work, step, set_aside)
+        for work, step, set_aside in ((50.0, 200.0, True), (75.0, 300.0, False), (100.0, 300.0, True))
     ]
     found = row_null.predict(points)
     assert found[1] == (pytest.approx(250.0), False)
     assert found[0] == (pytest.approx(200.0), True)
+
+
+def test_a_row_set_aside_for_fitting_is_still_a_prediction() -> None:
+    # one constant of the null model, none of netsim: the summary counts the row
+    answers = run_rows([ROW.model_copy(update={"set_aside": True})])
+    assert record(answers[0])["kind"] == "predicted"
+    assert next(group.rows for group in summaries(answers)) == 1
+    assert not summaries(run_rows([ROW.model_copy(update={"sets_constant": True})]))
+
+
+def test_at_most_two_rows_of_a_framework_and_gpu_set_a_constant_and_a_profile_names_each() -> None:
+    used: dict[tuple[str, str], list[TrainingRow]] = {}
+    for spec in (load(PublishedSpec, "published", name) for name in catalog.names("published")):
+        if spec.experiment == EXPERIMENT:
+            for row in training_rows(spec):
+                if row.sets_constant:
+                    used.setdefault((preset(row), row.gpu), []).append(row)
+    assert all(len(rows) <= 2 for rows in used.values())
+    for (_, gpu), rows in used.items():
+        profile = load(ProfileSpec, "profile", gpu.lower())
+        assert profile.sustained is not None
+        assert any(f"{row.gpus} {gpu}" in profile.sustained.source for row in rows)
 
 
 @pytest.mark.skipif(not EVIDENCE.is_dir(), reason="the evidence files are not beside this checkout")

@@ -27,6 +27,8 @@ class PublishedRow(Strict):
     A row without `value` is an error in percent, which nobody published and which is to be small. `plan` names a
     table of the file that several rows share, and `where` adds to it. `within_pct` and `between_pct` are the spread of
     a measurement inside a run (5th to 95th percentile) and between runs (greatest less least), over its median.
+    `set_aside` marks a row that its source keeps for fitting: the null model is fitted on it, netsim only where the row
+    is `calibrated`.
     """
 
     id: str
@@ -40,6 +42,7 @@ class PublishedRow(Strict):
     unit: str | None = None
     uncertainty: str | None = None
     kind: Evidence | None = None
+    set_aside: bool = False
     tolerance_pct: Percent | None = None
     decimals: Annotated[int, Field(ge=0, le=6)] | None = None
 

@@ -88,7 +88,7 @@ def _mlperf_row(runs: list[Line]) -> TrainingRow:
         dispatcher=line["moe"] or None,
         nvls=_flag(line["nvls"]),
         note=line["tp_pp_dp_mapping"],
-        calibrate=line["role"] == "calibrate",
+        set_aside=line["role"] == "calibrate",
         step_s=median(measured) if measured else None,
         runs=len(runs),
         within_pct=_spread(runs),

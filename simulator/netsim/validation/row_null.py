@@ -4,7 +4,7 @@
     bubble = (pp - 1) / vp     in micro-batches, as interleaved 1F1B has it
 
 `a` (seconds per operation) and `b` (a fixed time) come from two measured rows of the same model, GPU and precision:
-those that their source marks for calibration, else the rows of fewest and most work. One row alone gives `a`, and
+those that their source sets aside for fitting, else the rows of fewest and most work. One row alone gives `a`, and
 `b` is zero; so it is when the two would make `b` negative, or when their work is the same to a percent. The model
 knows no network and no kernel: constant use of the peak, an ideal bubble, and a remainder.
 """
@@ -22,7 +22,7 @@ class Point:
     group: tuple[str, ...]
     work: float
     step_s: float | None
-    calibrate: bool
+    set_aside: bool
 
 
 def work(microbatches: int, pp: int, vp: int, flops_per_gpu: float) -> float:
@@ -65,7 +65,7 @@ def predict(points: Sequence[Point]) -> list[tuple[float, bool] | None]:
 
 
 def _chosen(points: Sequence[Point], members: Sequence[int]) -> set[int]:
-    marked = [n for n in members if points[n].calibrate] or list(members)
+    marked = [n for n in members if points[n].set_aside] or list(members)
     ends = {min(marked, key=lambda n: points[n].work), max(marked, key=lambda n: points[n].work)}
     return ends
 

@@ -31,7 +31,8 @@ def _row(spec: PublishedSpec, row: PublishedRow) -> TrainingRow:
     facts: dict[str, Any] = {
         "id": f"{spec.name}.{row.id}",
         "source": row.source or spec.source,
-        "calibrate": (row.kind or spec.kind) == "calibrated",
+        "set_aside": row.set_aside,
+        "sets_constant": (row.kind or spec.kind) == "calibrated",
         "within_pct": row.within_pct,
         "between_pct": row.between_pct,
     }

@@ -53,7 +53,8 @@ def record(answer: Answer) -> dict[str, Any]:
         "noise_pct": answer.noise_pct,
         "null": answer.null_s,
         "null_error_pct": answer.null_error_pct,
-        "kind": "calibrated" if answer.row.calibrate else "predicted",
+        "kind": "calibrated" if answer.row.sets_constant else "predicted",
+        "set_aside": answer.row.set_aside,
         "assumed": list(answer.assumed),
         "ignored": list(answer.ignored),
         "reason": answer.reason,
@@ -84,7 +85,7 @@ def summaries(answers: Iterable[Answer]) -> list[Summary]:
     """One line a kind of model and generation of GPU, and one a cluster's framework below it."""
     groups: dict[tuple[str, str, str], list[Answer]] = {}
     for answer in answers:
-        if answer.error_pct is None or answer.row.calibrate:
+        if answer.error_pct is None or answer.row.sets_constant:
             continue
         kind, gpu = "MoE" if answer.moe else "dense", generation(answer.row.gpu)
         for part in ("", f"{answer.row.framework.split(' 2')[0]}, {answer.row.gpu}"):
@@ -121,7 +122,7 @@ def table(answers: Iterable[Answer]) -> list[tuple[str, ...]]:
             _percent(answer.error_pct, "+.1f"),
             _percent(answer.noise_pct, ".1f"),
             "fit" if answer.null_fitted else _percent(answer.null_error_pct, "+.1f"),
-            "calibrated" if answer.row.calibrate else "predicted",
+            "calibrated" if answer.row.sets_constant else "predicted",
         )
         for answer in answers
         if answer.simulated_s is not None

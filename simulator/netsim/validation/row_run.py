@@ -161,7 +161,7 @@ def _answer(row: TrainingRow, job: RowJob, seconds: float | str) -> Answer:
         reason=seconds if isinstance(seconds, str) else "" if published else "no measured step",
         assumed=tuple(job.assumed),
         ignored=tuple(job.ignored),
-        point=row_null.Point(group, work, published, row.calibrate),
+        point=row_null.Point(group, work, published, row.set_aside),
     )
 
 

@@ -91,8 +91,10 @@ class TrainingRow(Strict):
     """Whether NVLink multicast reduces inside a domain."""
     note: str = ""
     """Anything else that the source says about the run."""
-    calibrate: bool = False
-    """Whether the row may set a constant of its framework."""
+    set_aside: bool = False
+    """Whether its source sets the row aside for fitting: the null model takes its constants from such rows."""
+    sets_constant: bool = False
+    """Whether a constant of netsim was set with the row, so that it is no prediction."""
     step_s: Positive | None = None
     """Measured seconds of a step: the median over runs of the medians over steps."""
     tflops: Positive | None = None
