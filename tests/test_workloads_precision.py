@@ -90,7 +90,8 @@ def test_a_missing_class_is_answered_by_its_nearest() -> None:
         "optimizer_bf16": "optimizer", "sort": "index",
         **{f"{role}_{word}": f"{role}_fp8" for role in ("gemm", "wgrad", "grouped_gemm", "grouped_wgrad")
            for word in ("fp8_tensor", "mxfp8", "nvfp4")},
-        **{f"attention_{way}_{word}": f"attention_{way}" for way in ("fwd", "bwd") for word in ("fp8", "mxfp8")},
+        **{f"attention_{way}_{word}": f"attention_{way}" for way in ("fwd", "bwd")
+           for word in ("fp8", "mxfp8", "flash2")},
     }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ AXES: dict[str, tuple[str, ...]] = {
     **{
         f"attention_{way}{word}": ("sequences", "heads", "length", "qk", "v")
         for way in ("fwd", "bwd")
-        for word in ("", "_fp8", "_mxfp8")
+        for word in ("", "_fp8", "_mxfp8", "_flash2")
     },
     "index": ("rows", "columns"),
     "strided": ("rows", "columns"),

@@ -7,6 +7,7 @@
     a class of mxfp8                     of fp8_tensor, else of fp8                               yes
     a class of nvfp4                     of mxfp8, else as there; at the FP4 peak                 yes
     attention in fp8 or mxfp8            in the other of both, else in BF16; at the FP8 peak      yes
+    attention of FlashAttention-2        the profile's own in BF16                                yes
     kernels of torch (`torch_kernels`)   the class of what moves as many bytes                    yes
 
 A marked answer takes the same share of the peak of its own format, and counts as extrapolated: `--strict` refuses it,
@@ -44,6 +45,8 @@ def stand_in(kind: str, classes: Mapping[str, object]) -> str | None:
         return kind
     if kind in _TORCH_INSTEAD:
         return _TORCH_INSTEAD[kind]
+    if kind.endswith("_flash2"):
+        return kind.removesuffix("_flash2")
     products = format_of(kind)
     role = kind.removesuffix(f"_{products}")
     if role.startswith("attention"):

@@ -17,6 +17,21 @@ from netsim.specs.base import Preset, Strict, load
 DEFAULT = "deepseek"
 
 
+#: kernels around products: DeepSeek's, those of plain PyTorch with torch.compile, and torchtitan's with and without
+Kernels = Literal["deepseek", "torch", "torchtitan", "torchtitan_eager"]
+#: of attention in BF16: the one that a profile measured, or FlashAttention-2, which has no wgmma instructions
+AttentionKernel = Literal["fused", "flash2"]
+
+
+class FrameworkCompute(Strict):
+    """Which kernels a framework launches: keys of `compute` of a job."""
+
+    kernels: Kernels = "deepseek"
+    """Whose kernels run around products."""
+    attention_kernel: AttentionKernel = "fused"
+    """Kernel of attention by heads in BF16."""
+
+
 class OverlapSpec(Strict):
     """Which exchanges run beside compute, apart from those of experts under DualPipe, which is made for that.
 
@@ -59,6 +74,8 @@ class FrameworkSpec(Preset):
 
     overlap: OverlapSpec = OverlapSpec()
     """Which exchanges run beside compute."""
+    compute: FrameworkCompute = FrameworkCompute()
+    """Which kernels run."""
 
 
 def with_framework(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +91,7 @@ def with_framework(job: Mapping[str, Any]) -> dict[str, Any]:
         return dict(job)
     found = load(FrameworkSpec, "framework", name)
     merged = dict(job)
-    for table in ("overlap",):
+    for table in ("overlap", "compute"):
         own = job.get(table, {})
         if isinstance(own, Mapping):
             given = getattr(found, table).model_dump(mode="json", exclude_unset=True)

@@ -11,7 +11,7 @@ from netsim.specs.adapter import AdapterSpec
 from netsim.specs.base import Preset, Strict
 from netsim.specs.communication import CommunicationSpec, Precision, TokenPrecision
 from netsim.specs.formats import Products
-from netsim.specs.framework import DEFAULT, OverlapSpec, with_framework
+from netsim.specs.framework import DEFAULT, AttentionKernel, Kernels, OverlapSpec, with_framework
 from netsim.specs.model import AttentionSpec, Count, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
 from netsim.units import Bytes, Hertz
 
@@ -100,9 +100,6 @@ class BatchSpec(Strict):
     """Sequences of a micro-batch."""
 
 
-Kernels = Literal["deepseek", "torch"]
-
-
 class ComputeSpec(Strict):
     """In which precision the matrix products of layers run; embedding, gate and MTP projection stay in BF16.
 
@@ -117,7 +114,10 @@ class ComputeSpec(Strict):
     attention: CorePrecision = "bf16"
     """Precision of the attention core: bf16, fp8 or mxfp8."""
     kernels: Kernels = "deepseek"
-    """Whose kernels run around products: deepseek (DeepSeek's trace), or torch (plain PyTorch with torch.compile)."""
+    """Whose kernels run around products: deepseek (DeepSeek's trace), torch (plain PyTorch with torch.compile),
+    torchtitan (its Llama, compiled), or torchtitan_eager (not compiled)."""
+    attention_kernel: AttentionKernel = "fused"
+    """Kernel of attention by heads in BF16: fused (the one that the profile measured), or flash2 (FlashAttention-2)."""
     clock: Hertz | None = None
     """SM clock that the GPUs hold while they train; default: the one that each kernel class was measured at."""
     sustained: bool | None = None

@@ -31,6 +31,7 @@ from netsim.workloads.tasks import (
     EXPERT_TRANSFERS,
     Work,
 )
+from netsim.workloads.titan_kernels import fsdp_copies
 
 
 @dataclass(frozen=True)
@@ -142,12 +143,15 @@ class Timing:
     def _layer(self, work: Work, rows: int) -> Sequence[Operator]:
         job, plan = self.case.workload, self.plan
         model, moe = job.model, job.model.moe
-        return block_operators(
+        copies = fsdp_copies(job, plan, work.name, work.block, work.phase)
+        return copies + block_operators(
             model, work.name, work.block, work.phase, plan.microbatch_tokens, plan.sequence_length,
             rows, moe.experts // plan.expert if moe else 0,
             products=job.compute.products, head=job.compute.head, core=job.compute.attention,
+            core_kernel=job.compute.attention_kernel,
             recompute=job.storage.recompute,
             attention_bits=job.storage.attention_bits, adapter=job.adapter,
+            scattered_beside=plan.tensor > 1 and job.overlap.tensor,
             tensor=plan.tensor, context=plan.context, kernels=job.compute.kernels,
         )  # fmt: skip
 

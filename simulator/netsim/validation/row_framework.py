@@ -1,8 +1,8 @@
 """How a published row's framework runs its plan: its preset, and above it the flags that the source prints.
 
-    NeMo (MLPerf)                      nemo-25.01
-    Megatron-Bridge, Megatron-LM       megatron-26.04
-    torchtitan                         torchtitan
+    NeMo, and NVIDIA's containers in MLPerf, which hold it       nemo-25.01
+    Megatron-Bridge, Megatron-LM                                 megatron-26.04
+    torchtitan                                                   torchtitan
 
 Gradients are reduced in BF16 by NeMo and Megatron-Bridge (`grad_reduce_in_fp32 = False` of their performance recipes)
 and in FP32 by Megatron-LM (its default with BF16) and torchtitan.
@@ -18,7 +18,10 @@ from typing import Any
 from netsim.validation.training_row import TrainingRow
 
 #: what a framework's name holds -> its preset; the first that fits
-PRESETS = {"torchtitan": "torchtitan", "nemo framework": "nemo-25.01", "": "megatron-26.04"}
+PRESETS = {
+    "torchtitan": "torchtitan", "megatron": "megatron-26.04", "nemo": "nemo-25.01", "nvidia": "nemo-25.01",
+    "ngc": "nemo-25.01", "": "megatron-26.04",
+}  # fmt: skip
 
 
 def preset(row: TrainingRow) -> str:
@@ -41,6 +44,8 @@ def framework_tables(row: TrainingRow) -> dict[str, Any]:
         flags["expert"] = True
     if row.delayed_wgrad:
         flags["weight_delayed"] = "always"
+    if preset(row) == "torchtitan" and (row.pp or 1) > 1:
+        flags["gradient"] = False  # run_post_backward reduces all of a stage behind its last backward
     said = {key: value for key, value in flags.items() if value is not None}
     return {"framework": preset(row), "overlap": said}
 

@@ -120,7 +120,8 @@ def _tables(
     pp, vp, cp, tp = row.pp or 1, row.vp or 1, row.cp or 1, row.tp or 1
     experts = bool(model.get("moe"))
     plan: dict[str, Any] = {"pipeline": pp, "expert": row.ep or 1, "tensor": tp, "context": cp}
-    plan["zero"] = 3 if (row.fsdp or 1) > 1 else 1
+    # beside a pipeline FSDP2 keeps what it gathered and reduces once: torchtitan, pipeline_llama
+    plan["zero"] = 3 if (row.fsdp or 1) > 1 and pp == 1 else 1
     layers = stage_layers(row, model["layers"])
     if layers is None:
         assumed.append("layers spread by netsim's own rule")

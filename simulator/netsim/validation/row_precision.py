@@ -23,7 +23,8 @@ def compute_tables(row: TrainingRow) -> dict[str, str]:
     products = format_of_row(row.precision, row.gpu)
     eight_bits = (row.attention_precision or "").lower() in _YES
     head = "mxfp8" if "LM head MXFP8" in (row.dispatcher or "") else "bf16"
-    return {"products": products, "attention": "fp8" if eight_bits else "bf16", "head": head}
+    eager = {"kernels": "torchtitan_eager"} if "eager" in row.precision.lower() else {}
+    return {"products": products, "attention": "fp8" if eight_bits else "bf16", "head": head, **eager}
 
 
 def format_of_row(precision: str, gpu: str) -> Products:

@@ -17,8 +17,9 @@ from dataclasses import replace
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.adapter import AdapterSpec
 from netsim.specs.formats import FORMATS, Products
+from netsim.specs.framework import AttentionKernel, Kernels
 from netsim.specs.profile import Kind
-from netsim.specs.workload import CorePrecision, Kernels, ModelSpec, Precision, Recomputed
+from netsim.specs.workload import CorePrecision, ModelSpec, Precision, Recomputed
 from netsim.workloads.adapter import adapter_operators, over_frozen
 from netsim.workloads.again import kept_activation, run_again
 from netsim.workloads.attention import attention_block
@@ -39,6 +40,7 @@ from netsim.workloads.kernels import (
 from netsim.workloads.layers import BODY, has_experts, is_body
 from netsim.workloads.moe import value_bytes
 from netsim.workloads.precision import STASH_CASTS, in_products, with_core
+from netsim.workloads.titan_kernels import as_titan
 from netsim.workloads.torch_kernels import as_torch, loss_backward
 
 __all__ = ["KINDS", "PHASES", "Load", "Operator", "block_operators", "blocks_of", "optimizer_operators"]
@@ -82,10 +84,12 @@ def block_operators(
     products: Products = "fp8",
     head: Products = "bf16",
     core: CorePrecision = "bf16",
+    core_kernel: AttentionKernel = "fused",
     recompute: tuple[Recomputed, ...] = ("norm", "mla_up", "act"),
     attention_bits: int = 12,
     kernels: Kernels = "deepseek",
     adapter: AdapterSpec | None = None,
+    scattered_beside: bool = False,
 ) -> tuple[Operator, ...]:
     """The operators of one block in launch order; empty where a block has nothing to do in a phase.
 
@@ -93,6 +97,7 @@ def block_operators(
     expert_rows : rows that the rank's `local_experts` receive together (its own tokens x top_k when balanced)
     products, head, core : precision of the products of layers, of the output head, and of the attention core
     attention_bits : of the attention output kept for the backward; below 16 it is cast and cast back
+    scattered_beside : whether tensor parallelism scatters outputs beside the products that make them
     adapter : low-rank adapters over weights that stay as they are; none: all weights are trained
 
     Raises NetsimError for an unknown kind, block or phase, or tokens that are no whole sequences, SpecError for a
@@ -122,12 +127,21 @@ def block_operators(
             made = tuple(map(kept_activation, made))
         if attention_bits >= 16:
             made = tuple(op for op in made if op.name not in STASH_CASTS)
-        made = _head_in(made, head) if kind == "head" else in_products(with_core(made, core), products)
+        made = (
+            _head_in(made, head)
+            if kind == "head"
+            else in_products(with_core(made, core, core_kernel), products)
+        )
         if kernels == "deepseek":
             return made
         if kind == "head" and phase == "B":
             made = loss_backward(made, load.context_tokens, model.vocabulary // tensor)
-        return as_torch(made, phase, model.vocabulary)
+        made = as_torch(made, phase, model.vocabulary)
+        if kernels == "torch":
+            return made
+        eager = kernels == "torchtitan_eager"
+        beside = scattered_beside and block in ("attn", "mlp") and not has_experts(kind) and phase != "W"
+        return as_titan(made, model, tensor, scattered_beside=beside, eager=eager)
 
     frozen = adapter is not None and phase == "W"
     made = () if frozen else finished(phase)
@@ -262,7 +276,7 @@ def optimizer_operators(
     state = value_bytes(master) + 2 * value_bytes(moments)
     update_bytes = read + 2 * state + value_bytes(parameter)
     count = round(parameters)
-    if kernels == "torch":
+    if kernels != "deepseek":
         kind: Kind = "optimizer_bf16" if (master, moments) == ("bf16", "bf16") else "optimizer"
         update_bytes -= value_bytes(parameter) if master == parameter else 0
         return (Operator("adamw_update", kind, 0.0, update_bytes * parameters, (count, 1)),)

@@ -33,6 +33,7 @@ from dataclasses import replace
 from typing import cast
 
 from netsim.specs.formats import FORMATS, Products
+from netsim.specs.framework import AttentionKernel
 from netsim.specs.profile import Kind
 from netsim.specs.workload import CorePrecision
 from netsim.workloads import kernels
@@ -40,6 +41,7 @@ from netsim.workloads.kernels import BF16_BYTES, Operator, memory
 
 #: of the attention output to the format it is kept in, and back
 STASH_CASTS = ("cast_e5m6_attn_out", "attn_out_e5m6_decode")
+_CORES = ("attention_fwd", "attention_bwd")
 #: casts for a dispatch in FP8, and again for a weight gradient
 _NOT_CAST = ("cast_fp8_x_for_dispatch", "cast_fp8_ffn_in_recompute")
 #: products whose input the dispatch has in FP8 already: TransformerEngine casts it
@@ -63,17 +65,25 @@ def in_bf16(operators: Iterable[Operator]) -> tuple[Operator, ...]:
     return in_products(operators, "bf16")
 
 
-def with_core(operators: Iterable[Operator], precision: CorePrecision) -> tuple[Operator, ...]:
+def with_core(
+    operators: Iterable[Operator], precision: CorePrecision, kernel: AttentionKernel = "fused"
+) -> tuple[Operator, ...]:
     """The same with the products of the attention core in another format: kernel class and bytes of its inputs.
 
-    Outputs, and gradients going out, stay BF16: they are half of what moves, in both directions.
+    Outputs, and gradients going out, stay BF16: they are half of what moves, in both directions. FlashAttention-2 has
+    a class of its own, and no other format than BF16.
     """
-    if precision == "bf16":
+    if precision == "bf16" and kernel == "fused":
         return tuple(operators)
+    if precision == "bf16":
+        return tuple(
+            replace(op, kind=cast(Kind, f"{op.kind}_{kernel}")) if op.kind in _CORES else op
+            for op in operators
+        )
     share = (1.0 + FORMATS[precision].activation_bytes / BF16_BYTES) / 2.0
     return tuple(
         replace(op, kind=cast(Kind, f"{op.kind}_{precision}"), bytes=op.bytes * share)
-        if op.kind in ("attention_fwd", "attention_bwd")
+        if op.kind in _CORES
         else op
         for op in operators
     )
