@@ -205,7 +205,7 @@ LIBRARY = "--set protocol.ring.local_step.simple: has no effect on all_to_all"
          "has no effect where no part is down: traffic is not sent around what is slow"),
         (["run", "--fault", "nic host0.0 down", "--set", "failover.detection=1 s"],
          "has no effect on faults that are there from the start and stay"),
-        (["run", "--fault", "nic host0.0 down", "--explain"], "--explain: splits the bubble of a step without faults"),
+        (["run", "--fault", "nic host0.0 down", "--explain"], "--explain: explains a step without faults"),
         (["collective", "all_to_all", "--force"], "--force: is about a folder with results; add -o DIR"),
         (["sweep", "list", "--vary", "gpus=64"], "--vary: has no effect on list"),
         (["topology", "list", "--gpus", "64"], "--gpus: has no effect on list"),

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from netsim.analysis.bubble import bubble_by_cause
+from netsim.analysis.explain.explain import explain
 from netsim.analysis.fault_cost import FaultRequest, step_with_faults
+from netsim.analysis.spread import spread
 from netsim.specs.idle import FAILOVER
 from netsim.specs.question import Question
 from netsim.training.simulate import Step, simulate
@@ -33,3 +36,13 @@ def answer(
         return step_with_faults(case, question.gpus, asked, **options)
     step = simulate(case, question.gpus, **options)
     return step, contract(step)
+
+
+def add_explanation(step: Step, question: Question, record: dict[str, Any]) -> None:
+    """Add to a record where the step goes, its bubble by cause, and what a variation adds to each pipeline rank."""
+    record["step"]["bubble_by_cause_s"] = bubble_by_cause(
+        step.case, step.plan, question.seed, question.folded
+    )
+    record["explain"] = explain(step)
+    if step.ranks is not None:
+        record["skew"]["added_by_pipeline_rank"] = spread(step)

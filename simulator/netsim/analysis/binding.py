@@ -40,7 +40,7 @@ RESOURCES = {
     "latency": "latency",
     "network": "a network that costs no time",
 }
-_LINKS = {
+LINKS = {
     "nic": (LinkKind.PORT_TX, LinkKind.PORT_RX, LinkKind.PCIE_TX, LinkKind.PCIE_RX),
     "nvlink": (LinkKind.SCALE_UP_TX, LinkKind.SCALE_UP_RX),
     "fabric": (LinkKind.UP, LinkKind.DOWN),
@@ -56,15 +56,18 @@ class Change(NamedTuple):
 
 
 def binding(
-    step: Step, resources: Iterable[str] = tuple(RESOURCES), tick: Callable[[], None] = lambda: None
+    step: Step,
+    resources: Iterable[str] = tuple(RESOURCES),
+    tick: Callable[[], None] = lambda: None,
+    more: float = MORE,
 ) -> list[dict[str, Any]]:
-    """A row a resource: the step with more of it, and the gain; `tick` is called after each.
+    """A row a resource: the step with `more` times as much of it, and the gain; `tick` is called after each.
 
     Raises NetsimError when a changed step cannot be simulated.
     """
     before, rows = step_time_s(step), []
     for resource in resources:
-        changed = more_of(resource, step)
+        changed = more_of(resource, step, more)
         seconds = before
         if changed is not None:
             job = lay_out(changed.case, step.plan)
@@ -76,7 +79,7 @@ def binding(
         rows.append(
             {
                 "resource": resource,
-                "change": "free" if resource == "network" else f"x {MORE:g}",
+                "change": "free" if resource == "network" else f"x {more:g}",
                 "step_time_s": seconds,
                 "gain_s": before - seconds,
                 "gain_pct": (before - seconds) / before * 100.0,
@@ -86,51 +89,51 @@ def binding(
     return rows
 
 
-def more_of(resource: str, step: Step) -> Change | None:
-    """The case with more of a resource; None where the step has none of it (no cables between switches)."""
+def more_of(resource: str, step: Step, more: float = MORE) -> Change | None:
+    """The case with `more` times as much of a resource; None where the step has none of it, such as switch cables."""
     case, topology = step.case, step.topology
     match resource:
         case "tensor_cores":
             gpu = case.hardware.gpu
             peaks = {"bf16_peak": gpu.bf16_peak, "fp8_peak": gpu.fp8_peak, "fp4_peak": gpu.fp4_peak}
-            return _gpu(step, **{name: peak * MORE for name, peak in peaks.items() if peak})
+            return _gpu(step, **{name: peak * more for name, peak in peaks.items() if peak})
         case "hbm":
-            return _gpu(step, hbm_rate=case.hardware.gpu.hbm_rate * MORE)
+            return _gpu(step, hbm_rate=case.hardware.gpu.hbm_rate * more)
         case "kernels":
             quicker = {
                 name: kernel.model_copy(
-                    update={"alone": kernel.alone * MORE, "beside_compute": kernel.beside_compute * MORE}
+                    update={"alone": kernel.alone * more, "beside_compute": kernel.beside_compute * more}
                 )
                 for name, kernel in case.profile.transfers.items()
             }
             profile = case.profile.model_copy(update={"transfers": quicker})
             return Change(replace(case, profile=profile), topology) if quicker else None
         case "latency":
-            return _latency(step)
+            return _latency(step, more)
         case "network":
             return Change(case, topology, frozenset((*EXCHANGES, *SENDS, *JOINT)))
         case _:
-            mine = np.isin(topology.link_kind, [int(kind) for kind in _LINKS[resource]])
-            capacity = np.where(mine, MORE, 1.0) * topology.capacity_bytes_per_s
+            mine = np.isin(topology.link_kind, [int(kind) for kind in LINKS[resource]])
+            capacity = np.where(mine, more, 1.0) * topology.capacity_bytes_per_s
             return Change(case, replace(topology, capacity_bytes_per_s=capacity)) if mine.any() else None
 
 
-def _gpu(step: Step, **more: float) -> Change:
+def _gpu(step: Step, **better: float) -> Change:
     hardware = step.case.hardware
-    quicker = hardware.model_copy(update={"gpu": hardware.gpu.model_copy(update=more)})
+    quicker = hardware.model_copy(update={"gpu": hardware.gpu.model_copy(update=better)})
     return Change(replace(step.case, hardware=quicker), replace(step.topology, hardware=quicker))
 
 
-def _latency(step: Step) -> Change:
+def _latency(step: Step, more: float) -> Change:
     case, topology = step.case, step.topology
     spec, scale_up = case.topology, case.hardware.scale_up
     idle = spec.latency.model_copy(
-        update={"endpoint": spec.latency.endpoint / MORE, "switch_hop": spec.latency.switch_hop / MORE}
+        update={"endpoint": spec.latency.endpoint / more, "switch_hop": spec.latency.switch_hop / more}
     )
     spec = spec.model_copy(update={"latency": idle})
-    near = scale_up.model_copy(update={"latency": scale_up.latency / MORE})
+    near = scale_up.model_copy(update={"latency": scale_up.latency / more})
     hardware = case.hardware.model_copy(update={"scale_up": near})
     return Change(
         replace(case, topology=spec, hardware=hardware),
-        replace(topology, spec=spec, hardware=hardware, latency_s=topology.latency_s / MORE),
+        replace(topology, spec=spec, hardware=hardware, latency_s=topology.latency_s / more),
     )

@@ -19,7 +19,7 @@ Strict = Annotated[
     bool, typer.Option("--strict", help="Fail when the plan does not fit, or an operator is extrapolated.")
 ]
 Explain = Annotated[
-    bool, typer.Option("--explain", help="Say where the bubble comes from (four more simulations).")
+    bool, typer.Option("--explain", help="Say where the whole step goes, and where the bubble comes from.")
 ]
 
 
@@ -35,6 +35,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Simulate one training step and say how long it takes, what it waits for, and what the network costs."""
+    from netsim.analysis.answer import add_explanation
     from netsim.analysis.answer import answer as ask
     from netsim.cli.progress import progress_bar
     from netsim.errors import NetsimError
@@ -44,7 +45,7 @@ def run(
 
     needs_folder(output, csv=csv, force=force)
     if explain and (question.faults or question.fault_rate is not None):
-        raise NetsimError("--explain: splits the bubble of a step without faults; leave out --fault")
+        raise NetsimError("--explain: explains a step without faults; leave out --fault")
     question.checked_case(*FAILOVER)
     if output is not None:
         rundir.prepare(output, force)
@@ -52,7 +53,7 @@ def run(
     with progress_bar("simulating", quiet) as report:
         step, result = ask(question, report)
     if explain:
-        _explain(step, question, result)
+        add_explanation(step, question, result)
     for warning in result["warnings"]:
         print(f"netsim: warning: {warning}", file=sys.stderr)
     if strict:
@@ -61,18 +62,6 @@ def run(
     if output is not None:
         say_written(output, rundir.write_run(output, step, result, csv), quiet)
     answer(result, json, quiet, print_summary)
-
-
-def _explain(step: Any, question: Question, result: dict[str, Any]) -> None:
-    """Add the bubble by cause, and what a variation adds to each pipeline rank."""
-    from netsim.analysis.bubble import bubble_by_cause
-    from netsim.analysis.spread import spread
-
-    result["step"]["bubble_by_cause_s"] = bubble_by_cause(
-        step.case, step.plan, question.seed, question.folded
-    )
-    if step.ranks is not None:
-        result["skew"]["added_by_pipeline_rank"] = spread(step)
 
 
 def _refuse_doubts(step: Any, result: dict[str, Any]) -> None:

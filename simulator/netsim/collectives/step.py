@@ -34,6 +34,8 @@ from netsim.workloads.tasks import EXPERT_TRANSFERS, JOINT, Work
 
 Ints = NDArray[np.int64]
 SENDER, RECEIVER, MEMBER = 1, 2, 3
+#: share by which latency changes where its part of a cost is asked for
+_SMALL = 0.01
 Who = Literal["tensor", "context", "send", "dense", "divided", "expert"]
 
 
@@ -133,6 +135,11 @@ class StepExchanges:
     def fixed_s(self, exchange: Exchange, paths: Paths) -> float:
         """Seconds besides the bytes; parts run at once."""
         return max((self.library.fixed_s(part.chosen, paths) for part in exchange.parts), default=0.0)
+
+    def path_s(self, exchange: Exchange, paths: Paths) -> float:
+        """What of that goes with the idle latency of the paths, to first order: steps hold some of it already."""
+        less = Paths(paths.local_s * (1.0 - _SMALL), paths.remote_s * (1.0 - _SMALL))
+        return (self.fixed_s(exchange, paths) - self.fixed_s(exchange, less)) / _SMALL
 
     def bytes_per_s(self, exchange: Exchange) -> float:
         """What the library moves at most."""

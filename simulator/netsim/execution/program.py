@@ -23,7 +23,7 @@ class Transfer:
 
     `rendezvous` names a joint transfer; `batch` is -1 for one without traffic; `sms` are taken from compute while it
     lasts, from the start of the kernel, which may wait for other members; `size_bytes` is what was asked for where a
-    library moves it as something else.
+    library moves it as something else; `path_s` is the part of the latency that goes with the idle latency of paths.
     """
 
     batch: int
@@ -33,6 +33,7 @@ class Transfer:
     rendezvous: int = -1
     sms: int = 0
     size_bytes: float = 0.0
+    path_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from netsim.reports.explain_section import explain_section
 from netsim.reports.gantt import gantt
 from netsim.reports.page import (
     Beside,
@@ -41,6 +42,7 @@ def run_document(step: Step, result: Row) -> Document:
     sections = [
         Section("step", "The step", _step(step, record)),
         Section("phases", "Where the time goes", _phases(record)),
+        *([explain_section(record["explain"], record["step"]["time_s"])] if "explain" in record else []),
         Section("collectives", "Collectives", _collectives(record)),
         Section("network", "Network", _network(record)),
         Section("memory", "Memory", _memory(record)),

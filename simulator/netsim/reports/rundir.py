@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 from netsim.specs.faults import parse_fault
 
 TABLES = ("tasks", "collectives", "links")
+#: tables of a step that is explained
+EXPLAINED = ("waterfall", "critical_path", "mean_rank", "ranks", "sensitivities", "operators")
 
 
 def prepare(folder: Path, force: bool = False) -> None:
@@ -50,6 +52,8 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
 
     Raises NetsimError when a file cannot be written.
     """
+    import pandas as pd
+
     from netsim.reports.gantt import gantt, save
     from netsim.reports.page import render
     from netsim.reports.run_page import run_document
@@ -63,6 +67,7 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
         faults = [parse_fault(row["fault"]).as_table() for row in result["faults"]["each"]]
         written += write_files(folder, {"faults.toml": tomli_w.dumps({"faults": faults})})
     tables = {"tasks": tasks_table(step), "collectives": collectives_table(step), "links": links_table(step)}
+    tables |= {name: pd.DataFrame(result["explain"][name]) for name in EXPLAINED if "explain" in result}
     for name, table in tables.items():
         written += write_frame(folder, name, table, csv)
     written.append(write_whole(folder / "timeline.perfetto-trace", lambda p: p.write_bytes(timeline(step))))
@@ -78,7 +83,8 @@ def _clear(folder: Path) -> None:
     stale = [
         folder / "result.json",
         folder / "faults.toml",
-        *(folder / f"{name}.csv" for name in TABLES),
+        *(folder / f"{name}.csv" for name in (*TABLES, *EXPLAINED)),
+        *(folder / f"{name}.parquet" for name in EXPLAINED),
         *folder.glob(".*.part"),
     ]
     try:

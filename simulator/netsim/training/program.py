@@ -187,8 +187,9 @@ class _Transfers:
             return Transfer(-1, 0.0, np.inf, cost.setup_s, rendezvous, sms)
         key = ("expert", rank * self.traffic.actor_class.shape[1] + group)
         paths, batch = self.traffic.latency_s[key], self.traffic.batch_ids[key]
-        latency = cost.setup_s + max(paths.local_s, paths.remote_s)
-        return Transfer(batch, cost.unit_bytes, cost.kernel_bytes_per_s, latency, rendezvous, sms)
+        idle_s = max(paths.local_s, paths.remote_s)
+        rate, latency = cost.kernel_bytes_per_s, cost.setup_s + idle_s
+        return Transfer(batch, cost.unit_bytes, rate, latency, rendezvous, sms, path_s=idle_s)
 
     def _of_library(self, exchange: Exchange, rendezvous: int, sms: int) -> Transfer:
         if exchange.key is None:
@@ -202,4 +203,5 @@ class _Transfers:
             rendezvous,
             sms,
             exchange.size_bytes,
+            exchanges.path_s(exchange, paths),
         )

@@ -126,6 +126,15 @@ class Timing:
         pairs = ", ".join(f"{kind} (answered by {other})" for kind, other in found.items())
         return f"profile {self.model.profile.name} has no kernel class {pairs}" if found else ""
 
+    def operators(self, work: Work) -> Sequence[Operator]:
+        """The operators of a block of compute, in launch order."""
+        return self._operators(work)
+
+    def stretch(self, work: Work, op: Operator) -> float:
+        """What an operator of a block takes longer than on a GPU as it was measured: the power limit."""
+        how = self._stretch(work)
+        return how(op) if callable(how) else how
+
     def _operators(self, work: Work) -> Sequence[Operator]:
         if work.name == "optimizer":
             moved, kept = self.case.workload.communication, self.case.workload.storage

@@ -37,6 +37,11 @@ def print_summary(result: dict[str, Any]) -> None:
             f"{name.replace('_', ' ')} {s:.2f}" for name, s in step["bubble_by_cause_s"].items()
         )
         console.print(f"Bubble by cause (s): {causes}\n")
+    if "explain" in result:
+        from netsim.reports.terminal.explain_tables import print_explained
+
+        print_explained(result["explain"], step["time_s"])
+        print()
     if "skew" in result:
         _print_skew(console, result["skew"])
     if "faults" in result:

@@ -1,0 +1,1 @@
+"""What a step consists of and what it waits for, from one execution: nothing here simulates the step again."""
