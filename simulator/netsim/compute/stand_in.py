@@ -30,7 +30,7 @@ _INSTEAD = {
 }
 _TORCH_INSTEAD = {
     "act_bwd": "act", "loss_fwd": "elementwise", "loss_bwd": "elementwise", "embedding_bwd": "elementwise",
-    "optimizer_bf16": "optimizer", "sort": "index",
+    "optimizer_bf16": "optimizer", "sort": "index", "dropout": "elementwise",
 }  # fmt: skip
 _CORE_INSTEAD = {"mxfp8": ("_fp8", ""), "fp8": ("_mxfp8", "")}
 

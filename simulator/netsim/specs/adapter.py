@@ -22,6 +22,11 @@ class AdapterSpec(Strict):
     targets: tuple[Adapted, ...] = ("attention",)
     """Whose matrices are adapted: attention, ffn (of dense layers)."""
 
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of an adapter's inputs that is dropped; 0: no kernel runs for it."""
+    transposed: Literal["kept", "made"] = "kept"
+    """Transposed copies of frozen FP8 weights, for input gradients on Hopper: kept, or made in every backward."""
+
     @field_validator("targets", mode="before")
     @classmethod
     def _tuple(cls, value: object) -> object:

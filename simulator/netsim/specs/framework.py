@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from netsim.specs.base import Preset, Strict, load
 
@@ -32,6 +32,9 @@ class FrameworkCompute(Strict):
     """Kernel of attention by heads in BF16."""
 
 
+TensorApart = Literal["qkv", "dgrad"]
+
+
 class OverlapSpec(Strict):
     """Which exchanges run beside compute, apart from those of experts under DualPipe, which is made for that.
 
@@ -48,6 +51,9 @@ class OverlapSpec(Strict):
     layer only when they are, or never."""
     tensor: bool = False
     """Whether tensor exchanges of layers run chunk by chunk beside the products that need or make them."""
+    tensor_apart: tuple[TensorApart, ...] = ()
+    """Tensor exchanges that stay in line all the same: qkv (the input of attention, and its gradient), dgrad (gradients
+    of the inputs of attention and FFN)."""
     tensor_chunks: Annotated[int, Field(ge=2, le=64)] = 4
     """Chunks in which a product's output is scattered beside it; its input comes in one chunk a rank."""
     context: bool = False
@@ -67,6 +73,11 @@ class OverlapSpec(Strict):
     """When compute goes on while a pipeline send is on its way: interleaved means with virtual stages only."""
     prefetch: Annotated[int, Field(ge=0, le=64)] = 1
     """Layers ahead of compute that ZeRO stage 3 gathers parameters."""
+
+    @field_validator("tensor_apart", mode="before")
+    @classmethod
+    def _tuple(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
 
 
 class FrameworkSpec(Preset):

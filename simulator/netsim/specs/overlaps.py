@@ -13,7 +13,8 @@ def assumed(job: WorkloadSpec) -> dict[str, str]:
         paired = how.expert or job.schedule.name.startswith("dualpipe")
         found["expert"] = "beside another micro-batch" if paired else "exposed"
     if spec.tensor > 1:
-        found["tensor"] = "beside their products" if how.tensor else _word(job)
+        apart = f", {' and '.join(how.tensor_apart)} exposed" if how.tensor_apart else ""
+        found["tensor"] = f"beside their products{apart}" if how.tensor else _word(job)
     if spec.context > 1:
         found["context"] = "beside attention" if how.context else _word(job)
     found["gradient"] = _gradient(job)
@@ -51,10 +52,11 @@ def idle_overlaps(job: WorkloadSpec) -> dict[str, str]:
         found["expert"] = f"{job.schedule.name} overlaps a forward with a backward in any case"
     if spec.tensor == 1:
         found |= dict.fromkeys(
-            ("tensor", "tensor_chunks", "tensor_sms"), "the plan has no tensor parallelism"
+            ("tensor", "tensor_apart", "tensor_chunks", "tensor_sms"), "the plan has no tensor parallelism"
         )
     elif not job.overlap.tensor:
         found["tensor_chunks"] = "overlap.tensor is false: tensor exchanges are whole"
+        found["tensor_apart"] = "overlap.tensor is false: all tensor exchanges are in line"
     if spec.context == 1:
         found["context"] = "the plan has no context parallelism"
     if job.overlap.sms == "always":

@@ -30,7 +30,7 @@ Kind = Literal[
     "gemm_nvfp4", "wgrad_nvfp4", "grouped_gemm_nvfp4", "grouped_wgrad_nvfp4",
     "attention_fwd_fp8", "attention_bwd_fp8", "attention_fwd_mxfp8", "attention_bwd_mxfp8",
     "attention_fwd_flash2", "attention_bwd_flash2",
-    "act_bwd", "loss_fwd", "loss_bwd", "embedding_bwd", "optimizer_bf16", "sort",
+    "act_bwd", "loss_fwd", "loss_bwd", "embedding_bwd", "optimizer_bf16", "sort", "dropout",
 ]  # fmt: skip
 KINDS: tuple[str, ...] = get_args(Kind)
 #: classes that a profile may leave out

@@ -159,7 +159,7 @@ class Timing:
             products=job.compute.products, head=job.compute.head, core=job.compute.attention,
             core_kernel=job.compute.attention_kernel,
             recompute=job.storage.recompute,
-            attention_bits=job.storage.attention_bits, adapter=job.adapter,
+            attention_bits=job.storage.attention_bits, adapter=job.adapter, stash=job.storage.stash,
             scattered_beside=plan.tensor > 1 and job.overlap.tensor,
             tensor=plan.tensor, context=plan.context, kernels=job.compute.kernels,
         )  # fmt: skip

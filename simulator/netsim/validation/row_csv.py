@@ -77,6 +77,7 @@ def _mlperf_row(runs: list[Line]) -> TrainingRow:
         **_plan(line, {}),
         layout=line["pipeline_layout"] or None,
         recompute=line["recompute"] or None,
+        sequence_parallel=_flag(line["sequence_parallel"]),
         tp_overlap=_flag(line["tp_comm_overlap"]),
         gradient_overlap=_flag(line["overlap_grad_reduce"]),
         parameter_overlap=_flag(line["overlap_param_gather"]),

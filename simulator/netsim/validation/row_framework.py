@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netsim.validation.row_model import is_adapter
 from netsim.validation.training_row import TrainingRow
 
 #: what a framework's name holds -> its preset; the first that fits
@@ -38,6 +39,11 @@ def framework_tables(row: TrainingRow) -> dict[str, Any]:
     flags: dict[str, Any] = {"gradient": row.gradient_overlap, "parameter": row.parameter_overlap}
     if (row.tp or 1) > 1:
         flags["tensor"] = row.tp_overlap
+    if is_adapter(row.model) and (row.tp or 1) > 1:
+        # TP_COMM_OVERLAP_RS_DGRAD was off in v4.0; the gathered input of attention is what the adapter reads
+        flags["tensor_apart"] = ["qkv", "dgrad"] if "v4.0" in row.id else ["qkv"]
+        if row.sequence_parallel is False:
+            flags["tensor"] = False  # user buffers need sequence parallelism
     if row.pipeline_overlap is not None:
         flags["pipeline"] = "always" if row.pipeline_overlap else "never"
     if row.expert_overlap and (row.ep or 1) > 1:

@@ -69,6 +69,8 @@ class TrainingRow(Strict):
     """Pipeline schedule."""
     recompute: str | None = None
     """What the backward computes again."""
+    sequence_parallel: bool | None = None
+    """Whether tensor parallelism divides what lies between its products too."""
     tp_overlap: bool | None = None
     """Whether tensor-parallel exchanges run beside products."""
     gradient_overlap: bool | None = None

@@ -23,6 +23,8 @@ from netsim.workloads.plan import Plan
 def tensor_bytes(model: ModelSpec, plan: Plan, name: str, block: str, phase: str) -> float:
     """Bytes gathered or scattered around a block: `tensor_gather` or `tensor_scatter` in phase F, B, or W (the input
     again, for the weight gradient; of the embedding, the gradient of its output)."""
+    if block == "adapter":  # all-to-all of the columns that a rank has
+        return BF16_BYTES * (plan.microbatch_tokens // plan.context) * model.hidden / plan.tensor
     gather = name == "tensor_gather"
     into = gather == (phase in "FW") and not block.startswith("embedding")
     return (

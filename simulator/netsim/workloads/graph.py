@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from netsim.specs.framework import OverlapSpec
 from netsim.specs.workload import WorkloadSpec
-from netsim.workloads.adapter import frozen_blocks
+from netsim.workloads.adapter import exchanged, frozen_blocks
 from netsim.workloads.again import Again
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Chunk
@@ -75,7 +75,8 @@ class Division(NamedTuple):
     """What is divided over ranks, and so has to be exchanged; see `workloads.division` and ZeRO's stages.
 
     `overlap` : which exchanges run beside compute; `again` : what the backward runs again; `frozen` : blocks of layers
-    whose weights have no gradient; `tied` : whether the head is the embedding.
+    whose weights have no gradient; `tied` : whether the head is the embedding; `adapted` : whether attention has
+    adapters.
     """
 
     tensor: bool = False
@@ -85,13 +86,17 @@ class Division(NamedTuple):
     again: Again = Again()
     frozen: tuple[str, ...] = ()
     tied: bool = False
+    adapted: bool = False
 
     @staticmethod
     def of(plan: Plan, job: WorkloadSpec) -> Division:
         """That of a job's plan."""
         again, frozen = Again.of(job.storage), frozen_blocks(job.adapter)
         tied = job.model.tied_embeddings
-        return Division(plan.tensor > 1, plan.context > 1, plan.zero, job.overlap, again, frozen, tied)
+        adapted = exchanged(job.adapter)
+        return Division(
+            plan.tensor > 1, plan.context > 1, plan.zero, job.overlap, again, frozen, tied, adapted
+        )
 
     @property
     def by_layer(self) -> bool:

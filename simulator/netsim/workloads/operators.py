@@ -90,6 +90,7 @@ def block_operators(
     kernels: Kernels = "deepseek",
     adapter: AdapterSpec | None = None,
     scattered_beside: bool = False,
+    stash: Precision = "bf16",
 ) -> tuple[Operator, ...]:
     """The operators of one block in launch order; empty where a block has nothing to do in a phase.
 
@@ -97,6 +98,7 @@ def block_operators(
     expert_rows : rows that the rank's `local_experts` receive together (its own tokens x top_k when balanced)
     products, head, core : precision of the products of layers, of the output head, and of the attention core
     attention_bits : of the attention output kept for the backward; below 16 it is cast and cast back
+    stash : precision of the inputs of activations that are kept
     scattered_beside : whether tensor parallelism scatters outputs beside the products that make them
     adapter : low-rank adapters over weights that stay as they are; none: all weights are trained
 
@@ -130,7 +132,7 @@ def block_operators(
         made = (
             _head_in(made, head)
             if kind == "head"
-            else in_products(with_core(made, core, core_kernel), products)
+            else in_products(with_core(made, core, core_kernel), products, stash=stash)
         )
         if kernels == "deepseek":
             return made
@@ -148,7 +150,7 @@ def block_operators(
     if phase == "B" and is_body(kind):
         made = (*run_again(finished("F"), recompute), *made)
     if adapter is not None:
-        made = over_frozen(made, products if kind != "head" else head)
+        made = over_frozen(made, products if kind != "head" else head, adapter)
         made += adapter_operators(model, adapter, kind, block, phase, load)
     return made if model.gated else tuple(_ungated(op) for op in made)
 

@@ -14,7 +14,8 @@ Weights are cast once a step, beside the optimizer; activations wait for the bac
 
     casts of inputs and gradients          1 read in BF16, 2 copies written with their scales
     casts and transposes of the backward   not run, weights are not transposed
-    the stash of SwiGLU's inputs           BF16: neither cast nor cast back
+    the stash of SwiGLU's inputs           BF16: neither cast nor cast back; with FP8 (`storage.stash`, for a scale a
+                                           tensor: Megatron's activation_func_fp8_input_store) both
 
 Where nothing runs backward (`training=False`: serving) one layout is written and the sequence of FP8 is kept.
 
@@ -35,13 +36,18 @@ from typing import cast
 from netsim.specs.formats import FORMATS, Products
 from netsim.specs.framework import AttentionKernel
 from netsim.specs.profile import Kind
-from netsim.specs.workload import CorePrecision
+from netsim.specs.workload import CorePrecision, Precision
 from netsim.workloads import kernels
 from netsim.workloads.kernels import BF16_BYTES, Operator, memory
 
 #: of the attention output to the format it is kept in, and back
 STASH_CASTS = ("cast_e5m6_attn_out", "attn_out_e5m6_decode")
 _CORES = ("attention_fwd", "attention_bwd")
+#: of the inputs of SwiGLU, where they are kept in FP8
+_SWIGLU_STASH = (
+    "dense_swiglu_in_stash_cast_fp8", "dense_swiglu_in_dequant", "shared_swiglu_in_stash_cast_fp8",
+    "shared_swiglu_in_dequant", "routed_swiglu_in_stash_cast_fp8", "routed_swiglu_in_dequant",
+)  # fmt: skip
 #: casts for a dispatch in FP8, and again for a weight gradient
 _NOT_CAST = ("cast_fp8_x_for_dispatch", "cast_fp8_ffn_in_recompute")
 #: products whose input the dispatch has in FP8 already: TransformerEngine casts it
@@ -49,7 +55,7 @@ _CAST_BEFORE = ("shared_gateup_fwd", "shared_down_dgrad")
 
 
 def in_products(
-    operators: Iterable[Operator], products: Products, training: bool = True
+    operators: Iterable[Operator], products: Products, training: bool = True, stash: Precision = "bf16"
 ) -> tuple[Operator, ...]:
     """Operators of a block in DeepSeek's FP8 as those of the same block with products in another format."""
     if products == "fp8":
@@ -57,7 +63,8 @@ def in_products(
     if products == "bf16":
         return tuple(made for op in operators for made in _bf16(op))
     change = _scaled if training else _served
-    return tuple(made for op in operators for made in change(op, products))
+    kept = _SWIGLU_STASH if training and products == "fp8_tensor" and stash == "fp8" else ()
+    return tuple(made for op in operators for made in ((op,) if op.name in kept else change(op, products)))
 
 
 def in_bf16(operators: Iterable[Operator]) -> tuple[Operator, ...]:
@@ -70,8 +77,9 @@ def with_core(
 ) -> tuple[Operator, ...]:
     """The same with the products of the attention core in another format: kernel class and bytes of its inputs.
 
-    Outputs, and gradients going out, stay BF16: they are half of what moves, in both directions. FlashAttention-2 has
-    a class of its own, and no other format than BF16.
+    Outputs, and gradients going out, stay BF16: they are half of what moves, in both directions. Queries and gradients
+    are cast before it, outputs and their gradients behind it; keys and values, fewer with grouped queries, are left
+    out. FlashAttention-2 has a class of its own, and no other format than BF16.
     """
     if precision == "bf16" and kernel == "fused":
         return tuple(operators)
@@ -80,12 +88,22 @@ def with_core(
             replace(op, kind=cast(Kind, f"{op.kind}_{kernel}")) if op.kind in _CORES else op
             for op in operators
         )
-    share = (1.0 + FORMATS[precision].activation_bytes / BF16_BYTES) / 2.0
-    return tuple(
-        replace(op, kind=cast(Kind, f"{op.kind}_{precision}"), bytes=op.bytes * share)
-        if op.kind in _CORES
-        else op
-        for op in operators
+    return tuple(one for op in operators for one in _core_in(op, precision))
+
+
+def _core_in(op: Operator, precision: CorePrecision) -> Iterator[Operator]:
+    """The core in another format between casts: TransformerEngine takes and returns BF16."""
+    if op.kind not in _CORES:
+        yield op
+        return
+    both = BF16_BYTES + FORMATS[precision].activation_bytes
+    share = both / BF16_BYTES / 2.0
+    sequences, heads, length, qk, v = op.shape
+    rows = sequences * length // op.context
+    yield memory(f"{op.name}_cast_in", "quant", rows, heads * (qk if op.kind == "attention_fwd" else v), both)
+    yield replace(op, kind=cast(Kind, f"{op.kind}_{precision}"), bytes=op.bytes * share)
+    yield memory(
+        f"{op.name}_cast_out", "quant", rows, heads * (v if op.kind == "attention_fwd" else qk), both
     )
 
 

@@ -73,6 +73,7 @@ class Blocks:
         side.ready = (self.writer.compute(side, layer, block, "F"),)
         if scatters:
             self._divided(side, "tensor_scatter", block, "F", layer)
+        self._adapter_exchange(side, layer, block, "F")
 
     def backward(self, side: Side, layer: Layer, block: str, with_weight: bool) -> None:
         """An input gradient: what was scattered forward is gathered, and the other way round."""
@@ -80,6 +81,7 @@ class Blocks:
             return
         gathers, scatters = self._tensor(layer, block)
         with_weight = with_weight and block not in self.division.frozen
+        self._adapter_exchange(side, layer, block, "B")
         if self._runs_beside(layer, block):
             self._backward_beside(side, layer, block, gathers and with_weight)
             return
@@ -114,6 +116,7 @@ class Blocks:
         before, side.ready = side.ready, (compute,)
         if scatters:
             self._scatter_beside(side, layer, block, "F", compute, before)
+        self._adapter_exchange(side, layer, block, "F")
 
     def _backward_beside(self, side: Side, layer: Layer, block: str, again: bool) -> None:
         """An input gradient with its exchanges beside it."""
@@ -144,7 +147,7 @@ class Blocks:
 
         -1 where it is gathered in line instead.
         """
-        if not self.division.overlap.tensor:
+        if not self.division.overlap.tensor or self._apart(block, "gather", phase):
             self._divided(side, "tensor_gather", block, phase, layer)
             return -1
         arrival = side.arrival
@@ -161,7 +164,7 @@ class Blocks:
         self, side: Side, layer: Layer, block: str, phase: str, compute: int, before: tuple[int, ...]
     ) -> None:
         """Scatter a block's output chunk by chunk as its last products make it; before : what the block waited for."""
-        if not self.division.overlap.tensor:
+        if not self.division.overlap.tensor or self._apart(block, "scatter", phase):
             self._divided(side, "tensor_scatter", block, phase, layer)
             return
         if side.ready == (compute,):
@@ -169,6 +172,17 @@ class Blocks:
         moved = self.writer.transfer_beside(side, "tensor_scatter", phase, layer, block, compute, "first_out")
         self.writer.beside(moved, compute, "last_out")
         side.ready = (moved,)
+
+    def _apart(self, block: str, way: str, phase: str) -> bool:
+        """Whether an exchange stays in line though tensor exchanges run beside products."""
+        how = self.division.overlap.tensor_apart
+        inputs = block == "attn" and (way == "gather") == (phase == "F")
+        return ("qkv" in how and inputs) or ("dgrad" in how and way == "scatter" and phase == "B")
+
+    def _adapter_exchange(self, side: Side, layer: Layer, block: str, phase: str) -> None:
+        """What an adapter adds to the output of attention, from columns to tokens, or its gradient back."""
+        if self.division.tensor and self.division.adapted and block == "attn":
+            self._divided(side, "tensor_gather", "adapter", phase, layer)
 
     def weight(self, side: Side, layer: Layer, block: str) -> None:
         """A weight gradient, and under ZeRO 2 and 3 what reduces it."""
