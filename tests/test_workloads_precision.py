@@ -86,8 +86,8 @@ def test_a_missing_class_is_answered_by_its_nearest() -> None:
     has = dict.fromkeys(REQUIRED_KINDS)
     assert {kind: stand_in(kind, has) for kind in KINDS if kind not in has} == {
         "wgrad_bf16": "gemm_bf16", "grouped_gemm_bf16": None, "grouped_wgrad_bf16": None,
-        "act_bwd": "act", "embedding_bwd": "elementwise", "loss_fwd": "elementwise", "loss_bwd": "elementwise", "dropout": "elementwise",
-        "optimizer_bf16": "optimizer", "sort": "index",
+        "act_bwd": "act", "embedding_bwd": "elementwise", "loss_fwd": "elementwise", "loss_bwd": "elementwise",
+        "optimizer_bf16": "optimizer", "sort": "index", "dropout": "elementwise",
         **{f"{role}_{word}": f"{role}_fp8" for role in ("gemm", "wgrad", "grouped_gemm", "grouped_wgrad")
            for word in ("fp8_tensor", "mxfp8", "nvfp4")},
         **{f"attention_{way}_{word}": f"attention_{way}" for way in ("fwd", "bwd")
