@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 
-.PHONY: test lint types check wheel clean
+.PHONY: test lint types check docs wheel clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,8 +20,11 @@ types: $(VENV)/.installed
 
 check: lint types test
 
+docs: $(VENV)/.installed  ## the site, in site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
 wheel: $(VENV)/.installed
 	$(VENV)/bin/python -m build --wheel
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) dist build site

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netsim.api import *  # noqa: F403  (as many as its __all__)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 #: the names of `netsim.api`, here so that it need not be loaded to know them
 __all__ = [  # noqa: F405
     "Ablation",
