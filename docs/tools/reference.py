@@ -10,6 +10,7 @@ from typer.main import get_command
 
 import netsim
 from netsim.cli.app import COMMANDS, make_app
+from netsim.cli.examples import examples_by_question
 from netsim.specs.keys import keys
 
 
@@ -61,6 +62,8 @@ def commands() -> Iterator[str]:
     group: Any = get_command(make_app(COMMANDS))
     for name, command in group.commands.items():
         yield f"## netsim {name}\n\n{command.help}\n"
+        shown = [example.command for example in examples_by_question() if example.verb == name]
+        yield "\n".join(["```sh", *shown, "```", ""])
         yield "| option | meaning |\n|---|---|"
         for parameter in command.params:
             yield f"| {_names(parameter)} | {_cell(getattr(parameter, 'help', '') or '')} |"

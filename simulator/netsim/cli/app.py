@@ -15,6 +15,8 @@ from netsim.cli.calibrate import calibrate
 from netsim.cli.claims import claims
 from netsim.cli.collective import collective
 from netsim.cli.compare import compare
+from netsim.cli.doctor import doctor
+from netsim.cli.examples import examples, examples_of
 from netsim.cli.goodput import goodput
 from netsim.cli.infer import infer
 from netsim.cli.measure import measure
@@ -47,6 +49,8 @@ COMMANDS: dict[Callable[..., object], str] = {
     calibrate: "Make a compute profile from a trace or a table of timings.",
     measure: "Time kernels or collectives on this GPU (needs torch, CUDA).",
     schema: "List the keys of a spec, for TOML files and --set.",
+    examples: "List commands by the question that they answer.",
+    doctor: "Check the installation on this machine.",
 }
 
 
@@ -57,13 +61,12 @@ def make_app(commands: Mapping[Callable[..., object], str] = COMMANDS) -> typer.
         help="Which network, how much of it, and what does it cost in step time?",
         no_args_is_help=True,
         rich_markup_mode=None,  # "[default: ...]" and "[[faults]]" are text, not markup
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
     for command, line in commands.items():
-        app.command(short_help=line)(command)
+        app.command(short_help=line, epilog=examples_of(command.__name__) or None)(command)
     return app
 
 
