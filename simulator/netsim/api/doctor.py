@@ -51,7 +51,8 @@ def doctor() -> dict[str, Any]:
 
 
 def _packages() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    packages, missing = [], {}
+    packages: list[dict[str, Any]] = []
+    missing: dict[str, list[str]] = {}
     for requirement in metadata.requires(DISTRIBUTION) or []:
         found = _REQUIREMENT.match(requirement)
         if found is None or found["name"] == DISTRIBUTION:
