@@ -1,5 +1,6 @@
 """Fabrics from a list of cables: round trips, the same rates as the family that wrote them, and one-line refusals."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from netsim.specs import HardwareSpec, TopologySpec, load
 from netsim.specs.prices import PriceBook
 from netsim.topologies import LinkKind, Topology, build, latency_us
 from netsim.topologies.edge_list import read_edges, write_edges
-from netsim.topologies.measure import bisection
+from netsim.topologies.export import EXPORTS
+from netsim.topologies.measure import bisection, permutation_bound
 
 H800 = load(HardwareSpec, "hardware", "h800")
 LINES = [f"host{h}/nic{n},leaf{h // 2},400 Gb/s,1" for h in range(4) for n in range(8)]
@@ -61,7 +63,8 @@ def test_a_fabric_written_and_read_is_the_same(
     for kind in (LinkKind.PORT_TX, LinkKind.UP):
         one, other = (x.nominal_bytes_per_s[x.first(kind) : x.links(kind).stop] for x in (t, again))
         assert sorted(one.tolist()) == sorted(other.tolist())
-    assert bisection(again).bytes_per_s == pytest.approx(bisection(t).bytes_per_s)
+    # of a list the least of several halves counts
+    assert bisection(again).bytes_per_s <= bisection(t).bytes_per_s * (1 + 1e-9)
     if family != "torus":  # there the family's orders of dimensions are not all shortest paths
         assert rates(again, "adaptive") == pytest.approx(rates(t, "adaptive"), rel=1e-9)
     assert write_edges(again).count("\n") == write_edges(t).count("\n")
@@ -96,7 +99,10 @@ def test_cables_are_priced_by_their_speed() -> None:
         ({33: "leaf0,,400 Gb/s,8"}, "line 34: the port of leaf0 dangles: a cable has two ends"),
         ({33: "leaf0,spine0,-400 Gb/s,8"}, "line 34: rate = '-400 Gb/s', must be above 0"),
         ({33: "leaf0,spine0,400,8"}, "line 34: rate = '400', must be a quantity of bytes/s"),
-        ({33: "leaf0,spine0,400 Gb/s,0"}, "line 34: cables = '0', must be a whole number above 0"),
+        (
+            {33: "leaf0,spine0,400 Gb/s,-1"},
+            "line 34: cables = '-1', must be a whole number, 0 for a dead cable",
+        ),
         ({33: "leaf0,leaf0,400 Gb/s,8"}, "line 34: leaf0 is cabled to itself"),
         ({33: "spine0,leaf1,400 Gb/s,8"}, "line 35: leaf1 - spine0 is a duplicate of line 34"),
         ({33: "host0/nic0,host1/nic1,400 Gb/s,8"}, "line 34: host1/nic1 - host0/nic0 joins two NICs"),
@@ -134,3 +140,67 @@ def test_sizes_that_do_not_go_together(tmp_path: Path) -> None:
     spec = load(TopologySpec, "topology", "custom", {"custom.edges": str(path)})
     with pytest.raises(NetsimError, match="has 8 NICs a host, h800 has nics_per_host = 4"):
         build(spec, H800.model_copy(update={"nics_per_host": 4}), 32)
+
+
+HEAD = "a,b,rate,cables"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + "\n".join([HEAD, *LINES]),
+        "\n".join(["# from the inventory", "", HEAD, *LINES]),
+        "\n".join(["a,b,rate,cables,length_m", *(f"{line},30" for line in LINES)]),
+        "\n".join(["count;from;to;speed", *("{3};{0};{1};{2}".format(*line.split(",")) for line in LINES)]),
+        "\n".join([HEAD, *LINES]).replace("400 Gb/s", "400G"),
+        "\n".join([HEAD, *LINES, "host4/nic0,leaf0,200 Gb/s,1", "storage0,leaf1,100 Gb/s,1"]),
+        "\n".join([HEAD, *LINES, "leaf0,spine9,400 Gb/s,0"]),
+        "\n".join(["a,b,rate", *(line[:-2] for line in LINES for _ in range(int(line[-1])))]),
+        "\n".join(
+            ["a,b,rate,cables,status", *(f"{line},up" for line in LINES), "leaf0,spine9,400 Gb/s,1,down"]
+        ),
+    ],
+)
+def test_lists_as_people_keep_them_are_the_same_fabric(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plain.csv").write_text("\n".join([HEAD, *LINES]))
+    (tmp_path / "mine.csv").write_text(text, "utf-8")
+    one, other = mine(tmp_path / "plain.csv", 32), mine(tmp_path / "mine.csv", 32)
+    assert write_edges(one) == write_edges(other)
+
+
+@pytest.mark.parametrize("suffix", ["graphml", "json"])
+def test_what_is_exported_is_read_again(tmp_path: Path, suffix: str) -> None:
+    t = built("ft2", 64)
+    path = tmp_path / f"mine.{suffix}"
+    path.write_text(EXPORTS[suffix](t))
+    again = build(load(TopologySpec, "topology", str(path)), H800, 64)
+    assert (again.switches, again.switch_links, again.endpoints) == (t.switches, t.switch_links, t.endpoints)
+    assert again.nominal_bytes_per_s.sum() == pytest.approx(t.nominal_bytes_per_s.sum())
+
+
+def test_no_graph_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text("{")
+    with pytest.raises(NetsimError, match=r"mine.json: no graph can be read"):
+        read_edges(path)
+
+
+def test_bounds_are_between_nics(tmp_path: Path) -> None:
+    # every NIC hangs on both switches: no pair needs the spine, whatever its cables carry
+    lines = [f"host{h}/nic{n},tor{t},200 Gb/s" for h in range(4) for n in range(8) for t in range(2)]
+    path = tmp_path / "dual.csv"
+    path.write_text("\n".join(["a,b,rate", *lines, "tor0,spine,100 Gb/s", "tor1,spine,100 Gb/s"]))
+    assert permutation_bound(mine(path, 32)) == 1.0
+
+
+def test_the_least_cut_of_several_halves(tmp_path: Path) -> None:
+    # two rows of four switches; a ring along each with 400 Gb/s, one cable of 100 Gb/s down each column: 50 GB/s
+    hosts = [f"host{2 * (4 * y + x) + n},s{x}_{y}" for x in range(4) for y in range(2) for n in range(2)]
+    lines = [f"{a}/nic{n},{b},400 Gb/s,1" for a, b in (h.split(",") for h in hosts) for n in range(8)]
+    lines += [f"s{x}_{y},s{(x + 1) % 4}_{y},400 Gb/s,4" for x in range(4) for y in range(2)]
+    lines += [f"s{x}_0,s{x}_1,100 Gb/s,1" for x in range(4)]
+    numbers = [0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15]  # so that the first half is no row
+    lines = [re.sub(r"^host(\d+)", lambda m: f"host{numbers[int(m[1])]}", line) for line in lines]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join([HEAD, *lines]))
+    assert bisection(mine(path, 128)).bytes_per_s == pytest.approx(50e9)

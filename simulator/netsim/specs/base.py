@@ -164,7 +164,7 @@ def load(
     path = catalog.find(kind, name)
     place = catalog.display(path)
     # a list of cables is the edges of the preset made for it
-    if kind == "topology" and path.suffix == ".csv":
+    if kind == "topology" and path.suffix in (".csv", ".graphml", ".json"):
         edges = {"name": path.stem, "custom.edges": str(path)}
         path, overrides = catalog.find(kind, "custom"), edges | dict(overrides or {})
     data = read_toml(path)

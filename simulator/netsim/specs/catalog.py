@@ -51,7 +51,10 @@ def find(kind: str, name: str) -> Path:
 
     Raises NetsimError when there is no such file or preset, naming the nearest preset.
     """
-    if name.endswith((".toml", ".csv")) or "/" in name:
+    if (
+        name.endswith((".toml", ".csv", *([".graphml", ".json"] if kind == "topology" else [])))
+        or "/" in name
+    ):
         path = Path(name).expanduser()
         if not _is_file(path):
             rule = "is a folder, not a file" if os.path.isdir(path) else f"no such {kind} file"

@@ -79,8 +79,7 @@ def _fabric(spec: TopologySpec, hardware: HardwareSpec, hosts: int) -> Fabric:
     plane, taken = planes_of(edges), hosts * edges.nics * edges.nic_ports
     seats = edges.port_switch[:taken]
     mesh = make_mesh(len(edges.switches), edges)
-    holders = np.unique(seats)
-    apart = np.unique(mesh.distance[np.ix_(holders, holders)])
+    apart = _between_nics(seats.reshape(-1, edges.nic_ports), mesh.distance)
     return Fabric(
         endpoint_plane=plane[seats],
         endpoint_switch=seats,
@@ -96,6 +95,18 @@ def _fabric(spec: TopologySpec, hardware: HardwareSpec, hosts: int) -> Fabric:
         port_rate=edges.port_rate[:taken],
         cable_rate=np.repeat(edges.rate, edges.cables),
     )
+
+
+def _between_nics(seats: Ints, distance: NDArray[np.int16]) -> Ints:
+    """Hops between the nearest ports of two NICs, all that occur; seats : (NICs, ports) switches."""
+    kinds = np.unique(np.sort(seats, axis=1), axis=0)
+    far = np.iinfo(np.int16).max
+    reached = np.where(distance < 0, far, distance)
+    nearest = np.full((len(kinds), len(kinds)), far, dtype=np.int64)
+    for mine in kinds.T:
+        for other in kinds.T:
+            nearest = np.minimum(nearest, reached[np.ix_(mine, other)])
+    return np.unique(nearest[nearest < far])
 
 
 def make_mesh(switches: int, edges: Edges) -> Mesh:

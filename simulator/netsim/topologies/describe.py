@@ -89,6 +89,12 @@ def to_networkx(topology: Topology) -> networkx.MultiDiGraph:
     rows = zip(*(column.tolist() for column in columns), topology.latency_s.tolist(), strict=True)
     for link, (source, target, kind, capacity, latency) in enumerate(rows):
         graph.add_edge(
-            source, target, key=link, kind=LINK_KINDS[kind], capacity_bytes_per_s=capacity, latency_s=latency
+            source,
+            target,
+            key=link,
+            kind=LINK_KINDS[kind],
+            capacity_bytes_per_s=capacity,
+            latency_s=latency,
+            nominal_bytes_per_s=float(topology.nominal_bytes_per_s[link]),
         )
     return graph

@@ -7,15 +7,17 @@ A CSV with the header `a,b,rate` and, where cables are parallel, `cables`:
     leaf0,spine0,800 Gb/s,4
 
 `hostN/nicM` is a NIC of a host (a line for each of its ports), any other name is a switch. Planes are the parts that
-switches fall into; port i of NIC m must be in one part for all hosts. Speeds may differ from cable to cable.
+switches fall into; port i of NIC m must be in one part for all hosts. Speeds may differ from cable to cable. Hosts
+with at most half of the NICs that others have hold no GPUs (storage, login) and are left out, and so are nodes whose
+name says that; what else people write, and other formats, are in `netsim.topologies.cable_list`.
 
 Left out: oversubscription targets and tiers (a switch list has none), and ports that are not cabled.
 """
 
 from __future__ import annotations
 
-import csv
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 
 from netsim.errors import NetsimError
 from netsim.specs import catalog
+from netsim.topologies.cable_list import CableLine, cable_lines
 from netsim.topologies.graph import LinkKind, Topology
 from netsim.units import parse
 
@@ -32,6 +35,8 @@ Floats = NDArray[np.float64]
 
 _NIC = re.compile(r"^host(\d+)/nic(\d+)$")
 _HEADER = ("a", "b", "rate", "cables")
+#: nodes that are neither switch nor GPU host
+_OTHER = re.compile(r"^(storage|nas|mgmt|management|login|admin)", re.IGNORECASE)
 
 
 class Edges(NamedTuple):
@@ -81,6 +86,7 @@ def read_edges(path: Path) -> Edges:
             ports.setdefault((int(nic[1]), int(nic[2])), []).extend([line] * line.cables)
         else:
             between.append(line)
+    ports = _with_gpus(ports)
     hosts, nics, nic_ports = _hosts(ports, place)
     seats = [line for key in sorted(ports) for line in ports[key]]
     edges = Edges(
@@ -101,37 +107,31 @@ def read_edges(path: Path) -> Edges:
 
 def _lines(path: Path, place: str) -> list[_Line]:
     """Every cable, NIC first where there is one."""
-    try:
-        rows = list(csv.reader(path.read_text("utf-8").splitlines()))
-    except (OSError, UnicodeDecodeError) as error:
-        raise NetsimError(f"{place}: cannot be read as text: {error}") from None
-    header = tuple(cell.strip() for cell in rows[0]) if rows else ()
-    if header not in (_HEADER, _HEADER[:3]):
-        raise NetsimError(
-            f"{place}: line 1: header {','.join(header)!r}, must be a,b,rate or a,b,rate,cables"
-        )
+    rows, repeats = cable_lines(path, place)
     found: dict[frozenset[str], int] = {}
-    lines = []
-    for number, row in enumerate(rows[1:], start=2):
-        cells = [cell.strip() for cell in row]
-        if not any(cells):
+    lines: list[_Line] = []
+    for row in rows:
+        if _OTHER.match(row.a) or _OTHER.match(row.b):
             continue
-        line = _line(cells, number, f"{place}: line {number}")
+        line = _line(row, f"{place}: line {row.number}")
         both = frozenset((line.a, line.b))
-        if both in found:
+        before = lines[found[both]] if both in found else None
+        if before is not None and not (repeats and before.rate == line.rate):
             rule = "write parallel cables as one line with their number in `cables`"
-            raise NetsimError(
-                f"{place}: line {number}: {line.a} - {line.b} is a duplicate of line {found[both]}: {rule}"
-            )
-        found[both] = number
+            at = f"{place}: line {row.number}: {line.a} - {line.b} is a duplicate of line {before.number}"
+            raise NetsimError(f"{at}: {rule}")
+        if before is not None:
+            lines[found[both]] = before._replace(cables=before.cables + line.cables)
+            continue
+        found[both] = len(lines)
         lines.append(line)
     if not lines:
         raise NetsimError(f"{place}: no cables")
     return lines
 
 
-def _line(cells: list[str], number: int, where: str) -> _Line:
-    a, b, rate, cables = (*cells, *[""] * 4)[:4]
+def _line(row: CableLine, where: str) -> _Line:
+    number, a, b, rate, cables = row
     if not a or not b:
         raise NetsimError(f"{where}: the port of {a or b or 'nothing'} dangles: a cable has two ends")
     try:
@@ -141,7 +141,7 @@ def _line(cells: list[str], number: int, where: str) -> _Line:
     if not 0 < speed < float("inf"):
         raise NetsimError(f"{where}: rate = {rate!r}, must be above 0")
     if cables and not (cables.isdigit() and int(cables) > 0):
-        raise NetsimError(f"{where}: cables = {cables!r}, must be a whole number above 0")
+        raise NetsimError(f"{where}: cables = {cables!r}, must be a whole number, 0 for a dead cable")
     if a == b:
         raise NetsimError(f"{where}: {a} is cabled to itself")
     if _NIC.match(b):
@@ -149,6 +149,17 @@ def _line(cells: list[str], number: int, where: str) -> _Line:
     if _NIC.match(b):
         raise NetsimError(f"{where}: {a} - {b} joins two NICs: one end must be a switch")
     return _Line(number, a, b, speed, int(cables or 1))
+
+
+def _with_gpus(ports: dict[tuple[int, int], list[_Line]]) -> dict[tuple[int, int], list[_Line]]:
+    """The NICs of hosts that have more than half of the most, hosts numbered anew where some are left out."""
+    count = Counter(host for host, _ in ports)
+    most = max(count.values(), default=0)
+    left = {host for host, nics in count.items() if 2 * nics <= most}
+    if not left:
+        return ports
+    kept = {host: n for n, host in enumerate(sorted(set(count) - left))}
+    return {(kept[host], nic): lines for (host, nic), lines in ports.items() if host in kept}
 
 
 def _hosts(ports: dict[tuple[int, int], list[_Line]], place: str) -> tuple[int, int, int]:

@@ -1,7 +1,7 @@
 """A built fabric as text for other tools: GraphML and node-link JSON through networkx, or a CSV of its cables.
 
-GraphML and JSON hold every node and link with their columns; the CSV holds the fabric alone and can be read again
-(`netsim.topologies.edge_list`).
+GraphML and JSON hold every node and link with their columns, the CSV holds the fabric alone; all three can be read
+again (`netsim.topologies.edge_list`).
 """
 
 from __future__ import annotations

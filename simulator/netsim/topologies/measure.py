@@ -1,10 +1,12 @@
 """What a built fabric can do, from its structure: ports, bisection, disjoint paths, a bound on any permutation.
 
-bisection      what the first half of the hosts can send to the second at once, one direction: the maximum flow
-               between their NICs. Trees have a closed form: on the way up, every switch first serves what it
-               can below itself (a greedy that is optimal on a tree, and a fat-tree is one when its parallel switches
-               are one). Other graphs are solved as a maximum flow over switches while they have few, else the
-               capacity of the cables between the halves bounds it, and `exact` is false.
+bisection      what the first half of the hosts can send to the second at once, one direction: the maximum flow between
+               their NICs. In a list of cables the order of hosts says nothing, so the least of several halves counts:
+               those along the weakest directions of the fabric (`topologies.halves`). Trees have a closed form: on the
+               way up, every switch first serves what it can below itself (a greedy that is optimal on a tree, and a
+               fat-tree is one when its parallel switches are one). Other graphs are solved as a maximum flow over
+               switches while they have few, else the capacity of the cables between the halves bounds it, and `exact`
+               is false.
 permutation    an upper bound on the part of its line rate that every NIC gets when each sends to one other far
                away: by the bisection, and by the capacity of all cables over what a flow at the diameter takes.
 
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from netsim.topologies.checks import ports_used
 from netsim.topologies.graph import TIERS, LinkKind, Topology
+from netsim.topologies.halves import other_halves
 from netsim.topologies.tree import Tree
 
 Ints = NDArray[np.int64]
@@ -88,7 +91,11 @@ def bisection(topology: Topology) -> Bisection:
         return Bisection(_through_tree(topology, send, take), True)
     lower, upper, capacity = adjacencies(topology)
     if count <= _FLOW_SWITCHES:
-        return Bisection(_max_flow(send, take, lower, upper, capacity), True)
+        whole = _max_flow(send, take, lower, upper, capacity)
+        if topology.family != "custom":
+            return Bisection(whole, True)
+        halves = [whole, *(_max_flow(*ends, lower, upper, capacity) for ends in other_halves(topology, rate))]
+        return Bisection(min(halves), True)
     side = send > 0
     crossing = float(capacity[side[lower] != side[upper]].sum())
     return Bisection(min(crossing, float(send.sum()), float(take.sum())), False)
