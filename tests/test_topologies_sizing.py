@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netsim.cost.bill import network_cost
+from netsim.errors import NetsimError
 from netsim.specs import HardwareSpec, TopologySpec, load
-from netsim.topologies import build, check
+from netsim.specs.prices import PriceBook
+from netsim.topologies import LinkKind, build, check
 from netsim.topologies.sizing import fewest_uppers, leaf_limit, ports_down, shape, uplinks
 
 
@@ -84,3 +87,26 @@ def test_more_oversubscription_never_needs_more_switches(gpus: int) -> None:
         check(topology)
         counts.append(topology.switches)
     assert counts == sorted(counts, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("nics", "rate", "rate_of_a_gpu", "radix"),
+    [(8, "400 Gb/s", 50e9, 64), (32, "100 Gb/s", 50e9, 64), (16, "400 Gb/s", 100e9, 32)],
+)
+def test_nics_of_a_gpu_work_as_one(nics: int, rate: str, rate_of_a_gpu: float, radix: int) -> None:
+    # four of 100 Gb/s share a port by a breakout cable; two of 400 Gb/s take two ports of a switch together
+    hardware = load(HardwareSpec, "hardware", "h100", {"nics_per_host": nics, "nic.line_rate": rate})
+    t = build(load(TopologySpec, "topology", "ft2"), hardware, 128)
+    ports = t.links(LinkKind.PORT_TX)
+    assert t.nominal_bytes_per_s[ports.start : ports.stop].tolist() == [rate_of_a_gpu] * 128
+    assert t.radix == radix
+    bill = network_cost(t, load(PriceBook, "prices", "published"))["lines"]
+    assert next(row["count"] for row in bill if row["part"] == "nic") == 16 * nics
+
+
+def test_nics_that_fit_no_gpu_are_refused() -> None:
+    with pytest.raises(NetsimError, match=r"must divide gpus_per_host = 8, or be a multiple of it"):
+        load(HardwareSpec, "hardware", "h100", {"nics_per_host": 12})
+    hardware = load(HardwareSpec, "hardware", "h100", {"nics_per_host": 24})
+    with pytest.raises(NetsimError, match="must be a multiple of the 3 ports"):
+        build(load(TopologySpec, "topology", "ft2"), hardware, 64)

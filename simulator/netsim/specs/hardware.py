@@ -101,11 +101,15 @@ class HardwareSpec(Preset):
             raise ValueError(
                 f"scale_up.size = {self.scale_up.size}, must hold gpus_per_host = {self.gpus_per_host}"
             )
-        if self.gpus_per_host % self.nics_per_host:
-            raise ValueError(
-                f"nics_per_host = {self.nics_per_host}, must divide gpus_per_host = {self.gpus_per_host}"
-            )
+        if self.gpus_per_host % self.nics_per_host and self.nics_per_host % self.gpus_per_host:
+            rule = f"must divide gpus_per_host = {self.gpus_per_host}, or be a multiple of it"
+            raise ValueError(f"nics_per_host = {self.nics_per_host}, {rule}")
         return self
+
+    @property
+    def nics_per_gpu(self) -> int:
+        """NICs that work as one for a GPU; 1 where several GPUs share one."""
+        return max(1, self.nics_per_host // self.gpus_per_host)
 
 
 def part_of_host(hardware: HardwareSpec, gpus: int) -> HardwareSpec:

@@ -61,6 +61,9 @@ def _edges(spec: TopologySpec, hardware: HardwareSpec) -> Edges:
     check_flat(spec)
     path = _path(spec)
     edges = _read(path, path.stat().st_mtime)
+    several, rest = divmod(edges.nics, hardware.nics_per_host)
+    if several > 1 and not rest:  # NICs of a GPU as ports of one (`families.bonded`)
+        edges = edges._replace(nics=hardware.nics_per_host, nic_ports=edges.nic_ports * several)
     if edges.nics != hardware.nics_per_host:
         rule = f"has {edges.nics} NICs a host, {hardware.name} has nics_per_host = {hardware.nics_per_host}"
         raise SpecError(spec.name, "custom.edges", spec.custom.edges, rule)

@@ -6,6 +6,9 @@ hosts and fabric into one graph. What cannot be built is one line that names the
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from netsim.errors import SpecError, did_you_mean
 from netsim.specs import HardwareSpec, TopologySpec
 from netsim.topologies.assemble import assemble
@@ -45,16 +48,44 @@ def build(spec: TopologySpec, hardware: HardwareSpec, gpus: int) -> Topology:
     Raises SpecError for an unknown family, widths that do not go together, and a size that cannot be built.
     """
     family = _family(spec)
-    _check_size(spec, hardware, family, gpus)
-    fabric = family.fabric(spec, hardware, gpus // hardware.gpus_per_host)
-    topology = assemble(spec, hardware, gpus, fabric)
+    spec, one = bonded(spec, hardware)
+    _check_size(spec, one, family, gpus)
+    fabric = family.fabric(spec, one, gpus // hardware.gpus_per_host)
+    topology = replace(assemble(spec, one, gpus, fabric), hardware=hardware)
     check(topology)
     return topology
 
 
 def max_gpus(spec: TopologySpec, hardware: HardwareSpec) -> int:
     """The most GPUs that the fabric can hold."""
-    return _family(spec).max_hosts(spec, hardware) * hardware.gpus_per_host
+    spec, one = bonded(spec, hardware)
+    return _family(spec).max_hosts(spec, one) * hardware.gpus_per_host
+
+
+def bonded(spec: TopologySpec, hardware: HardwareSpec) -> tuple[TopologySpec, HardwareSpec]:
+    """The same with the NICs of a GPU as one, where it has several: traffic is spread evenly over them.
+
+    Four NICs of 100 Gb/s share a port of 400 Gb/s (a breakout cable). Where they need several ports, ports are taken
+    together: a switch of 64 ports of 400 Gb/s is one of 32 for pairs of them, with as many cables in each.
+
+    Raises SpecError where a switch has no whole number of such groups, or a list of cables is meant.
+    """
+    several = hardware.nics_per_gpu
+    if several == 1:
+        return spec, hardware
+    line = several * hardware.nic.line_rate
+    nic = hardware.nic.model_copy(update={"line_rate": line})
+    one = hardware.model_copy(update={"nics_per_host": hardware.gpus_per_host, "nic": nic})
+    if spec.family == "custom":
+        return spec, one
+    ports = math.ceil(line / spec.switch.port_rate - 1e-9)
+    if ports == 1:
+        return spec, one
+    if spec.switch.radix % ports:
+        rule = f"must be a multiple of the {ports} ports that the {several} NICs of a GPU need together"
+        raise SpecError(spec.name, "switch.radix", spec.switch.radix, rule)
+    grouped = {"radix": spec.switch.radix // ports, "port_rate": ports * spec.switch.port_rate}
+    return spec.model_copy(update={"switch": spec.switch.model_copy(update=grouped)}), one
 
 
 def _family(spec: TopologySpec) -> Family:
