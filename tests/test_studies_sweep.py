@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 
 from netsim.errors import NetsimError
 from netsim.reports.study_plots import pictures
+from netsim.specs import catalog, files
 from netsim.studies import workers as workers_module
-from netsim.studies.evaluate import evaluate
+from netsim.studies.evaluate import FILES, evaluate
 from netsim.studies.findings import findings
 from netsim.studies.points import points
 from netsim.studies.spec import StudySpec, check
@@ -166,7 +167,7 @@ def test_a_crash_is_a_failed_row_and_is_tried_again(monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patch:
         patch.setattr("netsim.training.simulate.simulate", crash)
         row = evaluate(question.as_values(), question.id, 2.0, 4.0)
-    assert row == {"status": "failed", "reason": "ZeroDivisionError: by design"}
+    assert (row["status"], row["reason"]) == ("failed", "ZeroDivisionError: by design")
     monkeypatch.setattr(workers_module, "evaluate", lambda v, i, *m: row if i == question.id else cheap(v, i))
     assert sweep(SPEC, tmp_path).count("failed") == 1
     monkeypatch.setattr(workers_module, "evaluate", cheap)
@@ -174,11 +175,97 @@ def test_a_crash_is_a_failed_row_and_is_tried_again(monkeypatch: pytest.MonkeyPa
     assert (again.reused, again.computed, again.count("failed")) == (11, 1, 0)
 
 
-def test_a_worker_that_sees_other_presets_is_noticed() -> None:
+def test_a_worker_of_another_version_or_with_other_files_is_noticed(tmp_path: Path) -> None:
     question = next(iter(points(SPEC))).question
     row = evaluate(question.as_values(), "another", 2.0, 4.0)
     assert row["status"] == "failed"
-    assert "other presets" in row["reason"]
+    assert "another version" in row["reason"]
+    mine = tmp_path / "hw.toml"
+    mine.write_text("one")
+    row = {"status": "ok", FILES: {str(mine): files.digest(mine)}}
+    assert workers_module._agreed(row) is row
+    mine.write_text("two")
+    assert str(mine) in workers_module._agreed(row)["reason"]
+
+
+def _hardware(folder: Path, name: str = "hw.toml") -> tuple[dict[str, Any], Path, str, str]:
+    path = folder / name
+    path.write_text((catalog.folder("hardware") / "h800.toml").read_text())
+    return {"workload.hardware": str(path)}, path, 'line_rate = "400 Gb/s"', 'line_rate = "40 Gb/s"'
+
+
+def _profile(folder: Path) -> tuple[dict[str, Any], Path, str, str]:
+    path = folder / "mine.toml"
+    path.write_text((catalog.folder("profile") / "h800.toml").read_text())
+    return {"workload.profile": str(path)}, path, "\n[", "\n# another comment\n["
+
+
+def _load(folder: Path) -> tuple[dict[str, Any], Path, str, str]:
+    path = folder / "load.txt"
+    path.write_text("1 " * 255 + "1.0")
+    return {"variation.expert_load": str(path)}, path, "1.0", "9.0"
+
+
+def _placement(folder: Path) -> tuple[dict[str, Any], Path, str, str]:
+    path = folder / "place.csv"
+    rows = [f"{rank},{rank // 8},{rank % 8}" for rank in range(64)]
+    path.write_text("\n".join(["rank,host,gpu", *rows]) + "\n")
+    return (
+        {"placement.policy": "file", "placement.file": str(path)},
+        path,
+        "\n0,0,0\n1,0,1\n",
+        "\n1,0,0\n0,0,1\n",
+    )
+
+
+def _config(folder: Path) -> tuple[dict[str, Any], Path, str, str]:
+    path = folder / "config.json"
+    keys = {
+        "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_size": 4096,
+        "intermediate_size": 11008, "num_hidden_layers": 4, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "vocab_size": 32000,
+    }  # fmt: skip
+    path.write_text(json.dumps(keys))
+    return {"workload": "llama-3.1-8b", "workload.model": str(path)}, path, "11008", "8192"
+
+
+def _edges(folder: Path) -> tuple[dict[str, Any], Path, str, str]:
+    path = folder / "cables.csv"
+    rows = [f"host{h}/nic{n},leaf,400 Gb/s,1" for h in range(8) for n in range(8)]
+    path.write_text("\n".join(["a,b,rate,cables", *rows]) + "\n")
+    return (
+        {"topology": "custom", "custom.edges": str(path), "switch.radix": 128},
+        path,
+        "400 Gb/s",
+        "100 Gb/s",
+    )
+
+
+@pytest.mark.parametrize("make", [_hardware, _profile, _load, _placement, _config, _edges])
+def test_a_sweep_recomputes_exactly_the_points_that_read_a_file_that_changed(
+    make: Callable[[Path], tuple[dict[str, Any], Path, str, str]], tmp_path: Path
+) -> None:
+    settings, path, old, new = make(tmp_path)
+    job = {key: value for key, value in BASE.items() if key == "gpus" or "workload" not in settings}
+    mine = StudySpec(base=job | settings)
+    others = StudySpec(base=BASE)
+    store = tmp_path / "store"
+    assert [sweep(spec, store).computed for spec in (mine, others)] == [1, 1]
+    assert sweep(mine, store).ok
+    assert [sweep(spec, store).computed for spec in (mine, others)] == [0, 0]
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    assert [sweep(spec, store).computed for spec in (mine, others)] == [1, 0]
+
+
+def test_a_point_that_lacked_a_file_is_computed_once_it_is_there(tmp_path: Path) -> None:
+    spec = StudySpec(base=BASE | {"workload.hardware": str(tmp_path / "hw.toml")})
+    store = tmp_path / "store"
+    assert sweep(spec, store).count("invalid") == 1
+    assert sweep(spec, store).computed == 0
+    _hardware(tmp_path)
+    assert sweep(spec, store).count("ok") == 1
 
 
 def test_a_study_that_grows_computes_only_what_is_new(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from netsim.errors import NetsimError, SpecError, did_you_mean
-from netsim.specs import catalog, paths
+from netsim.specs import catalog, files, paths
 from netsim.specs.huggingface import with_config
 
 
@@ -42,7 +42,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The raw tables of a TOML file; a syntax error is one line with its position."""
     place = catalog.display(path)
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        return tomllib.loads(files.read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise NetsimError(f"{place}: not valid TOML: {error}") from None
     except UnicodeDecodeError:

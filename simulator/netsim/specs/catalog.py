@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from netsim.errors import NetsimError, did_you_mean
+from netsim.specs import files
 
 #: kind -> folder below the root of the collections
 FOLDERS = {
@@ -90,9 +91,12 @@ def study_names() -> list[str]:
 def _is_file(path: Path) -> bool:
     """Whether there is such a file; a name that no file can have is none."""
     try:
-        return path.is_file()
+        found = path.is_file()
     except (OSError, ValueError):
-        return False
+        found = False
+    if not found:
+        files.note(path, None)
+    return found
 
 
 def display(path: Path) -> str:

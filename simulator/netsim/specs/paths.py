@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from netsim.specs import catalog
+from netsim.specs import catalog, files
 
 #: kind of spec -> its keys that name a preset or a file
 FILES = {
@@ -32,9 +32,12 @@ def near(name: Any, folder: Path) -> Any:
     if not isinstance(name, str) or not name or Path(name).expanduser().is_absolute():
         return name
     try:
-        return str(folder / name) if (folder / name).is_file() else name
+        if (folder / name).is_file():
+            return str(folder / name)
     except (OSError, ValueError):  # a name that no file can have
         return name
+    files.note(folder / name, None)
+    return name
 
 
 def place(data: dict[str, Any], kind: str, folder: Path) -> None:

@@ -9,7 +9,7 @@ from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.case import sort_overrides
 from netsim.specs.idle import RUNNING, STUDY, refuse_idle, refuse_unread
 from netsim.studies.axes import pareto_front
-from netsim.studies.evaluate import evaluate
+from netsim.studies.evaluate import FILES, evaluate
 from netsim.studies.goal import Goal, parse_goal
 from netsim.studies.optimize import Method, Search, by_bounds, by_optuna, choose_method, exhaustive, ranked
 from netsim.studies.points import Point, points
@@ -81,7 +81,8 @@ def _search(goal: Goal, spec: StudySpec) -> Search:
     terms = Terms(spec.gpu_usd_per_hour, spec.years)
 
     def simulate(question: StudyPoint) -> dict[str, Any]:
-        return evaluate(question.as_values(), question.id, terms.gpu_usd_per_hour, terms.years)
+        row = evaluate(question.as_values(), question.id, terms.gpu_usd_per_hour, terms.years)
+        return {key: value for key, value in row.items() if key != FILES}
 
     return Search(goal, terms, simulate)
 

@@ -9,12 +9,16 @@ is high by that, differences between networks are not.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from netsim.errors import NetsimError
+from netsim.specs import catalog, files
 from netsim.studies.question import StudyPoint
 
 _HOURS_A_YEAR = 8766.0
+#: key of a row for the digests of the files that it read
+FILES = "files_read"
 #: columns of a headline that a study has as settings
 _SETTINGS = ("topology", "gpus", "workload", "schedule")
 
@@ -22,19 +26,40 @@ _SETTINGS = ("topology", "gpus", "workload", "schedule")
 def evaluate(
     values: Mapping[str, Any], expected_id: str, gpu_usd_per_hour: float, years: float
 ) -> dict[str, Any]:
-    """The row of one question. Never raises: a mistake makes an invalid row, a crash a failed one.
+    """The row of one question, with the digests of the files that it read under `FILES`.
+
+    Never raises: a mistake makes an invalid row, a crash a failed one.
 
     `values` : a StudyPoint as plain values; `expected_id` : its fingerprint where it was asked.
     """
     question = StudyPoint(**values)
     if question.id != expected_id:
-        return _without("failed", "the worker has another version of netsim or other presets")
+        return _without("failed", "the worker has another version of netsim")
+    with files.noted() as read:
+        row = _row(question, gpu_usd_per_hour, years)
+    return {**row, FILES: {portable(name): digest for name, digest in sorted(read.items())}}
+
+
+def _row(question: StudyPoint, gpu_usd_per_hour: float, years: float) -> dict[str, Any]:
     try:
         return {"status": "ok", "reason": "", **simulate_row(question, gpu_usd_per_hour, years)}
     except NetsimError as error:
         return _without("invalid", str(error))
     except Exception as error:
         return _without("failed", f"{type(error).__name__}: {error}")
+
+
+def portable(name: str) -> str:
+    """A file by a name that holds wherever netsim is installed: `@/...` below the presets, else as it was opened."""
+    path, root = Path(name), catalog.root()
+    return f"@/{path.relative_to(root).as_posix()}" if path.is_relative_to(root) else name
+
+
+def changed_file(read: Mapping[str, str]) -> str | None:
+    """The first of the files that a row read which holds something else by now; None when the row still stands."""
+    root = catalog.root()
+    here = {str(root / name[2:]) if name.startswith("@/") else name: digest for name, digest in read.items()}
+    return files.changed(here)
 
 
 def _without(status: str, reason: str) -> dict[str, Any]:

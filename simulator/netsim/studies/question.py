@@ -1,8 +1,7 @@
 """One point of a study: what is asked of the simulator, as plain values that travel to any worker.
 
-A point is known by a fingerprint of everything its answer depends on: its settings, its seed, the bytes of every
-preset that it names, and the version of netsim. So a store can be trusted across runs, and a worker that sees other
-files is noticed.
+A point is known by a fingerprint of its settings, its seed and the version of netsim. Which files its answer depends on
+is noted while it is computed (`netsim.specs.files`), so that no key that names a file can be forgotten.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from typing import Any
 
 import netsim
 from netsim.errors import NetsimError, SpecError, did_you_mean
-from netsim.specs import catalog, paths
-from netsim.specs.base import read_toml
+from netsim.specs import catalog
 from netsim.specs.case import Case, sort_overrides
 from netsim.specs.question import Question
 
@@ -35,26 +33,8 @@ class StudyPoint(Question):
     @cached_property
     def id(self) -> str:
         """The fingerprint, 20 hexadecimal digits."""
-        told = [netsim.__version__, self.as_values(), self._digests()]
+        told = [netsim.__version__, self.as_values()]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:20]
-
-    def _digests(self) -> dict[str, str]:
-        """Of every file that the answer depends on; a missing one is found out when the case is made."""
-        digests = {}
-        named: dict[str, Any] = {kind: getattr(self, kind) for kind in PRESETS}
-        if named["hardware"] is None or named["profile"] is None:
-            try:
-                path = catalog.find("workload", self.workload)
-                job = read_toml(path)
-                paths.place(job, "workload", path.parent)
-                named["hardware"] = named["hardware"] or job.get("hardware")
-                named["profile"] = named["profile"] or job.get("profile")
-            except NetsimError:
-                pass
-        for kind, name in named.items():
-            if isinstance(name, str):
-                digests[kind] = _digest(kind, name)
-        return digests
 
     @property
     def spec_overrides(self) -> dict[str, Any]:
@@ -64,13 +44,6 @@ class StudyPoint(Question):
     def case(self) -> Case:
         """The checked specs; Raises NetsimError."""
         return Question(**{**self.as_values(), "overrides": self.spec_overrides}).case()
-
-
-def _digest(kind: str, name: str) -> str:
-    try:
-        return hashlib.sha256(catalog.find(kind, name).read_bytes()).hexdigest()
-    except (NetsimError, OSError):
-        return "missing"
 
 
 def make_point(settings: Mapping[str, Any]) -> StudyPoint:

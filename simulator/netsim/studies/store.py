@@ -1,7 +1,7 @@
 """Finished points on disk: one line of JSON each, appended and synced, so that nothing that is done is lost.
 
 A line that was cut short (the machine went down while it was written) is ignored and the point done again. Where a
-point is met twice, the last line counts; a failed point counts as not done.
+point is met twice, the last line counts; a failed point counts as not done, and so does one whose files have changed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from netsim.errors import NetsimError
+from netsim.studies.evaluate import FILES, changed_file
 
 FILE = "points.jsonl"
 
@@ -25,10 +26,18 @@ class Store:
     def __init__(self, file: BinaryIO, rows: dict[str, dict[str, Any]]) -> None:
         self._file = file
         self.rows = rows
+        self._stale: dict[tuple[tuple[str, str], ...], bool] = {}
 
     def done(self, point: str) -> bool:
-        """Whether a point has its answer: a failed one has not."""
-        return point in self.rows and self.rows[point]["status"] != "failed"
+        """Whether a point has its answer: a failed one has not, nor one that read a file which changed since."""
+        row = self.rows.get(point)
+        if row is None or row["status"] == "failed":
+            return False
+        read = row.get(FILES, {})
+        told = tuple(sorted(read.items()))
+        if told not in self._stale:
+            self._stale[told] = changed_file(read) is not None
+        return not self._stale[told]
 
     def add(self, point: str, row: dict[str, Any]) -> None:
         """Append a row and wait until it is on disk."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netsim.errors import NetsimError
+from netsim.studies.evaluate import FILES
 from netsim.studies.points import Point
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def tidy(points: Iterable[Point], rows: Mapping[str, Mapping[str, Any]]) -> list
             continue
         row = dict(rows[question.id])
         status, reason = row.pop("status"), row.pop("reason")
-        row.pop("id")
+        row.pop("id"), row.pop(FILES, None)
         first = (point.index, question.id, status, reason, question.seed, question.topology, question.gpus)
         settings = {key: value for key, value in point.varied.items() if key not in FIRST}
         found.append(dict(zip(FIRST, first, strict=True)) | settings | row)

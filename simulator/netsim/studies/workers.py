@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netsim.errors import NetsimError
-from netsim.studies.evaluate import evaluate
+from netsim.studies.evaluate import FILES, changed_file, evaluate
 from netsim.studies.question import StudyPoint
 
 #: deaths of workers that a point may take part in before it is given up as failed
@@ -95,7 +95,7 @@ def _through(client: Any, questions: Iterator[StudyPoint], terms: Terms) -> Iter
         point = future.key.removeprefix("netsim-")
         error = future.exception() if future.status == "error" else None
         if error is None and future.status == "finished":
-            row = future.result()
+            row = _agreed(future.result())
         else:
             row = {"status": "failed", "reason": _why(error, future.status)}
         future.release()
@@ -103,6 +103,14 @@ def _through(client: Any, questions: Iterator[StudyPoint], terms: Terms) -> Iter
         if following is not None:
             running.add(submit(following))
         yield point, row
+
+
+def _agreed(row: dict[str, Any]) -> dict[str, Any]:
+    """The row of a worker, unless it read files that are others here."""
+    name = changed_file(row.get(FILES, {}))
+    if name is None:
+        return row
+    return {"status": "failed", "reason": f"the worker has another version of netsim or another file: {name}"}
 
 
 def _why(error: BaseException | None, status: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from netsim.errors import NetsimError
+from netsim.specs import files
 
 #: column -> other names of it
 _NAMES = {
@@ -51,7 +52,7 @@ def cable_lines(path: Path, place: str) -> tuple[list[CableLine], bool]:
     Raises NetsimError, one line that names the file and the rule.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        text = files.read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise NetsimError(f"{place}: cannot be read as text: {error}") from None
     if path.suffix == ".csv":

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.errors import SpecError
-from netsim.specs import HardwareSpec, TopologySpec, catalog
+from netsim.specs import HardwareSpec, TopologySpec, catalog, files
 from netsim.topologies.direct import check_flat
 from netsim.topologies.edge_list import Edges, planes_of, read_edges
 from netsim.topologies.fabric import Fabric, Family
@@ -53,14 +53,14 @@ def _path(spec: TopologySpec) -> Path:
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, _changed: float) -> Edges:
+def _read(path: Path, _digest: str) -> Edges:
     return read_edges(path)
 
 
 def _edges(spec: TopologySpec, hardware: HardwareSpec) -> Edges:
     check_flat(spec)
     path = _path(spec)
-    edges = _read(path, path.stat().st_mtime)
+    edges = _read(path, files.digest(path))
     several, rest = divmod(edges.nics, hardware.nics_per_host)
     if several > 1 and not rest:  # NICs of a GPU as ports of one (`families.bonded`)
         edges = edges._replace(nics=hardware.nics_per_host, nic_ports=edges.nic_ports * several)

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.errors import NetsimError, SpecError
+from netsim.specs import files
 from netsim.specs.workload import PlacementSpec
 from netsim.workloads.plan import Plan
 
@@ -83,8 +84,8 @@ def _hosts(plan: Plan, gpus_per_host: int, policy: str, seed: int) -> Gpus:
 def _from_file(path: Path, gpus: int, gpus_per_host: int) -> Gpus:
     """GPU of each rank by a CSV of rank,host,gpu."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(line for line in file if line.strip() and not line.startswith("#")))
+        lines = files.read_text(path).splitlines()
+        rows = list(csv.reader(line for line in lines if line.strip() and not line.startswith("#")))
     except OSError as error:
         raise NetsimError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

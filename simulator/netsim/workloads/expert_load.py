@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.errors import NetsimError
+from netsim.specs import files
 from netsim.specs.workload import MoeSpec
 from netsim.workloads.moe import Gate, by_host, choose_experts
 
@@ -55,7 +56,7 @@ def _read_load(text: str, experts: int, asked: str) -> Floats:
     if not path.is_file():
         raise NetsimError(f"{asked} {text}: must be uniform, zipf:S, lognormal:SIGMA or a file")
     try:
-        load = np.array([float(word) for word in path.read_text("utf-8").replace(",", " ").split()])
+        load = np.array([float(word) for word in files.read_text(path).replace(",", " ").split()])
     except (ValueError, UnicodeDecodeError, OSError):
         raise NetsimError(f"{asked} {text}: must hold one positive number an expert") from None
     if load.size != experts or not (np.isfinite(load) & (load > 0)).all():

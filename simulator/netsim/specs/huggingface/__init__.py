@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from netsim.errors import NetsimError, SpecError
-from netsim.specs import catalog
+from netsim.specs import catalog, files
 from netsim.specs.huggingface.architectures import ARCHITECTURES, TYPES
 from netsim.specs.huggingface.config import Config
 
@@ -84,6 +84,7 @@ def find(name: str, beside: Path | None = None) -> Path:
                 return path
         except (OSError, ValueError):
             break
+        files.note(path, None)
     raise NetsimError(f"{name}: no such config.json of a model")
 
 
@@ -100,7 +101,7 @@ def _under(tables: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     place = catalog.display(path)
     try:
-        keys = json.loads(path.read_text("utf-8"))
+        keys = json.loads(files.read_text(path))
     except (ValueError, RecursionError) as error:
         raise NetsimError(f"{place}: not valid JSON: {error}") from None
     except OSError as error:
