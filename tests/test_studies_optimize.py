@@ -253,3 +253,29 @@ def test_what_stays_may_be_an_option_of_a_run(capsys: pytest.CaptureFixture[str]
     ]
     assert run_app(["optimize", "--gpus", "64", "--vary", "nic.line_rate=200 Gb/s", *sets, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["best"]["switches"] == 1
+
+
+OPTIONS = ["-n", "64", "--set", "parallelism.pipeline=2", "--set", "parallelism.expert=8", "--set", "model.layers=4",
+         "--set", "batch.microbatches=4"]  # fmt: skip
+
+
+def test_a_latency_may_be_given_without_the_name_of_its_spec(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "optimize",
+        *OPTIONS,
+        "--set",
+        "latency.endpoint=5 us",
+        "--vary",
+        "nic.line_rate=200 Gb/s,400 Gb/s",
+    ]
+    assert run_app([*words, "--json", "-q"]) == 0
+    assert json.loads(capsys.readouterr().out)["best"]
+
+
+def test_no_design_is_cheaper_than_the_printed_bound_when_nics_are_faster_than_ports(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    vary = ["--vary", "topology=ft2", "--vary", "nic.line_rate=800 Gb/s,1600 Gb/s"]
+    assert run_app(["optimize", *OPTIONS, "--set", "prices=street_2026", *vary, "--json", "-q"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["least_tree_usd"] <= found["best"]["network_usd"]

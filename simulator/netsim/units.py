@@ -30,7 +30,10 @@ _UNITS: dict[str, dict[str, tuple[float, tuple[str, ...]]]] = {
 }
 _EXAMPLE = {"bytes": "80 GB", "bytes/s": "400 Gb/s", "seconds": "2.8 us", "FLOP/s": "989 TFLOPS", "hertz": "1.98 GHz",
             "watts": "747 W", "metres": "30 m", "USD": "1090 USD"}  # fmt: skip
-_NUMBER = re.compile(r"^\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\s\d].*?)\s*$")
+#: digits are ASCII; a single underscore may stand between two, as in Python
+_NUMBER = re.compile(
+    r"^\s*([-+]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][-+]?\d{1,4})?)\s*([^\s\d_].*?)\s*$", re.ASCII
+)
 
 
 def parse(text: object, dimension: str) -> float:
@@ -64,7 +67,7 @@ def _factor(unit: str, dimension: str) -> float | None:
 
 def size(text: str) -> float:
     """Bytes from text; a bare integer is bytes, as the nccl-tests write it."""
-    return float(text) if text.isdigit() else parse(text, "bytes")
+    return float(text) if text.isascii() and text.isdigit() else parse(text, "bytes")
 
 
 #: dimension -> (least above zero, most) that a spec may say: far beyond any machine, short of numbers that overflow

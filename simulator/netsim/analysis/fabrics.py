@@ -21,7 +21,13 @@ _HOURS_A_YEAR = 8766.0
 
 
 def ownership(cost: dict[str, Any], prices: PriceBook, years: float, run_days: float) -> dict[str, float]:
-    """What the network of a `network_cost` takes over the years, and a run's share of the electricity."""
+    """What the network of a `network_cost` takes over the years, and a run's share of the electricity.
+
+    Raises NetsimError for years or days that are negative or without end.
+    """
+    for name, value, most in (("years", years, 1e3), ("run_days", run_days, 1e6)):
+        if not 0.0 <= value <= most:  # NaN is in no interval
+            raise NetsimError(f"{name} = {value:g}: must be from 0 to {most:,.0f}")
     running, kw = prices.running, cost["power_kw"] * prices.running.pue
     electricity = kw * _HOURS_A_YEAR * years * running.usd_per_kwh
     upkeep = cost["network_usd"] * running.upkeep_per_year * years

@@ -32,17 +32,17 @@ def plain(overrides: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def count(name: str, value: int) -> int:
+def count(name: str, value: int, least: int = 0) -> int:
     """A whole number, also one of numpy's.
 
-    Raises NetsimError for anything else, and for a negative one.
+    Raises NetsimError for anything else, and for one below `least`.
     """
     try:
         whole = operator.index(value)
     except TypeError:
         raise NetsimError(f"{name} = {value!r}, must be a whole number") from None
-    if whole < 0:
-        raise NetsimError(f"{name} = {whole}, must be at least 0")
+    if whole < least:
+        raise NetsimError(f"{name} = {whole}, must be at least {least}")
     return whole
 
 

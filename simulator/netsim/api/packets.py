@@ -42,7 +42,8 @@ def packets(
         traffic=traffic, topology=str(topology), gpus=count("gpus", gpus), transport=str(transport),
         size_bytes=None if size_bytes is None else count("size_bytes", size_bytes),
         ranks=None if ranks is None else count("ranks", ranks), senders=senders, workload=text(workload),
-        tokens=tokens, load=load, hardware=str(hardware), faults=tuple(faults), overrides=plain(overrides),
+        tokens=None if tokens is None else count("tokens", tokens, 1), load=load,
+        hardware=str(hardware), faults=tuple(faults), overrides=plain(overrides),
         seed=count("seed", seed),
     )  # fmt: skip
     return run_request(asked, sampled=sampled)

@@ -18,6 +18,8 @@ from netsim.specs.profile import ProfileSpec
 from netsim.specs.protocol import ProtocolSpec
 from netsim.topologies import build
 
+#: most tokens that a rank exchanges at once
+MOST_TOKENS = 1 << 20
 #: kinds that move the tokens of experts instead of a message size
 EXPERT_KINDS = ("dispatch", "combine", "deepep")
 
@@ -156,6 +158,8 @@ def _tokens(
         raise NetsimError(f"--redundant {redundant}: has no effect on balanced experts; add --load")
     if beside_compute and mode != "normal":
         raise NetsimError("--beside-compute: low-latency kernels have no measured rate")
+    if tokens is not None and (isinstance(tokens, bool) or not 1 <= tokens <= MOST_TOKENS):
+        raise NetsimError(f"--tokens {tokens}: must be from 1 to {MOST_TOKENS:,}")
     job = load(WorkloadSpec, "workload", workload)
     return Tokens(
         moe=job.model.experts,

@@ -81,7 +81,11 @@ class Iteration:
 
     @property
     def tokens_per_s_per_gpu(self) -> float:
-        """Output or input tokens."""
+        """Output or input tokens; NetsimError for an iteration that takes no time, as a bound without exchange."""
+        if not self.seconds > 0.0:
+            raise NetsimError(
+                f"--ideal: {self.phase} with EP{self.expert} exchanges nothing: the bound that exchanges set is no time"
+            )
         return self.tokens / self.seconds
 
     @cached_property

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from netsim.errors import NetsimError, SpecError, did_you_mean
@@ -22,6 +22,16 @@ class Strict(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """`true` equals 1, so a choice between numbers would take it."""
+        if isinstance(value, bool) and info.field_name is not None:
+            choices = get_args(cls.model_fields[info.field_name].annotation)
+            if choices and value in choices and not any(isinstance(choice, bool) for choice in choices):
+                raise ValueError(f"must be one of {', '.join(map(str, choices))}")
+        return value
 
 
 class Preset(Strict):

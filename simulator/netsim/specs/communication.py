@@ -42,5 +42,5 @@ class CommunicationSpec(Strict):
     """Algorithm of every all-gather."""
     send_recv: str = "auto"
     """Algorithm of every send between pipeline ranks."""
-    slowdown: Annotated[float, Field(gt=0.0, le=1e6), BeforeValidator(_as_float)] = 1.0
+    slowdown: Annotated[float, Field(ge=1e-6, le=1e6), BeforeValidator(_as_float)] = 1.0
     """A what-if: every link and every transfer kernel moves bytes this many times slower; set-up times stay."""

@@ -1,7 +1,7 @@
 """Files as they are read, and a note of which were: what an answer depends on.
 
-Every reader of an input file reads through `read_bytes` or `read_text`. Inside `noted()` each file leaves its digest, and a
-file that was looked for and not found leaves "missing", so that an answer can be known to be stale.
+Every reader of an input file reads through `read_bytes` or `read_text`. Inside `noted()` each file leaves its digest,
+and a file that was looked for and not found leaves "missing", so that an answer can be known to be stale.
 """
 
 from __future__ import annotations

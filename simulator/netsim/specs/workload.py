@@ -199,8 +199,8 @@ class VariationSpec(Strict):
     @model_validator(mode="after")
     def _has_effect(self) -> VariationSpec:
         for gpu in self.slow:
-            if not gpu.isdecimal():
-                raise ValueError(f"slow: {gpu!r} must be the number of a GPU")
+            if not (gpu.isascii() and gpu.isdecimal() and gpu == str(int(gpu[:20]))):
+                raise ValueError(f"slow: {gpu!r} must be the number of a GPU, without leading zeros")
         if self.redrawn == "microbatch" and (self.expert_load or "").partition(":")[0] not in (
             "zipf",
             "lognormal",

@@ -52,7 +52,7 @@ def least_tree(
 ) -> TreeBound:
     """The cheapest tree of up to len(oversubscription) + 1 tiers by port counts alone.
 
-    `endpoints` : NICs, of one port each; `port_rate`, `nic_rate` : bytes/s of a switch port and of a NIC.
+    `endpoints` : NICs, of one port each; `port_rate`, `nic_rate` : bytes/s of a switch port and of a NIC's cable.
     """
     scale = port_rate / prices.switch.port_rate
     switch = prices.switch.price * radix * scale / prices.switch.ports
@@ -134,7 +134,7 @@ def job_bound(question: StudyPoint) -> JobBound:
     from netsim.training.result import step_time_s
     from netsim.training.simulate import simulate
 
-    ideal = replace(question, overrides={**question.overrides, **_NO_LATENCY})
+    ideal = replace(question, overrides={**question.full_overrides, **_NO_LATENCY})
     case = ideal.case()
     links = build(case.topology, case.hardware, question.gpus).capacity_bytes_per_s.size
     fast = dict.fromkeys(range(links), _FAST)
@@ -167,7 +167,8 @@ def tree_of(spec: TopologySpec, hardware: HardwareSpec, gpus: int, prices: Price
     nics = gpus // hardware.gpus_per_host * hardware.nics_per_host
     planes = spec.planes if spec.family == "mpft" else 1
     ratios = spec.oversubscription[: spec.tiers - 1]
-    rates = (spec.switch.port_rate, hardware.nic.line_rate)
+    port = spec.switch.port_rate
+    rates = (port, min(port, hardware.nic.line_rate))  # a cable is as fast as the slower of its ends
     # planes are alike; endpoints that do not divide are left out of the least
     one = least_tree(nics // planes, spec.switch.radix, ratios, prices, *rates)
     return TreeBound(one.usd * planes, one.switches * planes, one.cables * planes)

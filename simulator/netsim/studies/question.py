@@ -41,6 +41,12 @@ class StudyPoint(Question):
         """Overrides as `--set` spells them."""
         return {ALIASES.get(key, key): value for key, value in self.overrides.items()}
 
+    @property
+    def full_overrides(self) -> dict[str, Any]:
+        """Overrides by their whole key, `topology.latency.endpoint` and not `latency.endpoint`; Raises NetsimError."""
+        by_section = sort_overrides(self.spec_overrides)
+        return {f"{name}.{key}": value for name, keys in by_section.items() for key, value in keys.items()}
+
     def case(self) -> Case:
         """The checked specs; Raises NetsimError."""
         return Question(**{**self.as_values(), "overrides": self.spec_overrides}).case()

@@ -47,7 +47,9 @@ class PlotSpec(Strict):
 class StudySpec(Strict):
     """A study. `seeds` is one of each_point (a seed of its own for every point) and shared (the study's for all)."""
 
-    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")] = "sweep"
+    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100)] = (
+        "sweep"
+    )
     description: str = ""
     seed: Annotated[int, Field(ge=0)] = 0
     seeds: Literal["each_point", "shared"] = "each_point"

@@ -137,9 +137,17 @@ def _fabric(spec: TopologySpec, hardware: HardwareSpec, hosts: int) -> Fabric:
     first[lower, upper] = first[upper, lower] = np.arange(lower.size) * best.parallel
     structure = SlimFly(best.q, best.parallel, neighbours, first)
     lower, upper = np.repeat(lower, best.parallel), np.repeat(upper, best.parallel)
-    return flat_fabric(
-        deal_out(endpoints, len(neighbours)), len(neighbours), lower, upper, structure, (1, 2, 3)
-    )
+    seats = deal_out(endpoints, len(neighbours))
+    return flat_fabric(seats, len(neighbours), lower, upper, structure, _hops(seats, first))
+
+
+def _hops(seats: Ints, first_cable: Ints) -> tuple[int, ...]:
+    """Numbers of switches between two endpoints: 1 under one switch, 2 of neighbours, else 3."""
+    used, endpoints = np.unique(seats, return_counts=True)
+    linked = first_cable[np.ix_(used, used)] >= 0
+    pairs = used.size * (used.size - 1)
+    found = {1: endpoints.max(initial=0) > 1, 2: bool(linked.any()), 3: int(linked.sum()) < pairs}
+    return tuple(hops for hops, there in found.items() if there) or (1,)
 
 
 def graph(q: int) -> Ints:
