@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from netsim.specs.base import Preset, Strict, load
+from netsim.units import Seconds
 
 #: the framework of a job that names none
 DEFAULT = "deepseek"
@@ -33,6 +34,11 @@ class FrameworkCompute(Strict):
 
 
 TensorApart = Literal["qkv", "dgrad"]
+
+
+HostTimes = Annotated[
+    tuple[Seconds, Seconds], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+]
 
 
 class OverlapSpec(Strict):
@@ -80,6 +86,29 @@ class OverlapSpec(Strict):
         return tuple(value) if isinstance(value, list) else value
 
 
+class HostSpec(Strict):
+    """Host time: what it takes to launch the kernels of a block, forward and backward; zero where none is said.
+
+    The host runs ahead of the GPU until it has to wait: for the gate of a MoE layer, whose counts it reads.
+    """
+
+    attention: HostTimes = (0.0, 0.0)
+    """Of attention, forward and backward."""
+    dense: HostTimes = (0.0, 0.0)
+    """Of a dense FFN."""
+    experts: HostTimes = (0.0, 0.0)
+    """Of the experts of a MoE layer, with gate, permutation, dispatch and combine."""
+    graph: Literal["none", "layer", "full"] = "none"
+    """Launched as CUDA graphs, which take no host time worth counting: none, layer, or full iterations."""
+    waits_for_gate: bool = True
+    """Whether the host waits for the gate before it launches the experts."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether anything takes host time."""
+        return self.graph == "none" and any(map(any, (self.attention, self.dense, self.experts)))
+
+
 class FrameworkSpec(Preset):
     """A framework preset: defaults for the tables of a job of the same names."""
 
@@ -87,6 +116,8 @@ class FrameworkSpec(Preset):
     """Which exchanges run beside compute."""
     compute: FrameworkCompute = FrameworkCompute()
     """Which kernels run."""
+    host: HostSpec = HostSpec()
+    """What launching them takes the host."""
 
 
 def with_framework(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +133,7 @@ def with_framework(job: Mapping[str, Any]) -> dict[str, Any]:
         return dict(job)
     found = load(FrameworkSpec, "framework", name)
     merged = dict(job)
-    for table in ("overlap", "compute"):
+    for table in ("overlap", "compute", "host"):
         own = job.get(table, {})
         if isinstance(own, Mapping):
             given = getattr(found, table).model_dump(mode="json", exclude_unset=True)

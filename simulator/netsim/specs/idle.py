@@ -12,7 +12,7 @@ from typing import Any
 
 from netsim.errors import NetsimError
 from netsim.specs.formats import FORMATS
-from netsim.specs.overlaps import idle_overlaps
+from netsim.specs.overlaps import idle_host, idle_overlaps
 from netsim.specs.topology import TopologySpec
 from netsim.specs.workload import WorkloadSpec
 
@@ -122,7 +122,7 @@ def idle_in(
         "hardware.gpu.fp8_peak": _no_product_at(workload, "fp8"),
         "hardware.gpu.fp4_peak": _no_product_at(workload, "fp4"),
     }
-    why |= idle_overlaps(workload)
+    why |= idle_overlaps(workload) | idle_host(workload)
     speed = workload.compute
     if speed.clock is not None or speed.sustained is False:
         why["profile.sustained.factor"] = "compute.clock or compute.sustained says how fast layers are"

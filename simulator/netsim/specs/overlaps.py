@@ -23,7 +23,13 @@ def assumed(job: WorkloadSpec) -> dict[str, str]:
     if spec.pipeline > 1:
         hidden = how.pipeline == "always" or (how.pipeline == "interleaved" == job.schedule.name)
         found["pipeline"] = "beside compute" if hidden else "exposed"
+    if job.host.counts:
+        found["host"] = "launches ahead of the GPU" + (", waits for every gate" if _waits(job) else "")
     return found
+
+
+def _waits(job: WorkloadSpec) -> bool:
+    return bool(job.model.moe) and job.host.waits_for_gate
 
 
 def _word(job: WorkloadSpec) -> str:
@@ -76,3 +82,19 @@ def idle_overlaps(job: WorkloadSpec) -> dict[str, str]:
     if sum(kinds) < 2:
         found["streams"] = "the plan has one kind of exchange at most beside gradients and parameters"
     return {f"workload.overlap.{key}": why for key, why in found.items()}
+
+
+def idle_host(job: WorkloadSpec) -> dict[str, str]:
+    """Keys of `host` that act on nothing in this job, with why."""
+    how, found = job.host, {}
+    said = how.model_copy(update={"graph": "none"}).counts
+    if not said:
+        found = dict.fromkeys(("graph", "waits_for_gate"), "no block takes host time")
+    elif how.graph != "none":
+        rule = f"host.graph is {how.graph!r}: kernels are launched as CUDA graphs"
+        found = dict.fromkeys(("attention", "dense", "experts", "waits_for_gate"), rule)
+    if not job.model.moe:
+        found |= dict.fromkeys(("experts", "waits_for_gate"), "the model has no experts")
+    elif not job.model.dense_layers:
+        found["dense"] = "every layer has experts"
+    return {f"workload.host.{key}": why for key, why in found.items()}

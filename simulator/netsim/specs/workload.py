@@ -11,7 +11,7 @@ from netsim.specs.adapter import AdapterSpec
 from netsim.specs.base import Preset, Strict
 from netsim.specs.communication import CommunicationSpec, Precision, TokenPrecision
 from netsim.specs.formats import Products
-from netsim.specs.framework import DEFAULT, AttentionKernel, Kernels, OverlapSpec, with_framework
+from netsim.specs.framework import DEFAULT, AttentionKernel, HostSpec, Kernels, OverlapSpec, with_framework
 from netsim.specs.model import AttentionSpec, Count, HeadAttentionSpec, MlaSpec, ModelSpec, MoeSpec
 from netsim.units import Bytes, Hertz
 
@@ -253,6 +253,8 @@ class WorkloadSpec(Preset):
     """What stays in memory."""
     overlap: OverlapSpec = OverlapSpec()
     """Which exchanges run beside compute."""
+    host: HostSpec = HostSpec()
+    """Host time of the kernels of a block."""
     placement: PlacementSpec = PlacementSpec()
     """Where ranks go."""
     variation: VariationSpec = VariationSpec()

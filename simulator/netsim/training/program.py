@@ -88,7 +88,9 @@ def make_program(
         late=late,
         slope=None
         if slope is None
-        else np.array([slope(w) if _is_compute(w) else 0.0 for w in graph.works])[work_of_task],
+        else np.array([slope(w) if _is_compute(w) and w.name != "host" else 0.0 for w in graph.works])[
+            work_of_task
+        ],
     )
     return program, Instances(task, actor)
 

@@ -255,7 +255,7 @@ def compute_origin(step: Step) -> dict[str, float]:
         if not is_transfer:
             uses[work] += int(step.traffic.multiplicity[actor])
     for work, count in zip(works, uses, strict=True):
-        if count:
+        if count and work in step.timing.blocks:
             for origin, part in step.timing.blocks[work].by_origin.items():
                 seconds[origin] += count * part
     total = sum(seconds.values())

@@ -53,7 +53,9 @@ class Timing:
     blocks: dict[Work, BlockTime] = field(default_factory=dict)
 
     def compute_s(self, work: Work) -> float:
-        """Time of a block of compute."""
+        """Time of a block of compute, or of the host that launches it."""
+        if work.name == "host":
+            return float(getattr(self.case.workload.host, work.block)[work.phase == "B"])
         if work not in self.blocks:
             self.blocks[work] = self._block(work)
         return self.blocks[work].seconds

@@ -53,7 +53,15 @@ def framework_tables(row: TrainingRow) -> dict[str, Any]:
     if preset(row) == "torchtitan" and (row.pp or 1) > 1:
         flags["gradient"] = False  # run_post_backward reduces all of a stage behind its last backward
     said = {key: value for key, value in flags.items() if value is not None}
-    return {"framework": preset(row), "overlap": said}
+    return {"framework": preset(row), "overlap": said, **host_table(row)}
+
+
+def host_table(row: TrainingRow) -> dict[str, Any]:
+    """`host` of a row's job: what CUDA graphs launch, of layers or of whole steps; parts of a layer are left out."""
+    text = (row.cuda_graph or "").lower()
+    if text.startswith("full") or "local" in text:
+        return {"host": {"graph": "full"}}
+    return {"host": {"graph": "layer"}} if text.startswith(("layer", "mcore")) else {}
 
 
 def gradient_format(row: TrainingRow) -> str:

@@ -3,7 +3,8 @@
 Every pipeline rank has in-order queues, as on the GPU: *compute*, *communication* (dispatch and combine of experts,
 tensor and context exchanges, pipeline sends), *gradient* (reduction, and what follows it at the end of the step) and
 *parameter* (gathering of parameters that ZeRO divides), each on a stream of its own. Where a framework gives every
-kind of exchange a stream (`overlap.streams`), *tensor* takes tensor and context exchanges, *pipeline* the sends.
+kind of exchange a stream (`overlap.streams`), *tensor* takes tensor and context exchanges, *pipeline* the sends. *host*
+launches the kernels of each block in turn, where a job says what that takes (`host`): compute waits for it.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from netsim.specs.framework import OverlapSpec
+from netsim.specs.framework import HostSpec, OverlapSpec
 from netsim.specs.workload import WorkloadSpec
 from netsim.workloads.adapter import exchanged, frozen_blocks
 from netsim.workloads.again import Again
 from netsim.workloads.plan import Plan
 from netsim.workloads.schedules import Chunk
 
-COMPUTE, COMMUNICATION, GRADIENT, PARAMETER, TENSOR, PIPELINE = range(6)
-QUEUES = ("compute", "communication", "gradient", "parameter", "tensor", "pipeline")
+COMPUTE, COMMUNICATION, GRADIENT, PARAMETER, TENSOR, PIPELINE, HOST = range(7)
+QUEUES = ("compute", "communication", "gradient", "parameter", "tensor", "pipeline", "host")
 
 #: transfers of a stage group on its own, and those that several ranks start together
 EXPERT_TRANSFERS = ("dispatch", "cached_dispatch", "combine", "combine_backward")
@@ -87,6 +88,7 @@ class Division(NamedTuple):
     frozen: tuple[str, ...] = ()
     tied: bool = False
     adapted: bool = False
+    host: HostSpec = HostSpec()
 
     @staticmethod
     def of(plan: Plan, job: WorkloadSpec) -> Division:
@@ -95,7 +97,7 @@ class Division(NamedTuple):
         tied = job.model.tied_embeddings
         adapted = exchanged(job.adapter)
         return Division(
-            plan.tensor > 1, plan.context > 1, plan.zero, job.overlap, again, frozen, tied, adapted
+            plan.tensor > 1, plan.context > 1, plan.zero, job.overlap, again, frozen, tied, adapted, job.host
         )
 
     @property

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from netsim.specs.framework import OverlapSpec
+from netsim.specs.framework import HostSpec, OverlapSpec
 from netsim.workloads.graph import (
     COMMUNICATION,
     COMPUTE,
     EXPERT_TRANSFERS,
+    HOST,
     PIPELINE,
     TENSOR,
     Mark,
@@ -20,7 +21,7 @@ from netsim.workloads.graph import (
     Tie,
     Work,
 )
-from netsim.workloads.layers import is_body
+from netsim.workloads.layers import has_experts, is_body
 from netsim.workloads.schedules import Order, Unit
 from netsim.workloads.stages import LayerKind
 
@@ -59,8 +60,11 @@ class Side:
 class TaskWriter:
     """Appends tasks of `rank` to a graph."""
 
-    def __init__(self, graph: TaskGraph, order: Order, overlap: OverlapSpec) -> None:
+    def __init__(
+        self, graph: TaskGraph, order: Order, overlap: OverlapSpec, host: HostSpec | None = None
+    ) -> None:
         self.graph, self.order, self.rank, self.overlap = graph, order, 0, overlap
+        self.host = host if host and host.counts else None
         self.blocking: tuple[int, ...] = ()  # sends that the next compute waits for
         self._work_ids: dict[Work, int] = {}
         self._sent: dict[tuple[str, Unit], int] = {}
@@ -89,9 +93,20 @@ class TaskWriter:
         work = Work(layer.kind, block, phase, side.overlapped and self.overlap.sms == "always")
         # a weight gradient needs only what its own input gradient already needed
         waits += () if phase == "W" else side.ready + side.parameters
-        waits, self.blocking = waits + self.blocking, ()
+        waits, self.blocking = waits + self.blocking + self._launch(side, layer, block, phase), ()
         side.last = self._expect(side, self.add(COMPUTE, work, side.unit, waits, layer.number))
         return side.last
+
+    def _launch(self, side: Side, layer: Layer, block: str, phase: str) -> tuple[int, ...]:
+        """What the host does before a block, where that counts; weight gradients go with the backward."""
+        if self.host is None or not is_body(layer.kind) or phase not in ("F", "B"):
+            return ()
+        experts = has_experts(layer.kind) and block == "mlp"
+        gate = (
+            (side.last,) if experts and phase == "F" and self.host.waits_for_gate and side.last >= 0 else ()
+        )
+        what = "attention" if block == "attn" else "experts" if experts else "dense"
+        return (self.add(HOST, Work("host", what, phase), side.unit, gate, layer.number),)
 
     def beside(self, task: int, other: int, mark: Mark) -> None:
         """A task ends no sooner than `other` and what is behind the mark."""

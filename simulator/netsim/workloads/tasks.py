@@ -67,7 +67,7 @@ def build_tasks(order: Order, stages: Sequence[Stage], division: Division | None
     if division.overlap.gradient and division.zero < 2 and any(len(ranks) > 1 for ranks in order.holders):
         rule = "needs a schedule that holds each stage once: the two holders end a layer in different orders"
         raise SpecError("workload", "overlap.gradient", True, rule)
-    writer = TaskWriter(TaskGraph(len(order.ranks), order.holders), order, division.overlap)
+    writer = TaskWriter(TaskGraph(len(order.ranks), order.holders), order, division.overlap, division.host)
     for rank, chunks in enumerate(order.ranks):
         writer.rank = rank
         made = _Rank(writer, stages, division)

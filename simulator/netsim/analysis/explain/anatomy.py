@@ -65,7 +65,7 @@ class Anatomy:
 
     @cached_property
     def computes(self) -> Masks:
-        return np.asarray(self.step.program.transfer < 0)
+        return np.asarray(self.step.program.queue == COMPUTE)
 
     @cached_property
     def by_experts(self) -> Masks:

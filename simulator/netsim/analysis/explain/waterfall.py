@@ -37,6 +37,7 @@ EXPOSED = {
     "expert": EXPERT_TRANSFERS,
     "pipeline": SENDS,
     "parameter": ("parameter_gather", "all_gather"),
+    "host": ("host",),
 }
 LAST = "gradient"
 
