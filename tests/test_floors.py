@@ -18,7 +18,7 @@ FLOORS = [
     ["collectives", "faults"],
     ["training", "inference", "congestion"],
     ["analysis", "reliability", "measure", "calibration"],
-    ["validation", "studies"],
+    ["validation", "studies", "importers", "exporters"],
     ["reports"],
     ["api"],
     ["cli"],

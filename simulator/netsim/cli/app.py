@@ -18,6 +18,7 @@ from netsim.cli.compare import compare
 from netsim.cli.doctor import doctor
 from netsim.cli.examples import examples, examples_of
 from netsim.cli.goodput import goodput
+from netsim.cli.import_ import import_
 from netsim.cli.infer import infer
 from netsim.cli.measure import measure
 from netsim.cli.optimize import optimize
@@ -48,6 +49,7 @@ COMMANDS: dict[Callable[..., object], str] = {
     validate: "Compare with every published number.",
     calibrate: "Make a compute profile from a trace or a table of timings.",
     measure: "Time kernels or collectives on this GPU (needs torch, CUDA).",
+    import_: "Read logs, fabrics, placements and traces of other tools.",
     schema: "List the keys of a spec, for TOML files and --set.",
     examples: "List commands by the question that they answer.",
     doctor: "Check the installation on this machine.",
@@ -66,7 +68,8 @@ def make_app(commands: Mapping[Callable[..., object], str] = COMMANDS) -> typer.
     )
     app.callback()(_root)
     for command, line in commands.items():
-        app.command(short_help=line, epilog=examples_of(command.__name__) or None)(command)
+        name = command.__name__.rstrip("_")  # import_: the word alone is Python's
+        app.command(name, short_help=line, epilog=examples_of(name) or None)(command)
     return app
 
 

@@ -1,0 +1,66 @@
+"""The kinds of files that can be read: a new one is one module and one entry here.
+
+A file whose kind nobody names is tried in this order; the first that recognises it, reads it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from netsim.errors import NetsimError, did_you_mean
+from netsim.importers.report import Imported, Wanted
+from netsim.importers.source import Source, open_source
+
+
+class Kind(NamedTuple):
+    """A kind of file: what it is, its module, how it is recognised and read there (functions by name)."""
+
+    words: str
+    module: str
+    recognise: str
+    read: str
+
+    def known(self, source: Source) -> bool:
+        """Whether the file looks like one."""
+        test: Callable[[Source], bool] = getattr(_module(self.module), self.recognise)
+        return test(source)
+
+    def reader(self) -> Callable[[Source, Wanted], Imported]:
+        """What reads it."""
+        found: Callable[[Source, Wanted], Imported] = getattr(_module(self.module), self.read)
+        return found
+
+
+KINDS: dict[str, Kind] = {
+    "ibnetdiscover": Kind("ibnetdiscover output: fabric", "infiniband", "is_discover", "read_discover"),
+    "iblinkinfo": Kind("iblinkinfo output, also -l: fabric", "infiniband", "is_linkinfo", "read_linkinfo"),
+}
+
+
+def _module(name: str) -> object:
+    return importlib.import_module(f"netsim.importers.{name}")
+
+
+def read(path: Path, kind: str | None = None, wanted: Wanted | None = None) -> Imported:
+    """Read a file of a kind, or of the kind that it looks like.
+
+    Raises NetsimError for an unknown kind, a file that is none of them, and whatever is wrong in the file.
+    """
+    if kind is not None and kind not in KINDS:
+        raise NetsimError(f"no kind of file {kind!r}: {did_you_mean(kind, KINDS)}")
+    source = open_source(path)
+    chosen = kind or next((name for name, each in KINDS.items() if each.known(source)), None)
+    if chosen is None:
+        raise NetsimError(f"{source.place}: no kind of file that is known: netsim import list shows them")
+    return KINDS[chosen].reader()(source, wanted or Wanted())
+
+
+def print_kinds(as_json: bool) -> str:
+    """The kinds with a line each, as text or JSON."""
+    if as_json:
+        return json.dumps({name: kind.words for name, kind in KINDS.items()}, indent=1) + "\n"
+    return "".join(f"{name:<20} {kind.words}\n" for name, kind in KINDS.items())

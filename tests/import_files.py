@@ -1,0 +1,70 @@
+"""Small files of other tools, written by hand after their documented forms: what the tests of importers read."""
+
+
+def discover(hosts=12, planes=3, leaves=2, spines=2, cables=1, without=(), half=(), speed="NDR", swap=()):
+    """`ibnetdiscover` of a fabric of disjoint planes, one adapter of a host in each; hosts spread over the leaves.
+
+    without : cables that are missing, ("node00", plane) or (leaf, spine, plane); half : those at 2x
+    swap : pairs of ("node00", plane) whose cables are exchanged
+    """
+    ports, lines = {}, {}
+
+    def guid(kind, name):
+        return f"{kind}-{abs(hash_of(name)):016x}"
+
+    def port(name):
+        ports[name] = ports.get(name, 0) + 1
+        return ports[name]
+
+    def link(kind_a, a, text_a, port_a, kind_b, b, text_b, port_b, width):
+        for kind, near, near_port, other, far, far_text, far_port in (
+            (kind_a, a, port_a, kind_b, b, text_b, port_b),
+            (kind_b, b, port_b, kind_a, a, text_a, port_a),
+        ):
+            mark = f"[{near_port}](b8cef60300{near_port:06x})" if kind == "H" else f"[{near_port}]"
+            to = f'"{guid(other, far)}"[{far_port}]'
+            words = f'lid 1 lmc 0 "{far_text}" lid 2' if kind == "H" else f'"{far_text}" lid 2'
+            lines.setdefault((kind, near), []).append(f"{mark}\t{to}\t\t# {words} {width}{speed}")
+
+    places = {}
+    for plane in range(planes):
+        for h in range(hosts):
+            places[f"node{h:02d}", plane] = (f"p{plane}-leaf{h * leaves // hosts}", plane)
+    for one, two in swap:
+        places[one], places[two] = places[two], places[one]
+    for plane in range(planes):
+        for h in range(hosts):
+            node = f"node{h:02d}"
+            if (node, plane) not in without:
+                leaf, _ = places[node, plane]
+                width = "2x" if (node, plane) in half else "4x"
+                text = f"MF0;{leaf}:MQM9700/U1"
+                link(
+                    "H", f"{node} mlx5_{plane}", f"{node} mlx5_{plane}", 1, "S", leaf, text, port(leaf), width
+                )
+        for leaf in range(leaves):
+            for spine in range(spines):
+                for n in range(cables):
+                    if (leaf, spine, plane) in without and n == 0:
+                        continue
+                    low, high = f"p{plane}-leaf{leaf}", f"p{plane}-spine{spine}"
+                    width = "2x" if (leaf, spine, plane) in half and n == 0 else "4x"
+                    ends = (f"MF0;{low}:MQM9700/U1", f"MF0;{high}:MQM9700/U1")
+                    link("S", low, ends[0], port(low), "S", high, ends[1], port(high), width)
+    out = ["#", "# Topology file: generated on Mon Nov 30 12:00:00 2026", "#"]
+    for (kind, name), rows in lines.items():
+        out += ["", "vendid=0x2c9", "devid=0xd2f2"]
+        if kind == "S":
+            text = f'"MF0;{name}:MQM9700/U1" enhanced port 0 lid 6 lmc 0'
+            out += ["switchguid=0x1(1)", f'Switch\t65 "{guid("S", name)}"\t\t# {text}', *rows]
+        else:
+            out += ["caguid=0x1", f'Ca\t1 "{guid("H", name)}"\t\t# "{name}"', *rows]
+    return "\n".join(out) + "\n"
+
+
+def hash_of(name):
+    """The same in every process."""
+    value = 7
+    for mark in name:
+        value = (value * 1000003 + ord(mark)) % (1 << 60)
+    return value
