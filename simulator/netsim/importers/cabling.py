@@ -165,7 +165,7 @@ def _lacking(
     if not whole:
         return [_row("missing link", name, f"{name} has {count.total()} cables up, others have {usual}")]
     model = alike[max(whole, key=lambda peer: (alike[peer] & count).total())]
-    gone = {upper: n for upper, n in (model - count).items()}
+    gone = dict((model - count).items())
     if sum(gone.values()) != total:
         return [_row("missing link", name, f"{name} has {count.total()} cables up, others have {usual}")]
     return [

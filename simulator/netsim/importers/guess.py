@@ -1,4 +1,4 @@
-"""Which nodes of a list of cables are hosts, where the file does not say: by names, ports, and structure, in this order."""
+"""Which nodes of a list of cables are hosts, where the file does not say: by names, by ports, by structure."""
 
 from __future__ import annotations
 
