@@ -10,7 +10,7 @@ import netsim
 ROOT = Path(netsim.__file__).parent
 #: bottom to top; what stands on one floor does not import its neighbours
 FLOORS = [
-    ["units", "errors"],
+    ["units", "errors", "kernels"],
     ["specs"],
     ["topologies", "workloads"],
     ["routing", "network", "compute", "cost"],

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from netsim import units
 from netsim.congestion.heap import take
@@ -32,6 +31,7 @@ from netsim.congestion.rules import ps
 from netsim.congestion.state import CLASSES, State
 from netsim.congestion.switch import drop, release
 from netsim.errors import NetsimError
+from netsim.kernels import njit
 from netsim.specs.packets import PacketsSpec
 from netsim.topologies import LinkKind, Topology
 

@@ -12,7 +12,6 @@ stop at an instant, be changed from outside (a link fails, `netsim.congestion.fa
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from netsim.congestion import credit, dcqcn, hpcc, nscc
 from netsim.congestion.choose import NOWHERE, next_link
@@ -23,6 +22,7 @@ from netsim.congestion.receivers import arrive, frame, give_credit, may_send, ti
 from netsim.congestion.senders import arm
 from netsim.congestion.state import DCQCN, HPCC, NEVER, NSCC, PAUSE, RESUME, State
 from netsim.congestion.switch import drop
+from netsim.kernels import njit
 
 #: packets that one event may need at most
 SPARE = 256

@@ -5,8 +5,8 @@ separate), so the order in which components run changes nothing, while the state
 """
 
 import numpy as np
-from numba import njit
 
+from netsim.kernels import njit
 from netsim.network.events import TIME_TOLERANCE, advance, next_end, start, take_done
 from netsim.network.state import LAST
 

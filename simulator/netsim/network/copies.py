@@ -19,9 +19,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from netsim.kernels import njit
 from netsim.network.coloured import Coloured
 from netsim.network.components import number_sets, unite
 from netsim.network.refinement import mix

@@ -14,8 +14,9 @@ registered flows, whoever runs).
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from netsim.kernels import njit
 
 CANDIDATES = 8
 

@@ -5,8 +5,8 @@ each link it crosses, and its hops know where, so that joining and leaving cost 
 """
 
 import numpy as np
-from numba import njit
 
+from netsim.kernels import njit
 from netsim.network.filling import solve
 from netsim.network.maxmin import heap_remove
 from netsim.network.owners import swap

@@ -35,8 +35,8 @@ others and settle from the lowest up: Charny, Clark and Jain, Congestion control
 """
 
 import numpy as np
-from numba import njit
 
+from netsim.kernels import njit
 from netsim.network.maxmin import LEVEL_TOLERANCE
 from netsim.network.owners import keep_pace, lowest_other, pass_on
 from netsim.network.state import (

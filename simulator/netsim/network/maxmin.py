@@ -25,8 +25,9 @@ the interface.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from netsim.kernels import njit
 
 #: Levels closer than this (relative) are one level: rounding must not split what symmetry makes equal.
 LEVEL_TOLERANCE = 1e-12

@@ -5,8 +5,8 @@ that others own. All flows of one owner move with it, so their progress is kept 
 """
 
 import numpy as np
-from numba import njit
 
+from netsim.kernels import njit
 from netsim.network.state import LONG
 from netsim.network.worklist import enqueue_by_level, tell, touch
 

@@ -1,7 +1,6 @@
 """What flows under way have carried so far, and how they go on in another network from there."""
 
-from numba import njit
-
+from netsim.kernels import njit
 from netsim.network.events import join_links, move_clock
 from netsim.network.filling import solve
 from netsim.network.state import LAST, N_DONE, N_EVENTS, N_LOOKS, N_SOLVES, N_VISITS

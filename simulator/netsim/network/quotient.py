@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from netsim.kernels import njit
 from netsim.network.coloured import Coloured
 from netsim.network.flows import FlowTable
 from netsim.network.refinement import Classes, refine

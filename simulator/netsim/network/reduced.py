@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from netsim.kernels import njit
 from netsim.network.coloured import Coloured, Groups, make_coloured
 from netsim.network.copies import Copies
 from netsim.network.flows import Column, FlowTable

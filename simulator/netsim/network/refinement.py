@@ -16,9 +16,9 @@ canonical colour refinement, 2017, for the definitions.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from netsim.kernels import njit
 from netsim.network.coloured import Coloured
 
 Colours = NDArray[np.uint64]

@@ -9,9 +9,9 @@ bytes/s, which needs no special case.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from netsim.kernels import njit
 from netsim.network.domination import dominated_last, find_dominators
 from netsim.network.flows import FlowTable, column
 from netsim.network.maxmin import check_capacity

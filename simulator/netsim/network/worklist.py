@@ -5,8 +5,8 @@ sums, without looking at its flows. When patience ends the queue becomes first i
 """
 
 import numpy as np
-from numba import njit
 
+from netsim.kernels import njit
 from netsim.network.maxmin import heap_remove, heap_set
 from netsim.network.state import (
     END_HEAP,

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from netsim.kernels import njit
 
 Floats = NDArray[np.float64]
 RESTART, HOST, WAIT = 0, 1, 2

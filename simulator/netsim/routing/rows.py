@@ -1,6 +1,6 @@
 """Steps of paths, each for some flows, as the rows of a CSR table: count, then fill in the order of the steps."""
 
-from numba import njit
+from netsim.kernels import njit
 
 
 @njit(cache=True)
