@@ -38,10 +38,23 @@ def validate(
         ),
     ] = "all",
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes that run training steps.")] = 2,
+    coverage: Annotated[
+        bool,
+        typer.Option(
+            "--coverage",
+            help="Of the published steps that reports/errors.json holds, how many fall inside their intervals.",
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Compare with every published number; exit 1 when one that has a tolerance is missed."""
+    if coverage:
+        from netsim.reports.terminal.coverage_table import print_coverage
+
+        if only or output is not None or rows:
+            raise NetsimError("--coverage: reads errors that are written, without --only, --rows and -o")
+        return print_coverage(json, quiet)
     if rows:
         from netsim.cli.validate_rows import validate_rows
 

@@ -36,6 +36,7 @@ def _progress(done: int, every: int) -> None:
 def print_steps(answers: Sequence[Any]) -> None:
     """What could not run and why, the summary with its targets, and the ranking."""
     from netsim.reports.terminal.rows import print_rows
+    from netsim.validation.row_interval import inside_words
     from netsim.validation.row_report import RANKING_TARGET, not_run, right_share, summaries
     from netsim.validation.row_run import ranking
 
@@ -45,6 +46,8 @@ def print_steps(answers: Sequence[Any]) -> None:
     if groups := summaries(answers):
         print()
         print_rows([_HEAD, *map(_group, groups)], left=1)
+    if inside := inside_words(answers):
+        print(f"\n{inside}")
     if pairs := ranking(answers):
         wrong = [pair for pair in pairs if not pair.right]
         share = 100.0 * (right_share(pairs) or 0.0)

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import netsim
+from netsim.analysis.uncertainty.predict import Errors
 from netsim.errors import NetsimError
+from netsim.reports.coverage_report import coverage_plot, coverage_section
 from netsim.reports.plots import svg
 from netsim.reports.training_section import training_section
 from netsim.reports.validation_figures import FIGURES
 from netsim.specs.published import PublishedSpec
+from netsim.validation.evidence.gather import gather
 from netsim.validation.row_run import Answer
 from netsim.validation.validate import Check, percent, score
 
@@ -26,12 +29,18 @@ fail. The numbers and their sources are in `reports/published`.
 
 
 def write_report(folder: Path, found: Found, steps: Sequence[Answer] = ()) -> list[Path]:
-    """Write validation.md and validation/*.svg into a folder; returns the files.
+    """Write validation.md, validation/*.svg and, of training steps, errors.json into a folder; returns the files.
 
     Raises NetsimError when the folder cannot be written.
     """
     plots = folder / "validation"
     texts = {folder / "validation.md": page(found) + training_section(steps)}
+    if steps:
+        known = gather([check for _, checks in found for check in checks], steps)
+        errors = Errors.of(known.steps)
+        texts[folder / "validation.md"] += "\n" + coverage_section(errors)
+        texts[plots / "coverage.svg"] = coverage_plot(errors)
+        texts[folder / "errors.json"] = known.model_dump_json(indent=1) + "\n"
     for spec, checks in found:
         if spec.name in FIGURES:
             rows = [check for check in checks if not check.id.endswith(".median")]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from netsim.validation.row_interval import interval_s, is_inside
 from netsim.validation.row_ranking import Pair
 from netsim.validation.row_run import Answer
 
@@ -49,6 +50,8 @@ def record(answer: Answer) -> dict[str, Any]:
         "unit": "s",
         "published": answer.published_s,
         "simulated": answer.simulated_s,
+        "interval_s": interval_s(answer),
+        "inside": is_inside(answer),
         "error_pct": answer.error_pct,
         "noise_pct": answer.noise_pct,
         "null": answer.null_s,
@@ -109,7 +112,16 @@ def right_share(pairs: Sequence[Pair]) -> float | None:
     return sum(pair.right for pair in pairs) / len(pairs) if pairs else None
 
 
-HEAD = ("row", "published_s", "simulated_s", "error_pct", "noise_pct", "null_error_pct", "kind")
+HEAD = (
+    "row",
+    "published_s",
+    "simulated_s",
+    "80 % interval",
+    "error_pct",
+    "noise_pct",
+    "null_error_pct",
+    "kind",
+)
 
 
 def table(answers: Iterable[Answer]) -> list[tuple[str, ...]]:
@@ -119,6 +131,7 @@ def table(answers: Iterable[Answer]) -> list[tuple[str, ...]]:
             answer.row.id,
             _seconds(answer.published_s),
             _seconds(answer.simulated_s),
+            "-".join(map(_seconds, interval_s(answer) or ())),
             _percent(answer.error_pct, "+.1f"),
             _percent(answer.noise_pct, ".1f"),
             "fit" if answer.null_fitted else _percent(answer.null_error_pct, "+.1f"),

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from netsim.analysis.uncertainty.evidence import Kind
+from netsim.analysis.uncertainty.factors import worth
+from netsim.analysis.uncertainty.kinds import kind_of
 from netsim.errors import NetsimError
 from netsim.specs.case import Case
 from netsim.topologies import build
-from netsim.training.simulate import lay_out, simulate_job
+from netsim.training.result import step_time_s
+from netsim.training.simulate import Step, lay_out, simulate_job
 from netsim.validation import row_null, row_ranking
 from netsim.validation.row_job import RowJob, row_job
 from netsim.validation.training_row import TrainingRow
@@ -41,6 +46,12 @@ class Answer:
     assumed: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     point: row_null.Point | None = None
+    kind: Kind | None = None
+    """What is known of the job before its answer."""
+    profile: str = ""
+    """The compute profile that answered."""
+    worth: Mapping[str, float] = field(default_factory=dict)
+    """What each constant is worth to the step (`netsim.analysis.uncertainty.factors`)."""
 
     @property
     def error_pct(self) -> float | None:
@@ -70,7 +81,7 @@ def run_rows(
     asked = [_ask(row) for row in rows]
     questions: dict[str, RowJob] = {_key(job): job for job in asked if isinstance(job, RowJob)}
     order = sorted(questions, key=lambda key: -_effort(questions[key]))
-    seconds: dict[str, float | str] = {}
+    seconds: dict[str, Simulated | str] = {}
     for key, found in zip(order, _simulated([questions[key] for key in order], jobs), strict=True):
         seconds[key] = found
         if progress:
@@ -101,7 +112,14 @@ def _effort(job: RowJob) -> float:
     return plan.pipeline**2 * (job.case.workload.schedule.virtual_stages or 1) + job.gpus / 1e6
 
 
-def _simulated(jobs: Sequence[RowJob], processes: int) -> Iterable[float | str]:
+class Simulated(NamedTuple):
+    """Seconds of a step, and what each constant is worth to it."""
+
+    seconds: float
+    worth: dict[str, float]
+
+
+def _simulated(jobs: Sequence[RowJob], processes: int) -> Iterable[Simulated | str]:
     if processes <= 1 or len(jobs) <= 1:
         yield from map(_seconds, jobs)
         return
@@ -109,10 +127,10 @@ def _simulated(jobs: Sequence[RowJob], processes: int) -> Iterable[float | str]:
         yield from pool.map(_seconds, jobs)
 
 
-def _seconds(job: RowJob) -> float | str:
+def _seconds(job: RowJob) -> Simulated | str:
     """Seconds of a step, or why there are none."""
     try:
-        return step_seconds(job)
+        return simulated(job)
     except NetsimError as error:
         return " ".join(str(error).split())
     except Exception as error:  # a row of anybody's must not end the run of all others
@@ -120,29 +138,36 @@ def _seconds(job: RowJob) -> float | str:
 
 
 def step_seconds(job: RowJob) -> float:
-    """Seconds of a step, continued from two smaller numbers of micro-batches where there are many."""
+    """Seconds of a step."""
+    return simulated(job).seconds
+
+
+def simulated(job: RowJob) -> Simulated:
+    """A step, continued from two smaller numbers of micro-batches where there are many."""
     plan, batch = job.case.workload.parallelism, job.case.workload.batch
     round_of = plan.pipeline if plan.pipeline > 1 else _ALONE
     least = round_of + batch.microbatches % plan.pipeline
     more = least + plan.pipeline
     if batch.microbatches <= more:
-        return _simulate(job, batch.microbatches)
-    first, second = _simulate(job, least), _simulate(job, more)
-    return first + (second - first) * (batch.microbatches - least) / plan.pipeline
+        step = _simulate(job, batch.microbatches)
+        return Simulated(step_time_s(step), worth(step))
+    first, step = step_time_s(_simulate(job, least)), _simulate(job, more)
+    seconds = first + (step_time_s(step) - first) * (batch.microbatches - least) / plan.pipeline
+    return Simulated(seconds, worth(step))
 
 
-def _simulate(job: RowJob, microbatches: int) -> float:
-    """Seconds of a part of the step, at the clock that the whole step holds."""
+def _simulate(job: RowJob, microbatches: int) -> Step:
+    """A part of the step, at the clock that the whole step holds."""
     workload = job.case.workload
     whole = workload.batch.microbatches
     batch = workload.batch.model_copy(update={"microbatches": microbatches})
     case: Case = replace(job.case, workload=workload.model_copy(update={"batch": batch}))
     plan = replace(make_plan(case.workload, job.gpus), load_microbatches=whole)
     topology = build(case.topology, case.hardware, job.gpus)
-    return float(simulate_job(case, topology, lay_out(case, plan)).execution.end_s.max())
+    return simulate_job(case, topology, lay_out(case, plan))
 
 
-def _answer(row: TrainingRow, job: RowJob, seconds: float | str) -> Answer:
+def _answer(row: TrainingRow, job: RowJob, found: Simulated | str) -> Answer:
     workload = job.case.workload
     length, batch = workload.batch.sequence_length, workload.batch
     flops = flops_per_token(workload.model, length, causal=True) * length
@@ -155,13 +180,16 @@ def _answer(row: TrainingRow, job: RowJob, seconds: float | str) -> Answer:
     group = (workload.model.name, job.case.hardware.name, row.gpu, workload.compute.products)
     return Answer(
         row,
-        simulated_s=None if isinstance(seconds, str) else seconds,
+        simulated_s=None if isinstance(found, str) else found.seconds,
         published_s=published,
         moe=workload.model.moe is not None,
-        reason=seconds if isinstance(seconds, str) else "" if published else "no measured step",
+        reason=found if isinstance(found, str) else "" if published else "no measured step",
         assumed=tuple(job.assumed),
         ignored=tuple(job.ignored),
         point=row_null.Point(group, work, published, row.set_aside),
+        kind=kind_of(job.case),
+        profile=job.case.profile.name,
+        worth={} if isinstance(found, str) else found.worth,
     )
 
 

@@ -1,0 +1,1 @@
+"""netsim's own errors as one file: what `analysis.uncertainty` makes intervals of."""
