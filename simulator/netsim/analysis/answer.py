@@ -3,6 +3,7 @@
 question -> case, faults                   netsim.specs.question, netsim.analysis.fault_cost
          -> step                           netsim.training.simulate
          -> record                         netsim.training.step_record
+         -> intervals                      netsim.analysis.uncertainty
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from netsim.analysis.bubble import bubble_by_cause
 from netsim.analysis.explain.explain import explain
 from netsim.analysis.fault_cost import FaultRequest, step_with_faults
 from netsim.analysis.spread import spread
+from netsim.analysis.uncertainty.interval import add_intervals, how_sure
 from netsim.specs.idle import FAILOVER
 from netsim.specs.question import Question
 from netsim.training.simulate import Step, simulate
@@ -33,9 +35,12 @@ def answer(
         "scaling": question.scaling, "seed": question.seed, "folded": question.folded, "progress": progress,
     }  # fmt: skip
     if asked is not None:
-        return step_with_faults(case, question.gpus, asked, **options)
-    step = simulate(case, question.gpus, **options)
-    return step, contract(step)
+        step, record = step_with_faults(case, question.gpus, asked, **options)
+    else:
+        step = simulate(case, question.gpus, **options)
+        record = contract(step)
+    add_intervals(record, how_sure(step))
+    return step, record
 
 
 def add_explanation(step: Step, question: Question, record: dict[str, Any]) -> None:

@@ -74,6 +74,7 @@ def goodput(
 
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
+    from netsim.analysis.uncertainty.serving import add_goodput_intervals
     from netsim.reliability.request import make_request
     from netsim.reliability.study import goodput as ask
 
@@ -82,7 +83,9 @@ def goodput(
         checkpoint_interval=checkpoint_interval, checkpoint_time=checkpoint_time, restart=restart,
         spares=count("spares", spares), runs=count("runs", runs),
     )  # fmt: skip
-    return Goodput(ask(request, progress))
+    record = ask(request, progress)
+    add_goodput_intervals(record, request.case, request.gpus)
+    return Goodput(record)
 
 
 def share(

@@ -55,6 +55,7 @@ def infer(
 
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
+    from netsim.analysis.uncertainty.serving import add_serving_intervals
     from netsim.inference import EVERYTHING, IDEAL, make_deployment, refuse_idle
     from netsim.inference import inference_record as report
 
@@ -70,4 +71,6 @@ def infer(
         None if prefill_gpus is None else count("prefill_gpus", prefill_gpus),
         rate,
     )
+    if not ideal:
+        add_serving_intervals(record)
     return Inference(record, tuple(found))

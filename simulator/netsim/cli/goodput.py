@@ -44,6 +44,7 @@ def goodput(
     quiet: Quiet = False,
 ) -> None:
     """Goodput over days: which parts stop the job, which only slow it, and how often to checkpoint."""
+    from netsim.analysis.uncertainty.serving import add_goodput_intervals
     from netsim.cli.progress import progress_bar
     from netsim.reliability.request import make_request
     from netsim.reliability.study import goodput as ask
@@ -59,6 +60,7 @@ def goodput(
         rundir.prepare(output, force)
     with progress_bar("simulating", quiet) as report:
         record = ask(request, report)
+    add_goodput_intervals(record, request.case, request.gpus)
     if output is not None:
         say_written(output, _write(output, record), quiet)
     answer(record, json, quiet, print_goodput)

@@ -97,6 +97,7 @@ def infer(
     quiet: Quiet = False,
 ) -> None:
     """Serve a model: time per token, time to the first token, tokens a second, and what bounds them."""
+    from netsim.analysis.uncertainty.serving import add_serving_intervals
     from netsim.errors import NetsimError
     from netsim.inference import inference_record as report
     from netsim.inference import refuse_idle
@@ -141,6 +142,8 @@ def infer(
     if batch == "max":
         found = report.at_largest_batch(found)
     result, iterations, service = report.infer(found, phase, gpus, prefill_gpus, rate)
+    if not ideal:
+        add_serving_intervals(result)
     for warning in result["warnings"]:
         print(f"netsim: warning: {warning}", file=sys.stderr)
     if strict:

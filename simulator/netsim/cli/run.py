@@ -68,6 +68,8 @@ def _refuse_doubts(step: Any, result: dict[str, Any]) -> None:
     """Under --strict: no plan that does not fit, and no compute time beyond what was measured or modelled."""
     from netsim.errors import DomainError, NetsimError
 
+    if outside := result["uncertainty"]["outside"]:
+        raise DomainError(f"--strict: {outside[0]}")
     if beyond := step.timing.missing_classes():
         raise DomainError(f"--strict: {beyond}")
     if result["warnings"]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from netsim.analysis.uncertainty.interval import ends_words
 from netsim.reports.explain_section import explain_section
 from netsim.reports.gantt import gantt
 from netsim.reports.page import (
@@ -25,6 +26,7 @@ from netsim.reports.page import (
 from netsim.reports.page.parts import number, percent
 from netsim.reports.page.sources import sources_table
 from netsim.reports.plots import MUTED, SIMULATED, canvas, svg
+from netsim.reports.sure_section import sure_parts
 from netsim.training.simulate import Step
 from netsim.training.step_record import speed_words
 
@@ -65,8 +67,12 @@ def _step(step: Step, record: Row) -> list[Part]:
     gpu_hours = f"{time['gpu_hours_per_trillion_tokens'] / 1e3:.0f} K GPU-hours a trillion tokens"
     without_mask = f"causal, {time['mfu_noncausal'] * 100:.1f} % without the mask"
     facts = [
-        Fact("step", f"{time['time_s']:.3f} s", gpu_hours),
-        Fact("throughput", f"{time['tokens_per_day'] / 1e9:.1f} B", "tokens a day"),
+        Fact("step", f"{time['time_s']:.3f} s", f"{_ends(time, 'interval_s')}{gpu_hours}"),
+        Fact(
+            "throughput",
+            f"{time['tokens_per_day'] / 1e9:.1f} B",
+            f"{_ends(time, 'tokens_per_day_interval', 1e9)}tokens a day",
+        ),
         Fact("model FLOPs utilisation", f"{time['mfu_causal'] * 100:.1f} %", without_mask),
         Fact(
             "exposed communication",
@@ -81,9 +87,18 @@ def _step(step: Step, record: Row) -> list[Part]:
         ),
     ]
     caption = "Every pipeline rank over time, chunk by chunk; white is waiting."
-    parts: list[Part] = [Facts(facts), Figures([Figure("gantt", caption, svg(gantt(step)), wide=True)])]
+    parts: list[Part] = [
+        Facts(facts),
+        *sure_parts(record),
+        Figures([Figure("gantt", caption, svg(gantt(step)), wide=True)]),
+    ]
     warnings = [("warning", text) for text in record["warnings"]]
     return [Listing(warnings), *parts] if warnings else parts
+
+
+def _ends(time: Row, key: str, scale: float = 1.0) -> str:
+    """The interval of an answer in front of its note."""
+    return f"{ends_words(*(end / scale for end in time[key]))} at 80 %; " if key in time else ""
 
 
 def _phases(record: Row) -> list[Part]:

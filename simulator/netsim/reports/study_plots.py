@@ -117,14 +117,26 @@ def lines(
             style = {"marker": "osD^v<>p"[number % 8], "ms": max(3.0, 7.5 - number), "lw": max(1.0, 3.0 - 0.5 * number),
                      "color": COLOURS[number % len(COLOURS)]}  # fmt: skip
             panel.plot(at, mean, label=name, **style)
+            _error_bars(panel, at, place, mine, metric, COLOURS[number % len(COLOURS)])
         _x_axis(panel, x)
         panel.set_ylabel(_name(metric))
-        panel.set_ylim(*_limits(_scaled(records, metric)))
+        panel.set_ylim(*_limits(_with_ends(records, metric)))
     if series is not None:
         np.atleast_1d(panels)[0].legend(fontsize=8)
     if averaged:
         figure.suptitle(f"mean over {', '.join(averaged)}", fontsize=9)
     return figure
+
+
+def _error_bars(
+    panel: Any, at: Any, place: Any, records: Records, metric: str, colour: str, shift: float = 0.0
+) -> None:
+    """Lines from end to end of the intervals of the step, their means where points are averaged."""
+    if metric != "step_time_s" or not all("step_time_high_s" in record for record in records):
+        return
+    low, high = (_scaled(records, f"step_time_{end}_s") for end in ("low", "high"))
+    ends = [[np.nanmean(side[place == each]) for each in at] for side in (low, high)]
+    panel.vlines(at + shift, *ends, color=colour, lw=1.0, alpha=0.55)
 
 
 def _limits(found: Any) -> tuple[float, float]:
@@ -133,6 +145,14 @@ def _limits(found: Any) -> tuple[float, float]:
     if high <= 0 or low < 0:
         return low - abs(low) * 0.05 - 1e-12, high + abs(high) * 0.05 + 1e-12
     return 0.0, high * 1.08
+
+
+def _with_ends(records: Records, metric: str) -> Any:
+    """The values of a metric, and the ends of its intervals where it has them."""
+    found = _scaled(records, metric)
+    if metric != "step_time_s" or not all("step_time_high_s" in record for record in records):
+        return found
+    return np.concatenate([found, *(_scaled(records, f"step_time_{end}_s") for end in ("low", "high"))])
 
 
 def _x_axis(panel: Any, x: Axis) -> None:
@@ -161,6 +181,7 @@ def bars(records: Records, x: Axis, series: Axis | None, metrics: Sequence[str])
             mean = [np.nanmean(found[place == each]) for each in at]
             name = None if series is None else f"{series.key} {group}"
             panel.bar(at + shift, mean, width * 0.92, label=name, color=COLOURS[number % len(COLOURS)])
+            _error_bars(panel, at, place, mine, metric, "#1c2127", shift)
         panel.set_xticks(range(len(x.labels)), x.labels, rotation=20 if len(x.labels) > 4 else 0)
         panel.set_xlabel(x.key)
         panel.set_ylabel(_name(metric))

@@ -15,6 +15,7 @@ from netsim.studies.optimize import Method, Search, by_bounds, by_optuna, choose
 from netsim.studies.points import Point, points
 from netsim.studies.question import ALIASES, OPTIONS, StudyPoint
 from netsim.studies.spec import StudySpec, check_size, count_points, make_study
+from netsim.studies.support import decide
 from netsim.studies.workers import Terms
 
 #: what is tried when nothing is said: NIC count and speed, radix, fabric and taper
@@ -65,7 +66,7 @@ def optimize(
         by_bounds(search, space, told)
     else:
         exhaustive(search, space, told)
-    return _record(search, space, goal, used)
+    return _record(search, space, goal, used, seed)
 
 
 def _method(method: str | None, count: int, goal: Goal, trials: int | None) -> str:
@@ -87,7 +88,7 @@ def _search(goal: Goal, spec: StudySpec) -> Search:
     return Search(goal, terms, simulate)
 
 
-def _record(search: Search, space: list[Point], goal: Goal, method: str) -> dict[str, Any]:
+def _record(search: Search, space: list[Point], goal: Goal, method: str, seed: int) -> dict[str, Any]:
     """The answer: the best, the runners-up, the front, and what it took."""
 
     def design(index: int) -> dict[str, Any]:
@@ -110,6 +111,11 @@ def _record(search: Search, space: list[Point], goal: Goal, method: str) -> dict
         "least_step_s": min((job.step_s for job in search.jobs.values()), default=None),
         "least_tree_usd": min(trees, default=None),
         "best": design(order[0]) if order else None,
+        "decision": decide(
+            [design(order[0]), *(row for row in simulated if row != design(order[0]))], goal, seed
+        )
+        if order
+        else None,
         "runners_up": [design(index) for index in order[1:6]],
         "front": [simulated[n] for n in pareto_front(simulated, ["network_usd", "step_time_s"], 1e-3)],
     }

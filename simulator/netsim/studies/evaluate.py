@@ -8,6 +8,7 @@ is high by that, differences between networks are not.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,8 @@ def simulate_row(question: StudyPoint, gpu_usd_per_hour: float, years: float) ->
 
     Raises NetsimError when it makes no sense.
     """
+    from netsim.analysis.uncertainty.draws import design
+    from netsim.analysis.uncertainty.interval import add_intervals, how_sure
     from netsim.specs.case import sort_overrides
     from netsim.specs.idle import RUNNING, STUDY, refuse_idle, refuse_unread
     from netsim.training.simulate import simulate
@@ -80,8 +83,10 @@ def simulate_row(question: StudyPoint, gpu_usd_per_hour: float, years: float) ->
     refuse_unread(sort_overrides(question.spec_overrides), STUDY, "a study: its gpu_usd_per_hour says it")
     case = question.case()
     step = simulate(case, question.gpus, scaling=question.scaling, seed=question.seed)
-    record = contract(step)
-    return flat(record) | tokens_cost(record, case, gpu_usd_per_hour, years)
+    record, sure = contract(step), how_sure(step)
+    add_intervals(record, sure)
+    drawn = {"uncertainty": json.dumps(design(sure, case.topology.model_dump_json()), sort_keys=True)}
+    return flat(record) | drawn | tokens_cost(record, case, gpu_usd_per_hour, years)
 
 
 def tokens_cost(

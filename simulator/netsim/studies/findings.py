@@ -1,7 +1,7 @@
 """A study in words: what moved, which setting moved it, and what to buy.
 
 The recommendation is the cheapest network whose step is at most 1 % longer than the fastest; where power or cost
-tie, the earlier point of the study is kept.
+tie, the earlier point of the study is kept. It is made where the draws (`studies.support`) make it too.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from netsim.analysis.uncertainty.draws import in_words
 from netsim.studies.axes import axes_of, label, main_effects, values
 from netsim.studies.spec import tables
+from netsim.studies.support import SUPPORT, support, support_words
+from netsim.studies.support import cheapest_near_fastest as near_rule
 from netsim.studies.sweep import Outcome
 
 #: how much longer than the fastest a step may be and still count as fast
@@ -35,20 +38,38 @@ def findings(outcome: Outcome) -> list[str]:
     if len(axes) > 1 and not outcome.spec.zip:
         told += [_strongest(ok, axes, metric, name) for metric, name in _MOVED]
     if "gpus" not in keys:  # of clusters of several sizes the smallest is always the cheapest
-        told.append(_cheapest(ok, keys))
+        told.append(_cheapest(ok, keys, outcome.spec.seed))
     misfits = sum(not record["fits_memory"] for record in ok)
     if misfits:
         told.append(f"{misfits} of {len(ok)} points do not fit into GPU memory (column fits_memory)")
     return told
 
 
-def _cheapest(records: list[dict[str, Any]], keys: list[str]) -> str:
+def _cheapest(records: list[dict[str, Any]], keys: list[str], seed: int) -> str:
     best = cheapest_near_fastest(records)
-    settings = ", ".join(f"{key} {label(best[key])}" for key in keys if key in best)
+    shares = support(records, seed, near_rule(NEAR))
+    rule = f"Cheapest within {NEAR:.0%} of the fastest step"
+    if shares is None:
+        return f"{rule}: {_told(best, keys)}"
+    share = float(shares[next(n for n, record in enumerate(records) if record is best)])
+    if share >= SUPPORT:
+        return f"{rule}: {_told(best, keys)}; {support_words(share)}"
+    other = records[int(shares.argmax())]
     return (
-        f"Cheapest within {NEAR:.0%} of the fastest step: {settings}: {best['step_time_s']:.3f} s, "
-        f"{best['network_usd'] / 1e6:.2f} M$, {best['power_kw']:.0f} kW"
+        f"{rule}: not decided. {_settings(best, keys)} as computed, which holds in {in_words(share)}; "
+        f"{_settings(other, keys)} in {in_words(float(shares.max()))}"
     )
+
+
+def _told(best: dict[str, Any], keys: list[str]) -> str:
+    return (
+        f"{_settings(best, keys)}: {best['step_time_s']:.3f} s, {best['network_usd'] / 1e6:.2f} M$, "
+        f"{best['power_kw']:.0f} kW"
+    )
+
+
+def _settings(record: dict[str, Any], keys: list[str]) -> str:
+    return ", ".join(f"{key} {label(record[key])}" for key in keys if key in record)
 
 
 def varied_keys(outcome: Outcome) -> list[str]:

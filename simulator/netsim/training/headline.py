@@ -17,6 +17,7 @@ def headline(record: dict[str, Any]) -> dict[str, Any]:
         "workload": work["name"],
         "schedule": work["schedule"],
         "step_time_s": step["time_s"],
+        **_ends("step_time", step.get("interval_s")),
         "tokens_per_day": step["tokens_per_day"],
         "mfu_causal": step["mfu_causal"],
         "mfu_noncausal": step["mfu_noncausal"],
@@ -33,3 +34,8 @@ def headline(record: dict[str, Any]) -> dict[str, Any]:
         "memory_gb": record["memory"]["total_gb"],
         "fits_memory": record["memory"]["fits"],
     }
+
+
+def _ends(name: str, interval_s: list[float] | None) -> dict[str, float]:
+    """Columns of both ends of an interval, where the record has one."""
+    return {} if interval_s is None else {f"{name}_low_s": interval_s[0], f"{name}_high_s": interval_s[1]}

@@ -7,10 +7,9 @@ named with what the cluster's time would have to be worth.
 
 from __future__ import annotations
 
+from netsim.analysis.comparison.decide import EQUAL, QUICK, SUPPORT
 from netsim.analysis.comparison.phrases import Row, listed, musd, percent, rows_of, scenarios
-
-#: fabrics whose steps are so close to the quickest count as equally quick, and prices as equal
-QUICK, EQUAL = 0.005, 0.001
+from netsim.analysis.uncertainty.draws import in_words
 
 
 def recommendations(record: Row) -> list[Row]:
@@ -24,21 +23,31 @@ def recommendations(record: Row) -> list[Row]:
 
 
 def _recommend(record: Row, scenario: tuple[str, int], rows: list[Row]) -> Row:
+    decision: Row = next((d for d in record["decisions"] if (d["workload"], d["gpus"]) == scenario), {})
     quickest = min(row["step_time_s"] for row in rows)
     quick = [row for row in rows if row["step_time_s"] <= quickest * (1 + QUICK)]
     least = min(row["network_usd"] for row in quick)
     cheap = [row for row in quick if row["network_usd"] <= least * (1 + EQUAL)]
     take = min(cheap, key=lambda r: (round(r["power_kw"], 1), -r["max_gpus"], r["worst_latency_us"]))
+    unsure = bool(decision) and decision["support"][take["topology"]] < SUPPORT
     return {
         "workload": scenario[0],
         "gpus": scenario[1],
-        "topology": take["topology"],
-        "sentence": _reason(take, rows, quick, cheap),
+        "topology": None if unsure else take["topology"],
+        "sentence": _undecided(decision) if unsure else _reason(take, rows, quick, cheap),
+        "draws": [] if unsure or not decision else [pair["sentence"] for pair in decision["pairs"]],
         "condition": _condition(record, take),
         "otherwise": [
             _break_even(take, row) for row in rows if row["network_usd"] < take["network_usd"] * (1 - EQUAL)
         ],
     }
+
+
+def _undecided(decision: Row) -> str:
+    """Why nothing is recommended: what the draws would take."""
+    shares = sorted(decision["support"].items(), key=lambda item: -item[1])
+    words = [f"{name} in {in_words(share)}" for name, share in shares if share > 0.0]
+    return f"No fabric is recommended: what netsim is sure of would take {listed(words)}."
 
 
 def _reason(take: Row, rows: list[Row], quick: list[Row], cheap: list[Row]) -> str:

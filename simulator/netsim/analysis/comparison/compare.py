@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import netsim
 from netsim.analysis.binding import RESOURCES
 from netsim.analysis.comparison.advice import recommendations
+from netsim.analysis.comparison.decide import decisions
 from netsim.analysis.comparison.point import measure
 from netsim.analysis.comparison.question import CompareRequest, Point
 from netsim.analysis.comparison.words import why
@@ -69,8 +70,10 @@ def compare(
             **good[0]["prices"],
         },
         "recommendations": [],
+        "decisions": [],
         "findings": [],
         "tables": tables,
+        "designs": [found["design"] for found in good],
         "notes": list(
             dict.fromkeys(_note(request, found, note) for found in good for note in found["notes"])
         ),
@@ -85,6 +88,7 @@ def compare(
             "evidence": _evidence(good),
         },
     }
+    record["decisions"] = decisions(record)
     record["recommendations"] = recommendations(record)
     record["findings"] = why(record)
     return record

@@ -14,6 +14,8 @@ import numpy as np
 
 from netsim.analysis.binding import binding
 from netsim.analysis.comparison.question import CompareRequest, Point
+from netsim.analysis.uncertainty.draws import design
+from netsim.analysis.uncertainty.interval import add_intervals, how_sure
 from netsim.collectives.sizes import parse_sizes
 from netsim.collectives.sweep import Setup, groups_of, sweep
 from netsim.errors import NetsimError
@@ -45,7 +47,8 @@ def measure(
     except NetsimError as error:
         return {"key": key, "error": str(error)}
     if curves:
-        record = contract(step)
+        record, sure = contract(step), how_sure(step)
+        add_intervals(record, sure)
         bandwidth, notes = _curves(request, step)
         found |= {
             "comparison": [_row(step, record)],
@@ -58,7 +61,8 @@ def measure(
             "bill": [key | line for line in record["cost"]["lines"]],
         }
         return {"key": key, "error": None, "tables": found, "notes": [*record["warnings"], *notes],
-                "provenance": record["provenance"], "prices": _prices(record["cost"])}  # fmt: skip
+                "provenance": record["provenance"], "prices": _prices(record["cost"]),
+                "design": key | design(sure, case.topology.name)}  # fmt: skip
     return {"key": key, "error": None, "tables": found}
 
 

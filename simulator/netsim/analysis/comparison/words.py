@@ -7,7 +7,7 @@ less than a tenth of the step.
 from __future__ import annotations
 
 from netsim.analysis.binding import RESOURCES
-from netsim.analysis.comparison.advice import EQUAL
+from netsim.analysis.comparison.decide import EQUAL
 from netsim.analysis.comparison.phrases import Row, listed, musd, percent, rows_of, scenarios, span
 from netsim.analysis.comparison.point import near_zero
 

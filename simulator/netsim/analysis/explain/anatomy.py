@@ -142,6 +142,22 @@ class Anatomy:
         return [tasks[self.actor[tasks] == actor] for actor in range(len(self.groups_in))]
 
     @cached_property
+    def marks(self) -> tuple[Ints, Ints]:
+        """Edges of the graph that are marks, and the block of compute that each is a part of."""
+        edges = np.flatnonzero(self.graph.lag_s > 0.0)
+        ends, other = self.graph.task[edges], self.graph.source[edges] % max(self.graph.tasks, 1)
+        return edges, np.where(self.computes[ends], ends, other)
+
+    @cached_property
+    def extra_s(self) -> Floats | None:
+        """(n,) what tasks of compute took longer for SMs that exchanges held beside them; None: none did."""
+        program = self.step.program
+        if program.slope is None or self.step.ranks is not None:
+            return None
+        slows = self.computes & (program.slope > 0.0)
+        return np.where(slows, self.graph.own_s - np.nan_to_num(program.seconds), 0.0)
+
+    @cached_property
     def instants_s(self) -> Floats:
         """When each instant of the graph is."""
         return self._run[0]

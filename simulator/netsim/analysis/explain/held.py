@@ -15,15 +15,6 @@ from netsim.analysis.explain.anatomy import Anatomy
 Floats = NDArray[np.float64]
 
 
-def extra_s(found: Anatomy) -> Floats:
-    """(n,) what tasks of compute took longer for SMs that were held beside them."""
-    program = found.step.program
-    if program.slope is None or found.step.ranks is not None:
-        return np.zeros(len(program))
-    slows = found.computes & (program.slope > 0.0)
-    return np.where(slows, found.graph.own_s - np.nan_to_num(program.seconds), 0.0)
-
-
 def kept(found: Anatomy, own_s: Floats) -> Floats:
     """(n,) the share of a task's extra time that is left when transfers take `own_s`; 1 where none was beside it."""
     program = found.step.program
@@ -32,7 +23,7 @@ def kept(found: Anatomy, own_s: Floats) -> Floats:
     old = found.graph.own_s
     ratio = np.where(old > 0.0, own_s / np.where(old > 0.0, old, 1.0), 1.0)
     start, end = found.step.execution.start_s, found.step.execution.end_s
-    extra = extra_s(found)
+    extra = np.zeros(len(program)) if found.extra_s is None else found.extra_s
     for actor in range(len(found.groups_in)):
         mine = found.actor == actor
         moves, tasks = np.flatnonzero(mine & (sms > 0.0)), np.flatnonzero(mine & (extra > 0.0))

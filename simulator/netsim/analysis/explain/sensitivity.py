@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from netsim.analysis.binding import LINKS, RESOURCES, more_of
 from netsim.analysis.explain.anatomy import Anatomy
-from netsim.analysis.explain.held import extra_s, kept
+from netsim.analysis.explain.held import kept
 from netsim.analysis.explain.network import moved_again_s
 from netsim.training.exchanges import make_library, norm_s
 from netsim.training.timing import Timing, make_timing
@@ -50,8 +50,8 @@ def sensitivities(found: Anatomy, more: float = MORE) -> list[dict[str, Any]]:
 
 def beside(found: Anatomy, own_s: Floats, lag_s: Floats | None) -> tuple[Floats, Floats | None]:
     """Durations with compute that slows less, or more, for SMs that exchanges hold."""
-    extra = extra_s(found)
-    return (own_s - extra * (1.0 - kept(found, own_s)) if extra.any() else own_s), lag_s
+    extra = found.extra_s
+    return (own_s if extra is None else own_s - extra * (1.0 - kept(found, own_s))), lag_s
 
 
 def with_more(found: Anatomy, resource: str, more: float) -> tuple[Floats, Floats | None]:
@@ -106,11 +106,15 @@ def by_block(found: Anatomy, ratio: Floats, slower: Floats | None = None) -> tup
 
     slower : (works,) factor on what blocks lose to SMs that exchanges hold
     """
-    graph, each, extra = found.graph, np.where(found.computes, ratio[found.work], 1.0), extra_s(found)
-    ends = np.where(graph.task >= 0, graph.task, 0)
-    block = np.where(found.computes[ends], ends, graph.source % max(graph.tasks, 1))
-    lost = extra if slower is None else extra * slower[found.work]
-    return (graph.own_s - extra) * each + lost, graph.lag_s * np.where(graph.lag_s > 0.0, each[block], 1.0)
+    graph, each, extra = found.graph, np.where(found.computes, ratio[found.work], 1.0), found.extra_s
+    edges, block = found.marks
+    own_s, lag_s = graph.own_s * each, graph.lag_s
+    if extra is not None:
+        own_s = own_s + extra * ((1.0 if slower is None else slower[found.work]) - each)
+    if edges.size:
+        lag_s = np.array(lag_s)
+        lag_s[edges] *= each[block]
+    return own_s, lag_s
 
 
 def _norm_gain_s(found: Anatomy, more: float) -> Floats:

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netsim.analysis.explain.anatomy import Anatomy, anatomy
-from netsim.analysis.explain.operators import pieces
+from netsim.analysis.explain.operators import times_run
 from netsim.analysis.explain.sensitivity import by_block
 from netsim.analysis.uncertainty.evidence import Evidence, Spread
 from netsim.compute.stand_in import for_each_expert, stand_in
@@ -42,6 +42,10 @@ NETWORK = ("kernels", "nic", "nvlink", "latency")
 MEASURED, POWER = "measured kernels", "power limit"
 #: how far a factor is moved where its spread is not asked for
 _FEW = 0.03
+#: factors that can move the step by no more are left out: a hundredth of a percent, a thousandth of the factor
+_NONE, _LITTLE = 1e-4, 1e-3
+#: the chain that sets the step may hold so many times the mean rank's share of something
+_CHAIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,12 @@ def class_spread(evidence: Evidence, profile: ProfileSpec, kind: str) -> Spread:
 def factors(found: Anatomy, evidence: Evidence) -> list[Factor]:
     """Every factor that moves the step, the largest effect first."""
     profile, made = found.step.case.profile, []
-    for name, move in _moves(found):
+    for name, most, move in _moves(found):
         known = known_of(evidence, profile, name)
-        made.append(Factor(name, known.spread, known.bias, _effect(found, move, known.spread), known.source))
+        if most * known.spread > _NONE:
+            made.append(
+                Factor(name, known.spread, known.bias, _effect(found, move, known.spread), known.source)
+            )
     return sorted((f for f in made if f.effect), key=lambda f: (-abs(f.effect), f.name))
 
 
@@ -85,7 +92,7 @@ def known_of(evidence: Evidence, profile: ProfileSpec, name: str) -> Spread:
 def worth(step: Step) -> dict[str, float]:
     """What each factor is worth to a step: d ln(step) / d ln(factor), at a few percent of the factor."""
     found = anatomy(step)
-    return {name: _effect(found, move, _FEW) / _FEW for name, move in _moves(found)}
+    return {name: _effect(found, move, _FEW) / _FEW for name, most, move in _moves(found) if most > _LITTLE}
 
 
 def from_worth(worths: Mapping[str, float], evidence: Evidence, profile: ProfileSpec) -> list[Factor]:
@@ -97,21 +104,29 @@ def from_worth(worths: Mapping[str, float], evidence: Evidence, profile: Profile
     ]
 
 
-def _moves(found: Anatomy) -> list[tuple[str, Move]]:
-    """Every factor with the durations that follow from a size (in ln) of it."""
-    moves: list[tuple[str, Move]] = []
-    for name, share in _shares(found).items():
-        moves.append((name, partial(_slower, found, share)))
-    for name in NETWORK:
-        part = _part(found, name)
-        if part.any():
-            moves.append((name, partial(_longer, found, part)))
-    return moves
-
-
 def total(made: Sequence[Factor]) -> float:
     """One standard deviation of ln(step) for all factors together."""
     return math.sqrt(sum(factor.effect**2 for factor in made))
+
+
+def shares_and_parts(found: Anatomy) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """What factors act on: shares of blocks (works,) by factor of compute, seconds of transfers (n,) by constant."""
+    parts = {name: _part(found, name) for name in NETWORK}
+    return _shares(found), {name: part for name, part in parts.items() if part.any()}
+
+
+def _moves(found: Anatomy) -> list[tuple[str, float, Move]]:
+    """Every factor, the most that it can be worth to the step, and the durations that follow from a size (in ln)."""
+    moves: list[tuple[str, float, Move]] = []
+    runs = times_run(found) * found.block_s / found.step_s
+    for name, share in _shares(found).items():
+        moves.append((name, _CHAIN * float((runs * share).sum()), partial(_slower, found, share)))
+    ranks = float(len(found.groups_in))
+    for name in NETWORK:
+        part = _part(found, name)
+        if most := float(part.sum()) / ranks / found.step_s:
+            moves.append((name, _CHAIN * most, partial(_longer, found, part)))
+    return moves
 
 
 def _effect(found: Anatomy, move: Move, size: float) -> float:
@@ -122,19 +137,21 @@ def _effect(found: Anatomy, move: Move, size: float) -> float:
 
 def _shares(found: Anatomy) -> dict[str, Floats]:
     """(works,) share of each block's time that goes with a factor of compute."""
-    works, profile = found.works, found.step.case.profile
+    works, step = found.works, found.step
+    model, profile = step.timing.model, step.case.profile
     shares: dict[str, Floats] = defaultdict(lambda: np.zeros(len(works)))
     for number, work in enumerate(works):
-        block = found.step.timing.blocks.get(work)
+        block = step.timing.blocks.get(work)
         if block is None or not block.seconds:
             continue
-        for piece in pieces(found.step, work):
-            busy = piece.seconds - piece.gap_s
-            kind = for_each_expert(piece.op, profile.classes).kind
-            name = MEASURED if piece.origin == "table" else stand_in(kind, profile.classes) or kind
-            shares[name][number] += busy / block.seconds
-            if piece.power_s:
-                shares[POWER][number] += busy / block.seconds
+        for op in step.timing.operators(work):
+            time, slower = model.operator_time(op, work.overlapped), step.timing.stretch(work, op)
+            kind = for_each_expert(op, profile.classes).kind
+            name = MEASURED if time.origin == "table" else stand_in(kind, profile.classes) or kind
+            share = time.seconds * slower / block.seconds
+            shares[name][number] += share
+            if slower != 1.0:
+                shares[POWER][number] += share
     return dict(shares)
 
 

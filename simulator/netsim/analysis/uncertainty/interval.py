@@ -133,6 +133,14 @@ def seconds_words(value: float, interval: list[float] | None, level: float = LEV
     """
     if interval is None:
         return f"{value:.3f} s"
-    digits = max(0, 2 - math.floor(math.log10(max(interval[1], 1e-9))))
-    low, high = (f"{end:.{digits}f}" for end in interval)
-    return f"{value:.3f} s ({low}-{high}, {100.0 * level:.0f} %)"
+    return f"{value:.3f} s ({ends_words(*interval)}, {100.0 * level:.0f} %)"
+
+
+def ends_words(low: float, high: float) -> str:
+    """Both ends with three digits.
+
+    >>> ends_words(18.02, 20.71), ends_words(0.5432, 0.61), ends_words(1234.0, 1400.0)
+    ('18.0-20.7', '0.543-0.610', '1234-1400')
+    """
+    digits = max(0, 2 - math.floor(math.log10(max(high, 1e-9))))
+    return f"{low:.{digits}f}-{high:.{digits}f}"

@@ -24,15 +24,22 @@ _PATHS = ("same_host", "same_leaf", "cross_leaf", "cross_pod", "cross_plane", "w
 _MARKERS = "osD^vP*X"
 
 
+def _ends(rows: Sequence[Row], key: str) -> tuple[list[float], list[float]]:
+    """Both ends of the intervals of a step; of other quantities, and without intervals, the values themselves."""
+    if key != "step_time_s" or any("step_time_low_s" not in row for row in rows):
+        return ([float(row[key]) for row in rows],) * 2
+    return [float(row["step_time_low_s"]) for row in rows], [float(row["step_time_high_s"]) for row in rows]
+
+
 def colours(topologies: Sequence[str]) -> dict[str, str]:
     """The colour of each fabric."""
     return {name: FABRICS[n % len(FABRICS)] for n, name in enumerate(topologies)}
 
 
-def step_parts(rows: Sequence[Row]) -> str:
-    """Where the step's time goes on each fabric: bars of `breakdown` rows."""
+def step_parts(rows: Sequence[Row], ends: list[tuple[float, float]] | None = None) -> str:
+    """Where the step's time goes on each fabric: bars of `breakdown` rows, their intervals as lines."""
     bars = [[(row[key], name, colour) for key, name, colour in _PARTS] for row in rows]
-    return _stacked(rows, bars, "step time, s", "{:.3f} s", 1.0)
+    return _stacked(rows, bars, "step time, s", "{:.3f} s", 1.0, ends)
 
 
 def network_price(rows: Sequence[Row]) -> str:
@@ -83,13 +90,17 @@ def price_and_step(rows: Sequence[Row], take: str) -> str:
     names = [row["topology"] for row in rows]
     usd = np.array([row["network_usd"] for row in rows]) / 1e6
     seconds = np.array([row["step_time_s"] for row in rows])
+    ends = _ends(rows, "step_time_s")
     for n, row in enumerate(rows):
+        ax.plot(
+            [usd[n]] * 2, [ends[0][n], ends[1][n]], color=colours(names)[row["topology"]], lw=1.0, alpha=0.6
+        )
         ax.plot(usd[n], seconds[n], _MARKERS[n % len(_MARKERS)], color=colours(names)[row["topology"]], ms=7,
                 zorder=3)  # fmt: skip
         if row["topology"] == take:
             ax.plot(usd[n], seconds[n], "o", ms=14, mfc="none", mec="#1c2127", mew=1.0)
-    span = max(seconds.max() * 1.04 - seconds.min() * 0.98, 1e-9)
-    ax.set_ylim(seconds.min() * 0.98, seconds.max() * 1.04)
+    span = max(max(ends[1]) * 1.04 - min(ends[0]) * 0.98, 1e-9)
+    ax.set_ylim(min(ends[0]) * 0.98, max(ends[1]) * 1.04)
     ax.set_xlim(0, usd.max() * 1.3)
     for (x, y), words in _together(usd, seconds, names, span).items():
         ax.annotate(", ".join(words), (x, y), xytext=(9, 6), textcoords="offset points", fontsize=8.5)
@@ -183,13 +194,22 @@ def over_size(rows: Sequence[Row], key: str, scale: float, label: str) -> str:
     fig, ax = canvas(width=WIDTH, height=2.7)
     for n, name in enumerate(names):
         mine = sorted((row for row in rows if row["topology"] == name), key=lambda row: row["gpus"])
+        if key == "step_time_s":
+            ax.vlines(
+                [row["gpus"] for row in mine],
+                *_ends(mine, key),
+                color=colours(names)[name],
+                lw=1.0,
+                alpha=0.6,
+            )
         ax.plot([row["gpus"] for row in mine], [row[key] / scale for row in mine], _MARKERS[n % len(_MARKERS)] + "-",
                 color=colours(names)[name], ms=5, lw=1.2, label=name)  # fmt: skip
     sizes = sorted({row["gpus"] for row in rows})
     ax.set_xscale("log", base=2)
     ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
     ax.minorticks_off()
-    low, high = min(row[key] for row in rows) / scale, max(row[key] for row in rows) / scale
+    sides = _ends(rows, key)
+    low, high = min(sides[0]) / scale, max(sides[1]) / scale
     ax.set_ylim(0.9 * low, 1.1 * high)
     ax.set_xlabel("GPUs")
     ax.set_ylabel(label)

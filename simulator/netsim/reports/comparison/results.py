@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netsim.analysis.comparison.phrases import rows_of, scenarios
+from netsim.analysis.uncertainty.interval import ends_words
 from netsim.reports.comparison import figures
 from netsim.reports.comparison.scenario import heading, key_columns, slug, tail
 from netsim.reports.page import Column, Fact, Facts, Figure, Figures, Part, Table, Text
@@ -20,8 +21,8 @@ def recommended(record: Row) -> list[Part]:
         scenario = (advice["workload"], advice["gpus"])
         head = heading(record, scenario)
         parts.append(Text(f"{head}: {advice['sentence']}" if head else advice["sentence"], "lead"))
-        parts += [Text(sentence) for sentence in advice["otherwise"]]
-    if len(record["recommendations"]) == 1:
+        parts += [Text(sentence) for sentence in (*advice["draws"], *advice["otherwise"])]
+    if len(record["recommendations"]) == 1 and record["recommendations"][0]["topology"]:
         advice = record["recommendations"][0]
         row = rows_of(record, "comparison", (advice["workload"], advice["gpus"]), advice["topology"])[0]
         parts.append(_facts(row))
@@ -35,7 +36,11 @@ def _facts(row: Row) -> Facts:
     hidden = f"{row['hidden_comm_fraction'] * 100:.1f} % hidden"
     return Facts(
         [
-            Fact("step", f"{row['step_time_s']:.3f} s", f"on {row['topology']}"),
+            Fact(
+                "step",
+                f"{row['step_time_s']:.3f} s",
+                f"{ends_words(row['step_time_low_s'], row['step_time_high_s'])} at 80 %, on {row['topology']}",
+            ),
             Fact("throughput", f"{row['tokens_per_day'] / 1e9:.1f} B", "tokens a day"),
             Fact("model FLOPs utilisation", f"{row['mfu_causal'] * 100:.1f} %", without_mask),
             Fact("exposed communication", f"{row['exposed_comm_s']:.2f} s", hidden),
@@ -51,6 +56,8 @@ def side_by_side(record: Row) -> list[Part]:
     columns = [
         *key_columns(record),
         Column("step_time_s", "step, s", number(3)),
+        Column("step_time_low_s", "from", number(2)),
+        Column("step_time_high_s", "to, at 80 %", number(2)),
         Column("tokens_per_day", "tokens/day, B", number(2, 1e9)),
         Column("mfu_causal", "MFU causal", percent()),
         Column("mfu_noncausal", "non-causal", percent()),
@@ -75,9 +82,14 @@ def side_by_side(record: Row) -> list[Part]:
         where, index = tail(record, scenario), slug(record, scenario)
         spread = any(row["network_usd_low"] != row["network_usd_high"] for row in mine)
         says = f"What the network costs{where}." + " A line spans the range of the price book." * spread
-        time = figures.step_parts(rows_of(record, "breakdown", scenario))
+        ends = [(row["step_time_low_s"], row["step_time_high_s"]) for row in mine]
+        time = figures.step_parts(rows_of(record, "breakdown", scenario), ends)
         pair = [
-            Figure(f"step{index}", f"Where the time of a mean rank goes{where}.", time),
+            Figure(
+                f"step{index}",
+                f"Where the time of a mean rank goes{where}; lines are intervals at 80 %.",
+                time,
+            ),
             Figure(f"price{index}", says, figures.network_price(mine)),
         ]
         parts.append(Figures(pair))

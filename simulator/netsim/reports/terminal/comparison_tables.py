@@ -9,11 +9,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from netsim.analysis.uncertainty.interval import ends_words
+
 _COLUMNS = (
     "",
     "job",
     "GPUs",
     "step s",
+    "80 %",
     "B tokens/day",
     "MFU",
     "exposed s",
@@ -30,7 +33,7 @@ def print_comparison(record: dict[str, Any]) -> None:
     console = Console(highlight=False)
     for advice in record["recommendations"]:
         console.print(f"[bold]{escape(advice['sentence'])}[/bold]")
-        for sentence in advice["otherwise"]:
+        for sentence in (*advice["draws"], *advice["otherwise"]):
             console.print(escape(sentence))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(_COLUMNS):
@@ -39,6 +42,7 @@ def print_comparison(record: dict[str, Any]) -> None:
         if not row["error"]:
             table.add_row(
                 row["topology"], row["workload"], f"{row['gpus']:,}", f"{row['step_time_s']:.3f}",
+                ends_words(row["step_time_low_s"], row["step_time_high_s"]),
                 f"{row['tokens_per_day'] / 1e9:.1f}", f"{row['mfu_causal']:.1%}", f"{row['exposed_comm_s']:.2f}",
                 f"{row['network_usd'] / 1e6:.2f}", f"{row['usd_per_gpu'] / 1e3:.2f}", f"{row['power_kw']:,.0f}",
                 f"{row['worst_latency_us']:.2f}", f"{row['max_gpus']:,}",

@@ -7,8 +7,12 @@ from typing import Any
 from netsim.reports.terminal.rows import print_rows
 
 
-def print_goodput(record: dict[str, Any]) -> None:
+def _ends(interval: list[float]) -> str:
+    return f"{interval[0]:,.0f}-{interval[1]:,.0f}"
 
+
+def print_goodput(record: dict[str, Any]) -> None:
+    """The record as text."""
     fabric, policy, expected = record["topology"], record["policy"], record["goodput"]
     sampled, stops, best = record["sampled"], record["stops"], record["best_interval_s"]
     print(
@@ -19,7 +23,8 @@ def print_goodput(record: dict[str, Any]) -> None:
     print(
         f"= {expected['running']:.2%} not waiting for repairs x {expected['saved']:.2%} of it saved x "
         f"{expected['speed']:.3%} of full speed; {expected['steps_per_day']:,.0f} steps a day of "
-        f"{record['workload']['steps_per_day']:,.0f}"
+        f"{record['workload']['steps_per_day']:,.0f} (80 %: {_ends(expected['steps_per_day_interval'])} of "
+        f"{_ends(record['workload']['steps_per_day_interval'])})"
     )
     print(
         f"Stops {stops['per_day']:.2f} times a day; a checkpoint of {policy['checkpoint_s']:.1f} s after every "

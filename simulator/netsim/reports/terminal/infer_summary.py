@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netsim.analysis.uncertainty.interval import ends_words
 from netsim.reports.terminal.rows import print_rows
 
 
@@ -22,9 +23,15 @@ def _where(result: dict[str, Any], i: dict[str, Any], phase: str) -> str:
     return f"{result['model']}, {phase} on {i['gpus']:,} GPUs over {result['topology']['name']}, {units}"
 
 
+def _ends(i: dict[str, Any], key: str) -> str:
+    """The interval of a value in brackets, where it has one."""
+    known = i.get(f"{key}_interval")
+    return "" if known is None else f" ({ends_words(*known)}, 80 %)"
+
+
 def _print_decode(result: dict[str, Any], i: dict[str, Any]) -> None:
     draft = i["speculative"]
-    print(f"{_where(result, i, 'decode')}: {i['tpot_ms']:.2f} ms a token, "
+    print(f"{_where(result, i, 'decode')}: {i['tpot_ms']:.2f} ms a token{_ends(i, 'tpot_ms')}, "
           f"{i['tokens_per_s_per_gpu']:,.0f} tokens/s a GPU, {i['tokens_per_s_per_host']:,.0f} a host")  # fmt: skip
     print(f"{i['batch_per_gpu']} requests a GPU with {i['context']:,} tokens each; a step takes "
           f"{i['iteration_ms']:.2f} ms and adds {draft['tokens_per_step']:.2f} tokens to a request")  # fmt: skip
@@ -39,7 +46,8 @@ def _print_decode(result: dict[str, Any], i: dict[str, Any]) -> None:
 
 def _print_prefill(result: dict[str, Any], i: dict[str, Any]) -> None:
     cached = f", {i['cached_share']:.1%} of them cached" if i["cached_share"] else ""
-    print(f"{_where(result, i, 'prefill')}: {i['tokens_per_s_per_gpu']:,.0f} tokens/s a GPU, "
+    print(f"{_where(result, i, 'prefill')}: {i['tokens_per_s_per_gpu']:,.0f} tokens/s a GPU"
+          f"{_ends(i, 'tokens_per_s_per_gpu')}, "
           f"{i['tokens_per_s_per_host']:,.0f} a host")  # fmt: skip
     print(f"{i['tokens_per_gpu']:,} tokens computed a GPU and iteration of {i['iteration_ms']:.0f} ms, prompts of "
           f"{i['prompt']:,}{cached}; first token after {i['ttft_ms']:.0f} ms without a queue")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netsim.reports.terminal.rows import print_rows
+from netsim.reports.terminal.sweep_tables import ends_of
 
 
 def print_designs(result: dict[str, Any], keys: list[str]) -> None:
@@ -31,8 +32,14 @@ def print_designs(result: dict[str, Any], keys: list[str]) -> None:
     if result["best"] is None:
         why = f"; the first that cannot be built: {result['first_reason']}" if result["first_reason"] else ""
         print(f"No design obeys{why}")
-    rows = [("", *keys, "step s", "network M$", "power kW", "k$/T tokens")]
-    groups = [("best", [result["best"]] if result["best"] else []), ("runner-up", result["runners_up"])]
+    if result["decision"] is not None:
+        print(result["decision"]["sentence"])
+    supported = result["decision"] is None or result["decision"]["supported"]
+    rows = [("", *keys, "step s", "80 %", "network M$", "power kW", "k$/T tokens")]
+    groups = [
+        ("best" if supported else "as computed", [result["best"]] if result["best"] else []),
+        ("runner-up", result["runners_up"]),
+    ]
     for name, designs in [*groups, ("front", result["front"])]:
         for found in designs:
             told = (
@@ -41,5 +48,13 @@ def print_designs(result: dict[str, Any], keys: list[str]) -> None:
                 found["power_kw"],
                 found["usd_per_trillion_tokens"] / 1e3,
             )
-            rows.append((name, *(label(found[key]) for key in keys), *(f"{x:.4g}" for x in told)))
+            rows.append(
+                (
+                    name,
+                    *(label(found[key]) for key in keys),
+                    f"{told[0]:.4g}",
+                    ends_of(found),
+                    *(f"{x:.4g}" for x in told[1:]),
+                )
+            )
     print_rows(rows, left=len(keys) + 1)

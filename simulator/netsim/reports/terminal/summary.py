@@ -9,6 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from netsim.analysis.uncertainty.interval import seconds_words
+from netsim.reports.sure_words import sure_words
+
 _ORIGINS = {"table": "measured table", "model": "calibrated model", "extrapolated": "extrapolated"}
 
 
@@ -18,13 +21,16 @@ def print_summary(result: dict[str, Any]) -> None:
     step, work, fabric = result["step"], result["workload"], result["topology"]
     console.print(
         f"[bold]{escape(work['model'])}[/bold] on {fabric['gpus']:,} GPUs over [bold]{escape(fabric['name'])}[/bold]: "
-        f"[bold]{step['time_s']:.3f} s[/bold] a step of {work['tokens_per_step']:,} tokens"
+        f"[bold]{seconds_words(step['time_s'], step.get('interval_s'))}[/bold] a step of "
+        f"{work['tokens_per_step']:,} tokens"
     )
     console.print(
         f"{step['tokens_per_day'] / 1e9:.1f} B tokens/day, {step['tflops_per_gpu_causal']:.0f} TFLOPS/GPU causal "
         f"({step['mfu_causal']:.1%} MFU), {step['gpu_hours_per_trillion_tokens'] / 1e3:.0f} K GPU-hours "
         f"({step['cost']['usd_per_trillion_tokens'] / 1e6:.2f} M$) a trillion tokens"
     )
+    if "uncertainty" in result:
+        console.print(sure_words(result))
     console.print(
         f"{work['parallelism']}, {work['schedule']}, {work['microbatches_per_pipeline']} micro-batches a pipeline; "
         f"{step['hidden_comm_fraction']:.1%} of communication hidden, {step['exposed_comm_s']:.2f} s exposed"

@@ -37,6 +37,10 @@ _LONG_US = 20.0
 LEAST_ROWS = 4
 #: tables that timed another kernel under the name of a class: grouped products in BF16
 OTHER_KERNELS = (("h100", "grouped_gemm_fp8"),)
+#: the published ratio of one job on two fabrics
+RATIO = "isca25_table4.mrft_over_mpft"
+#: the published numbers of a service in production
+SERVICE = "deepseek_online"
 MIXES = "h200_mixes_held_out.csv"
 #: mixes whose kernels were seen by the fit (tests/test_compute_power.py)
 SEEN = ("attn_bwd:bf16:16384x16x256", "attn_fwd:bf16:16384x64x64", "residual_add:16384x8192")
@@ -105,7 +109,7 @@ def _error(row: Residual, weight: float) -> tuple[str, float, float]:
     return row.kind, float(np.log(row.measured_s / row.predicted_s)), weight
 
 
-def constant_spreads(checks: Iterable[Check]) -> dict[str, Spread]:
+def constant_spreads(checks: Sequence[Check]) -> dict[str, Spread]:
     """Spreads of repeats, the power limit, and the constants of the network."""
     errors: dict[str, list[float]] = defaultdict(list)
     for check in checks:
@@ -115,12 +119,28 @@ def constant_spreads(checks: Iterable[Check]) -> dict[str, Spread]:
             judged = check.tolerance_pct is not None or name == "simai_all_to_all"
             if judged:
                 errors[name].append(longer * float(np.log(check.published / check.simulated)))
-    found = {"repeats": _repeats(), "power": _power()}
+    found = {"repeats": _repeats(), "power": _power(), **_fabrics(checks), **_serving(checks)}
     for constant, sets in EXCHANGES.items():
         mine = [error for name in sets for error in errors[name]]
         if mine:
             found[constant] = spread_of(mine, f"predicted rows of {', '.join(sets)}")
     return found
+
+
+def _fabrics(checks: Sequence[Check]) -> dict[str, Spread]:
+    """What a ratio of steps on two fabrics is off where both were measured."""
+    errors = [float(np.log(c.published / c.simulated)) for c in checks if c.id == RATIO and c.published]
+    if not errors:
+        return {}
+    spread = float(np.sqrt(np.mean(np.square(errors)) / 2.0))  # a ratio holds two of them
+    return {"fabrics": Spread(rows=len(errors), bias=0.0, spread=round(spread, 6), source=RATIO)}
+
+
+def _serving(checks: Sequence[Check]) -> dict[str, Spread]:
+    """What a service reached: every published number is a rate."""
+    mine = [c for c in checks if c.id.startswith(f"{SERVICE}.") and c.published and c.simulated > 0.0]
+    errors = [float(np.log(c.simulated / c.published)) for c in mine if c.published]
+    return {"serving": spread_of(errors, f"rows of {SERVICE}")} if errors else {}
 
 
 def _repeats() -> Spread:
