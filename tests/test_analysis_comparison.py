@@ -16,6 +16,7 @@ from netsim.analysis.binding import binding
 from netsim.analysis.comparison import CompareRequest
 from netsim.analysis.comparison.advice import recommendations
 from netsim.analysis.comparison.compare import merge, parts_of
+from netsim.analysis.comparison.decide import decisions
 from netsim.analysis.comparison.point import measure
 from netsim.analysis.comparison.words import why
 from netsim.cli.app import run_app
@@ -116,7 +117,12 @@ def changed(compared: netsim.Comparison, gpus: int, **of_ft3: float) -> dict[str
         record["tables"][name] = [r for r in rows if r["gpus"] == gpus and r["topology"] != "rail_only"]
     for row in record["tables"]["comparison"]:
         if row["topology"] == "ft3":
+            before = dict(row)
             row.update(of_ft3)
+            longer = row["step_time_s"] / before["step_time_s"]
+            row.update({end: before[end] * longer for end in ("step_time_low_s", "step_time_high_s")})
+            row.update({f"network_usd_{end}": row["network_usd"] for end in ("low", "high")})
+    record["decisions"] = decisions(record)
     return record
 
 
