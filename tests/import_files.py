@@ -68,3 +68,37 @@ def hash_of(name):
     for mark in name:
         value = (value * 1000003 + ord(mark)) % (1 << 60)
     return value
+
+
+def nccl_log(
+    times_us, collective="alltoall", hosts=8, width=8, gpu="NVIDIA H800", tag="", named=True, wrong="0"
+):
+    """A text log of nccl-tests: size in bytes -> microseconds."""
+    n = hosts * width
+    factor = 2 * (n - 1) / n if collective == "all_reduce" else (n - 1) / n
+    lines = ["# nccl-tests version 2.17.1 nccl-headers=22807 nccl-library=22807"] if named else []
+    lines += [f"# Collective test starting: {collective}_perf"] if named else []
+    lines.append(
+        "# nThread 1 nGpus 1 minBytes 8 maxBytes 1 step: 2(factor) warmup iters: 5 iters: 20 agg iters: 1"
+    )
+    lines.append("#\n# Using devices")
+    for rank in range(n):
+        host = f"node{rank // width:02d}"
+        lines.append(
+            f"#  Rank {rank:2d} Group  0 Pid {900 + rank} on {host} device {rank % width:2d} [0000:18:00] {gpu}"
+        )
+    lines.append(
+        "#\n#                                                              out-of-place                       in-place"
+    )
+    lines.append(
+        "#       size         count      type   redop    root     time   algbw   busbw #wrong     time   algbw"
+    )
+    lines.append(
+        "#        (B)    (elements)                               (us)  (GB/s)  (GB/s)            (us)  (GB/s)"
+    )
+    for size, us in times_us.items():
+        alg = size / us / 1e3
+        side = f"{us:9.2f} {alg:7.2f} {alg * factor:7.2f} {wrong:>6}"
+        lines.append(f"{size:12d} {size // 4:12d}     float    none      -1 {side} {side}")
+    lines += ["# Out of bounds values : 0 OK", "# Avg bus bandwidth    : 41.2"]
+    return "\n".join(tag + line for line in "\n".join(lines).split("\n")) + "\n"

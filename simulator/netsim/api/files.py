@@ -4,6 +4,7 @@ a measured step, the same job is simulated and stands beside it."""
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,27 @@ def import_file(
         with tempfile.TemporaryDirectory() as folder:
             _write(imported, Path(folder, stem.name), True)
             record["step"] = _beside(imported, Path(folder, stem.name))
+    return record
+
+
+def import_network(
+    path: Path,
+    output: Path,
+    topology: str | None,
+    hardware: str | None,
+    force: bool,
+    given: Mapping[str, object],
+) -> dict[str, Any]:
+    """`netsim calibrate --network`: a benchmark's log as hosts and library; `given` are options that it has no use for.
+
+    Raises NetsimError for one of those, and for a file that is no such log.
+    """
+    for option, value in given.items():
+        if value:
+            raise NetsimError(f"{option}: has no effect on --network")
+    record = import_file(path, wanted=Wanted(topology, None, hardware), output=output, force=force)
+    if "fitted" not in record:
+        raise NetsimError(f"{path}: {record['kind']}: no log of a network benchmark")
     return record
 
 

@@ -72,6 +72,12 @@ MaxSize = Annotated[
     str | None,
     typer.Option("--max-size", help="Most that a trace may hold once decompressed. [default: 1 GiB]"),
 ]
+Network = Annotated[
+    Path | None,
+    typer.Option(
+        "--network", help="Log of nccl-tests, DeepEP or NCCL Inspector: write hosts and library instead."
+    ),
+]
 Report = Annotated[
     Path | None, typer.Option("--report", help="Write residuals and pictures into this folder.")
 ]
@@ -94,6 +100,7 @@ def calibrate(
     check: Checks = None,
     topology: Fabric = None,
     hardware: Host = None,
+    network: Network = None,
     report: Report = None,
     force: Force = False,
     json: Json = False,
@@ -104,6 +111,15 @@ def calibrate(
     from netsim.calibration.report import write_report
     from netsim.errors import NetsimError
 
+    if network is not None:
+        from netsim.api.files import import_network
+        from netsim.cli.output import answer
+        from netsim.reports.terminal.imports import print_import
+
+        given = {"--trace": trace, "--table": table, "--base": base, "--workload": workload, "--about": about,
+                 "--rules": rules, "--column": column, "--check": check, "--report": report}  # fmt: skip
+        answer(import_network(network, output, topology, hardware, force, given), json, quiet, print_import)
+        return
     if output.exists() and not force:
         raise NetsimError(f"{output}: already there; add --force to overwrite it")
     found = _calibrate(

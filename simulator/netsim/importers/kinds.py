@@ -36,6 +36,10 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
+    "nccl-tests": Kind("nccl-tests log: network profile", "nccl_tests", "is_text", "read_text"),
+    "nccl-tests-json": Kind("nccl-tests -J: network profile", "nccl_tests", "is_json", "read_json"),
+    "nccl-inspector": Kind("NCCL Inspector JSON lines: network profile", "nccl_inspector", "is_kind", "read"),
+    "deepep": Kind("DeepEP test log: network profile", "deepep", "is_kind", "read"),
     "ibnetdiscover": Kind("ibnetdiscover output: fabric", "infiniband", "is_discover", "read_discover"),
     "iblinkinfo": Kind("iblinkinfo output, also -l: fabric", "infiniband", "is_linkinfo", "read_linkinfo"),
 }
