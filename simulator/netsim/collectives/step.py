@@ -36,7 +36,7 @@ Ints = NDArray[np.int64]
 SENDER, RECEIVER, MEMBER = 1, 2, 3
 #: share by which latency changes where its part of a cost is asked for
 _SMALL = 0.01
-Who = Literal["tensor", "context", "send", "dense", "divided", "expert"]
+Who = Literal["tensor", "context", "send", "experts", "dense", "divided", "expert"]
 
 
 @dataclass(frozen=True)
@@ -169,6 +169,8 @@ class StepExchanges:
         gpus, shape = self.placement[rank, group], self.shape
         if who == "tensor":
             return np.asarray(gpus.reshape(-1, shape.tensor))
+        if who == "experts":
+            return np.asarray(gpus.reshape(-1, shape.expert))
         if who == "context":
             by_rank = gpus.reshape(-1, shape.context, shape.tensor)
             return np.asarray(by_rank.transpose(0, 2, 1).reshape(-1, shape.context))
@@ -211,12 +213,13 @@ def step_batches(
 ) -> list[Batch]:
     """All batches of one step.
 
-    works : the transfers of each pipeline rank, as (work, rank); routing : None without experts
+    works : the transfers of each pipeline rank, as (work, rank); routing : None without experts, and where the library
+    moves what they get
     """
     groups = exchanges.placement.shape[1]
     found: dict[tuple[str, int], Batch] = {}
     for work, rank in works:
-        if work.name in EXPERT_TRANSFERS:
+        if work.name in EXPERT_TRANSFERS and routing is not None:
             continue
         joint, first = work.name in JOINT, exchanges.of(work, rank, 0).key
         for group in range(1 if joint else groups):

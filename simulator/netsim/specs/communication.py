@@ -42,5 +42,8 @@ class CommunicationSpec(Strict):
     """Algorithm of every all-gather."""
     send_recv: str = "auto"
     """Algorithm of every send between pipeline ranks."""
+    dispatcher: Literal["deepep", "alltoall"] = "deepep"
+    """What moves tokens to experts: deepep (a copy for each host, forwarded inside it), or alltoall (the library's
+    all-to-all of a copy for each expert, as Megatron-LM's alltoall dispatcher does)."""
     slowdown: Annotated[float, Field(ge=1e-6, le=1e6), BeforeValidator(_as_float)] = 1.0
     """A what-if: every link and every transfer kernel moves bytes this many times slower; set-up times stay."""

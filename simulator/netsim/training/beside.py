@@ -94,7 +94,7 @@ def scatter_s(unit_bytes: float, plan: Plan, hardware: HardwareSpec) -> float:
 def held_sms(job: WorkloadSpec, work: Work) -> int:
     """SMs that the kernel of an exchange takes from compute while it is resident."""
     how = job.overlap
-    if work.name in EXPERT_TRANSFERS:
+    if work.name in EXPERT_TRANSFERS and job.communication.dispatcher == "deepep":
         return job.communication.sms
     return how.tensor_sms if work.name in TENSOR_TRANSFERS and how.tensor else how.nccl_sms
 

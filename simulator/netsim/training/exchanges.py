@@ -120,6 +120,10 @@ class _Asks:
             return (
                 Ask("send", "send_recv", plan.own_tokens * job.model.hidden * value_bytes(spec.pipeline)),
             )
+        if work.name in EXPERT_TRANSFERS:  # every copy, where no kernel of the profile moves tokens
+            precision = spec.dispatch if "dispatch" in work.name else spec.combine
+            each = job.model.hidden * value_bytes(precision) * job.model.experts.top_k
+            return (Ask("experts", "all_to_all", plan.own_tokens * each),)
         if work.name in TENSOR_TRANSFERS:
             size = tensor_bytes(job.model, plan, work.name, work.block, work.phase)
             return (Ask("tensor", way, size),)

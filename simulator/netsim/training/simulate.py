@@ -152,7 +152,8 @@ def simulate_job(
     routing = routing_statistics(workload.model.moe, plan.expert, hardware.gpus_per_host, seed)
     held = [trained(workload.model, workload.adapter, stage, plan) for stage in job.stages]
     exchanges = make_exchanges(case, topology, plan, placement, graph, held, free)
-    batches = step_batches(exchanges, transfer_works(graph), routing if workload.model.moe else None)
+    by_kernel = workload.model.moe is not None and workload.communication.dispatcher == "deepep"
+    batches = step_batches(exchanges, transfer_works(graph), routing if by_kernel else None)
     slowdown = workload.communication.slowdown
     if strikes and slowdown != 1.0:
         raise NetsimError("communication.slowdown is not modelled together with faults")

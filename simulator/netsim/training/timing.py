@@ -22,6 +22,7 @@ from netsim.training.beside import block_parts, held_sms, reference_sms, scatter
 from netsim.training.power_limit import PowerLimit, power_limit
 from netsim.training.program import TransferCost
 from netsim.workloads.exchanges import tensor_bytes
+from netsim.workloads.ffn import sorted_copies
 from netsim.workloads.graph import Mark
 from netsim.workloads.holding import StageParameters, own_share
 from netsim.workloads.moe import token_bytes
@@ -155,6 +156,7 @@ class Timing:
         job, plan = self.case.workload, self.plan
         model, moe = job.model, job.model.moe
         copies = fsdp_copies(job, plan, work.name, work.block, work.phase)
+        copies += sorted_copies(job, plan, work.name, work.block, work.phase, rows)
         return copies + block_operators(
             model, work.name, work.block, work.phase, plan.microbatch_tokens, plan.sequence_length,
             rows, moe.experts // plan.expert if moe else 0,
@@ -181,7 +183,7 @@ class Timing:
         tokens = self.plan.own_tokens
         if work.name in self.free:
             return TransferCost(0.0, np.inf, 0.0)
-        if work.name in EXPERT_TRANSFERS:
+        if work.name in EXPERT_TRANSFERS and spec.dispatcher == "deepep":
             precision = spec.dispatch if "dispatch" in work.name else spec.combine
             size = tokens * token_bytes(work.name, model.hidden, model.experts.top_k, precision)
             rate = self.model.transfer_rate(work.name, work.overlapped) / spec.slowdown

@@ -64,6 +64,13 @@ def host_table(row: TrainingRow) -> dict[str, Any]:
     return {"host": {"graph": "layer"}} if text.startswith(("layer", "mcore")) else {}
 
 
+def dispatcher(row: TrainingRow) -> str:
+    """What moves tokens to experts: an all-to-all of every copy where the source says NCCL or alltoall, else DeepEP's
+    way, which HybridEP and UCCL-EP share (a copy for each host or domain)."""
+    text = (row.dispatcher or "").lower()
+    return "alltoall" if (row.ep or 1) > 1 and ("nccl" in text or "alltoall" in text) else "deepep"
+
+
 def gradient_format(row: TrainingRow) -> str:
     """The format in which gradients are reduced."""
     in_fp32 = preset(row) == "torchtitan" or row.framework.startswith("Megatron-L") or "Core" in row.framework

@@ -17,7 +17,7 @@ from netsim.specs.case import Case
 from netsim.specs.prices import PriceBook
 from netsim.specs.profile import ProfileSpec
 from netsim.topologies import max_gpus
-from netsim.validation.row_framework import framework_tables, gradient_format
+from netsim.validation.row_framework import dispatcher, framework_tables, gradient_format
 from netsim.validation.row_model import is_adapter, model_tables
 from netsim.validation.row_plan import completed, microbatches, stage_layers
 from netsim.validation.row_precision import compute_tables
@@ -152,6 +152,7 @@ def _tables(
             "sms": 20 if experts else 0,
             "dispatch": "bf16",
             "combine": "bf16",
+            "dispatcher": dispatcher(row),
             "pipeline": "bf16",
             "gradient": gradient_format(row),
             "parameter": "bf16",
@@ -179,9 +180,10 @@ def _stash(row: TrainingRow, assumed: list[str]) -> str:
 
 
 def _refuse_or_ignore(row: TrainingRow, ignored: list[str]) -> None:
+    word = (row.dispatcher or "").lower()
     said = {
         "CUDA graphs": row.cuda_graph,
-        "dispatcher": row.dispatcher,
+        "dispatcher": None if dispatcher(row) == "alltoall" or "deepep" in word else row.dispatcher,
     }
     ignored += [
         f"{name}: {value}" if isinstance(value, str) else name for name, value in said.items() if value

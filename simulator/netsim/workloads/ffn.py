@@ -16,7 +16,7 @@ Source: DeepSeek-V3 technical report, arXiv 2412.19437, sections 2.1.2 and 3.3.
 
 from __future__ import annotations
 
-from netsim.specs.workload import ModelSpec
+from netsim.specs.workload import ModelSpec, WorkloadSpec
 from netsim.workloads.kernels import (
     BF16_BYTES,
     FP32_BYTES,
@@ -37,6 +37,8 @@ from netsim.workloads.kernels import (
     transpose,
     wgrad_fp8,
 )
+from netsim.workloads.layers import has_experts
+from netsim.workloads.plan import Plan
 
 #: least that the memory of a GPU moves for one value; CUDA programming guide, device memory accesses
 SECTOR_BYTES = 32.0
@@ -65,6 +67,23 @@ def moe_block(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
 def dense_block(model: ModelSpec, load: Load, phase: str) -> tuple[Operator, ...]:
     """Operators of mlp(F), mlp(B) or mlp(W) of a dense layer."""
     return {"F": _dense_forward, "B": _dense_backward, "W": _dense_weight_gradients}[phase](model, load)
+
+
+def sorted_copies(
+    job: WorkloadSpec, plan: Plan, kind: str, block: str, phase: str, rows: int
+) -> tuple[Operator, ...]:
+    """What an all-to-all of every copy adds: rows that arrive by sender are sorted by expert, and back again.
+
+    Source: Megatron-LM, MoEAlltoAllTokenDispatcher, sort_chunks_by_idxs, where a rank has several experts.
+    """
+    moe = job.model.moe
+    if job.communication.dispatcher == "deepep" or moe is None or not has_experts(kind) or block != "mlp":
+        return ()
+    if phase == "W" or plan.expert == 1 or moe.experts == plan.expert:
+        return ()
+    return (
+        memory(f"sort_chunks_{phase.lower()}", "permute", rows, job.model.hidden, 2 * BF16_BYTES, calls=2),
+    )
 
 
 def _reduce_rows(name: str, model: ModelSpec, load: Load) -> Operator:
