@@ -113,6 +113,7 @@ def idle_in(
     why = {
         "workload.communication.dispatch": f"{model.name} has no experts" if dense else "",
         "workload.communication.combine": f"{model.name} has no experts" if dense else "",
+        "workload.communication.dispatcher": f"{model.name} has no experts" if dense else "",
         "workload.communication.pipeline": "the pipeline has one stage" if one_stage else "",
         "workload.communication.send_recv": "the pipeline has one stage" if one_stage else "",
         "hardware.scale_up.multicast": ""
