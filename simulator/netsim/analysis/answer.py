@@ -16,20 +16,32 @@ from netsim.analysis.explain.explain import explain
 from netsim.analysis.fault_cost import FaultRequest, step_with_faults
 from netsim.analysis.spread import spread
 from netsim.analysis.uncertainty.interval import add_intervals, how_sure
+from netsim.errors import DomainError, NetsimError
+from netsim.specs.case import Case
 from netsim.specs.idle import FAILOVER
 from netsim.specs.question import Question
 from netsim.training.simulate import Step, simulate
 from netsim.training.step_record import contract
 
 
+def case_of(question: Question) -> Case:
+    """The checked specs of a question, before anything is run.
+
+    Raises NetsimError for a wrong name, key or value, and for what has no effect.
+    """
+    return question.checked_case(*FAILOVER)  # FaultRequest knows more about these
+
+
 def answer(
-    question: Question, progress: Callable[[int, int], None] | None = None
+    question: Question, progress: Callable[[int, int], None] | None = None, case: Case | None = None
 ) -> tuple[Step, dict[str, Any]]:
-    """The step that is asked for, and its record; `progress` is told (done, all) tasks.
+    """The step that is asked for, and its record.
+
+    progress : told (done, all) tasks; case : of `case_of`, where the caller has it already
 
     Raises NetsimError for what cannot be built or has no effect, StalledError for a step that never ends.
     """
-    case = question.checked_case(*FAILOVER)  # FaultRequest knows more about these
+    case = case or case_of(question)
     asked = FaultRequest.of(question, case.topology.routing)
     options: dict[str, Any] = {
         "scaling": question.scaling, "seed": question.seed, "folded": question.folded, "progress": progress,
@@ -51,3 +63,18 @@ def add_explanation(step: Step, question: Question, record: dict[str, Any]) -> N
     record["explain"] = explain(step)
     if step.ranks is not None:
         record["skew"]["added_by_pipeline_rank"] = spread(step)
+
+
+def refuse_doubts(step: Step, record: dict[str, Any]) -> None:
+    """Under --strict: no plan that does not fit, and no compute time beyond what was measured or modelled."""
+    if outside := record["uncertainty"]["outside"]:
+        raise DomainError(f"--strict: {outside[0]}")
+    if beyond := step.timing.missing_classes():
+        raise DomainError(f"--strict: {beyond}")
+    if record["warnings"]:
+        raise NetsimError(f"--strict: {record['warnings'][0]}")
+    try:
+        step.timing.require_known()
+    except DomainError as error:
+        share = record["provenance"]["compute_origin"]["extrapolated"]
+        raise DomainError(f"--strict: {share:.1%} of the compute time is extrapolated: {error}") from None

@@ -86,3 +86,10 @@ def question_of(topology: Name | Question, gpus: int, workload: Name, more: Mapp
     if isinstance(topology, Question):
         return topology.changed(**fields)
     return Question(topology=str(topology), gpus=count("gpus", gpus), workload=str(workload), **fields)
+
+
+def question_with(topology: Name | Question, gpus: int, workload: Name, **more: Any) -> Question:
+    """The same of a call that spells its fields: what it leaves out stays as a whole question has it."""
+    silent = {"seed"} if isinstance(topology, Question) and not more.get("seed") else set()
+    said = {key: value for key, value in more.items() if value is not None and key not in silent}
+    return question_of(topology, gpus, workload, said)

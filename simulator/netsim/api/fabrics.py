@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from netsim.api.arguments import Name, count, plain
+from netsim.api.arguments import Name, count, plain, question_with, text
 from netsim.api.frames import bill_frame, latency_frame
+from netsim.specs.question import Question
+from netsim.specs.requests import CollectiveRequest
 
 if TYPE_CHECKING:
     from netsim.topologies import Topology
@@ -87,14 +89,14 @@ class Collective:
 
 def collective(
     kind: str,
-    topology: Name = "mpft",
+    topology: Name | Question = "mpft",
     gpus: int = 64,
     *,
     sizes: str | Sequence[int] | None = None,
     algorithm: str = "auto",
     protocol: Name | None = None,
     group_size: int | None = None,
-    hardware: Name = "h800",
+    hardware: Name | None = None,
     routing: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     packets: bool = False,
@@ -103,22 +105,22 @@ def collective(
 ) -> Collective:
     """Time a collective on an idle fabric, as `netsim collective` does.
 
-    sizes : bytes, or text such as "128MiB:16GiB"; packets : beside each time that of the same flows sent packet by
-    packet; experts : ep, tokens, gate, load, redundant, beside_compute and
+    topology : a fabric, or a whole `Question`; sizes : bytes, or text such as "128MiB:16GiB"; packets : beside each
+    time that of the same flows sent packet by packet; experts : ep, tokens, gate, load, redundant, beside_compute and
     workload, for dispatch, combine and deepep
 
     Raises NetsimError for a name, key or value that is wrong or has no effect on the kind.
     """
-    from netsim.collectives.request import EXPERT_KINDS, collective_rows, make_setup
+    from netsim.analysis.collective import rows_of
+    from netsim.collectives.request import setup_of
 
-    library = str(protocol or ("deepep" if kind in EXPERT_KINDS else "nccl"))
-    setup = make_setup(
-        str(topology), count("gpus", gpus), library, kind=kind, algorithm=algorithm, hardware=str(hardware),
-        routing=routing, seed=count("seed", seed), overrides=plain(overrides),
+    if sizes is not None and not isinstance(sizes, str):
+        sizes = ",".join(str(size) for size in sizes)
+    request = CollectiveRequest(
+        kind, sizes, algorithm, text(protocol), group_size, packets=packets, **experts
     )  # fmt: skip
-    rows = collective_rows(setup, kind, sizes=sizes, algorithm=algorithm, group_size=group_size, **experts)
-    if packets:
-        from netsim.congestion.collective_rows import add_packets
-
-        rows = add_packets(setup, rows, {"group_size": group_size, **experts})
-    return Collective(rows, setup.topology)
+    question = question_with(
+        topology, gpus, "", hardware=hardware, routing=routing, overrides=overrides, seed=seed
+    )
+    setup = setup_of(question, request)
+    return Collective(rows_of(setup, request), setup.topology)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netsim.api.arguments import Name, count, plain, text
+from netsim.api.arguments import Name, count, question_with, text
 from netsim.congestion.result import PacketResult
+from netsim.specs.question import Question
+from netsim.specs.requests import PacketsRequest
 
 
 def packets(
     traffic: str = "all_to_all",
-    topology: Name = "ft2",
+    topology: Name | Question = "ft2",
     gpus: int = 64,
     *,
     transport: Name = "eqds",
@@ -21,7 +23,7 @@ def packets(
     workload: Name | None = None,
     tokens: int | None = None,
     load: str | None = None,
-    hardware: Name = "h800",
+    hardware: Name | None = None,
     faults: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -36,14 +38,13 @@ def packets(
 
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
-    from netsim.congestion.request import Request, run_request
+    from netsim.congestion.request import answer
 
-    asked = Request(
-        traffic=traffic, topology=str(topology), gpus=count("gpus", gpus), transport=str(transport),
-        size_bytes=None if size_bytes is None else count("size_bytes", size_bytes),
+    request = PacketsRequest(
+        traffic=traffic, transport=str(transport),
+        size=None if size_bytes is None else str(count("size_bytes", size_bytes)),
         ranks=None if ranks is None else count("ranks", ranks), senders=senders, workload=text(workload),
-        tokens=None if tokens is None else count("tokens", tokens, 1), load=load,
-        hardware=str(hardware), faults=tuple(faults), overrides=plain(overrides),
-        seed=count("seed", seed),
+        tokens=tokens, load=load, fault=tuple(faults),
     )  # fmt: skip
-    return run_request(asked, sampled=sampled)
+    question = question_with(topology, gpus, "", hardware=hardware, overrides=overrides, seed=seed)
+    return answer(question, request, sampled=sampled)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from netsim.api.arguments import Name, count, plain, text
+from netsim.api.arguments import Name, count, question_with, text
+from netsim.specs.question import Question
+from netsim.specs.requests import ServeRequest
 
 if TYPE_CHECKING:
     from netsim.inference import Iteration
@@ -34,7 +36,7 @@ class Inference:
 
 
 def infer(
-    model: Name = "deepseek-v3",
+    model: Name | Question = "deepseek-v3",
     topology: Name = "mpft",
     gpus: int | None = None,
     *,
@@ -50,27 +52,24 @@ def infer(
 ) -> Inference:
     """Serve a model, as `netsim infer` does; overrides (`decode.batch`, `speculative.acceptance`, ...) set the rest.
 
-    gpus : of the phase (with both: of decode), one unit by default; rate : requests a second, with both phases; ideal :
-    the bound, without compute, latency and headers and at line rate
+    model : a workload, or a whole `Question`, whose fabric, hosts, profile, routing and GPUs are used; gpus : of the
+    phase (with both: of decode), one unit by default; rate : requests a second, with both phases; ideal : the bound,
+    without compute, latency and headers and at line rate
 
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
-    from netsim.analysis.uncertainty.serving import add_serving_intervals
-    from netsim.inference import EVERYTHING, IDEAL, make_deployment, refuse_idle
-    from netsim.inference import inference_record as report
+    from netsim.analysis.serving import answer
+    from netsim.inference.serve import deployment_of
 
-    made = make_deployment(
-        str(topology), str(model), preset=text(deployment), hardware=text(hardware), profile=text(profile),
-        overrides=plain(overrides), seed=count("seed", seed), assume=IDEAL if ideal else EVERYTHING,
+    request = ServeRequest(
+        gpus=None if gpus is None else count("gpus", gpus), phase=phase, rate=rate, deployment=text(deployment),
+        prefill_gpus=None if prefill_gpus is None else count("prefill_gpus", prefill_gpus), ideal=ideal,
     )  # fmt: skip
-    refuse_idle(overrides or {}, phase, rate, made)
-    record, found, _ = report.infer(
-        made,
-        phase,
-        None if gpus is None else count("gpus", gpus),
-        None if prefill_gpus is None else count("prefill_gpus", prefill_gpus),
-        rate,
-    )
-    if not ideal:
-        add_serving_intervals(record)
-    return Inference(record, tuple(found))
+    question = question_with(
+        model if isinstance(model, Question) else topology, 0, str(model), hardware=hardware, profile=profile,
+        overrides=overrides, seed=seed,
+    )  # fmt: skip
+    if isinstance(model, Question) and gpus is None:
+        request = replace(request, gpus=question.gpus)
+    found = answer(deployment_of(question, request), request)
+    return Inference(found.record, found.iterations)

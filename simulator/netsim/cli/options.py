@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from netsim.specs.case import Case
 
 TopologyName = Annotated[
     str,
@@ -17,6 +14,7 @@ TopologyName = Annotated[
     ),
 ]
 Gpus = Annotated[int, typer.Option("--gpus", "-n", help="GPUs in the cluster.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="Model: a workload preset or a TOML file.")]
 WorkloadName = Annotated[str, typer.Option("--workload", "-w", help="Job: a preset or a TOML file.")]
 Profile = Annotated[
     str | None,
@@ -78,6 +76,16 @@ Reliability = Annotated[
         "--reliability", help="Failure rates: a preset (llama3, hpn, rsc1) or a TOML file. [default: llama3]"
     ),
 ]
+Fold = Annotated[
+    bool, typer.Option("--fold/--no-fold", help="Share the execution of ranks that cannot be told apart.")
+]
+Spec = Annotated[
+    Path | None,
+    typer.Option(
+        "--spec",
+        help="The spec.toml of a run: the same question again, but for what --set and options change.",
+    ),
+]
 
 
 def _folder(text: str) -> Path:
@@ -134,24 +142,3 @@ def refuse_beside_list(context: typer.Context, *argument: str) -> None:
     for name, option in given(context).items():
         if name not in (*argument, "json"):
             raise NetsimError(f"{option}: has no effect on list")
-
-
-def case_from(
-    topology: str,
-    workload: str,
-    profile: str | None,
-    routing: str | None,
-    schedule: str | None,
-    sets: list[str] | None,
-    placement: str | None = None,
-    gpu_hour_usd: float | None = None,
-    hardware: str | None = None,
-    prices: str = "published",
-) -> Case:
-    """The specs that the options name; an option and a --set of the same key are a mistake."""
-    from netsim.specs.case import make_case, parse_overrides
-
-    return make_case(
-        topology, workload, hardware=hardware, profile=profile, prices=prices, routing=routing, schedule=schedule,
-        placement=placement, gpu_hour_usd=gpu_hour_usd, overrides=parse_overrides(sets or []),
-    )  # fmt: skip

@@ -17,6 +17,12 @@ def needs_folder(output: Path | None, **given: bool) -> None:
             raise NetsimError(f"--{name}: is about a folder with results; add -o DIR")
 
 
+def say_warnings(lines: Sequence[str]) -> None:
+    """Warnings of an answer, a line each."""
+    for line in lines:
+        print(f"netsim: warning: {line}", file=sys.stderr)
+
+
 def say_written(folder: Path, files: Sequence[Path], quiet: bool) -> None:
     """The files that were written."""
     if not quiet:

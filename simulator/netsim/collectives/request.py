@@ -16,6 +16,8 @@ from netsim.specs.case import sort_overrides, with_option
 from netsim.specs.idle import COLLECTIVE, covers, refuse_unread
 from netsim.specs.profile import ProfileSpec
 from netsim.specs.protocol import ProtocolSpec
+from netsim.specs.question import Question
+from netsim.specs.requests import CollectiveRequest
 from netsim.topologies import build
 
 #: most tokens that a rank exchanges at once
@@ -56,6 +58,30 @@ def make_setup(
     host = load(HardwareSpec, "hardware", hardware, given["hardware"])
     library = load(ProtocolSpec, "protocol", protocol, of_library)
     return Setup(build(spec, host, gpus), library, spec.routing, seed)
+
+
+def setup_of(question: Question, request: CollectiveRequest) -> Setup:
+    """The fabric and the library of a question and its request.
+
+    Raises NetsimError as `make_setup` does, and for an option that has no effect on the kind.
+    """
+    kind = request.kind
+    setup = make_setup(
+        question.topology, question.gpus, request.protocol or ("deepep" if kind in EXPERT_KINDS else "nccl"),
+        kind=kind, algorithm=request.algorithm, hardware=question.hardware or "h800", routing=question.routing,
+        seed=question.seed, overrides=question.overrides,
+    )  # fmt: skip
+    refuse_options(kind, options_of(request))
+    return setup
+
+
+def options_of(request: CollectiveRequest) -> dict[str, Any]:
+    """What `collective_rows` takes beside the kind and the algorithm."""
+    return {
+        name: value
+        for name, value in vars(request).items()
+        if name not in ("kind", "algorithm", "protocol", "packets")
+    }
 
 
 #: whose latencies -> the keys of a library that are read

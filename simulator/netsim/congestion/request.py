@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
+from netsim.collectives.sizes import parse_sizes
 from netsim.congestion.experts import expert_messages
 from netsim.congestion.messages import Messages
 from netsim.congestion.result import PacketResult
@@ -16,6 +13,8 @@ from netsim.specs import HardwareSpec, TopologySpec, WorkloadSpec, load
 from netsim.specs.case import sort_overrides
 from netsim.specs.idle import PACKETS, refuse_unread
 from netsim.specs.packets import PacketsSpec
+from netsim.specs.question import Question
+from netsim.specs.requests import PacketsRequest
 from netsim.topologies import Topology, build
 
 #: traffic that moves tokens instead of a message size
@@ -24,76 +23,68 @@ EXPERTS = ("dispatch", "combine")
 MAX_PACKETS = 2_000_000_000
 
 
-@dataclass(frozen=True)
-class Request:
-    """What `netsim packets` asks; None where an option was not given."""
-
-    traffic: str
-    topology: str = "ft2"
-    gpus: int = 64
-    transport: str = "eqds"
-    size_bytes: int | None = None
-    ranks: int | None = None
-    senders: int | None = None
-    workload: str | None = None
-    tokens: int | None = None
-    load: str | None = None
-    hardware: str = "h800"
-    faults: tuple[str, ...] = ()
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-
-
-def run_request(asked: Request, *, sampled: bool = False) -> PacketResult:
-    """Answer it.
+def answer(question: Question, request: PacketsRequest, *, sampled: bool = False) -> PacketResult:
+    """Run the packets of a question and its request; sampled : whether queues are looked at over time.
 
     Raises NetsimError for a name, key or value that is wrong or has no effect.
     """
-    _refuse_idle(asked)
-    rest, of_transport = dict(asked.overrides), {}
+    size_bytes = _size_bytes(request)
+    _refuse_idle(request)
+    rest, of_transport = dict(question.overrides), {}
     for key in list(rest):
         if key.startswith("transport."):
             of_transport[key.partition(".")[2]] = rest.pop(key)
     given = sort_overrides(rest)
     refuse_unread(given, PACKETS, "a packet simulation")
-    spec = load(PacketsSpec, "transport", asked.transport, of_transport)
+    spec = load(PacketsSpec, "transport", request.transport, of_transport)
     fabric = build(
-        load(TopologySpec, "topology", asked.topology, given["topology"]),
-        load(HardwareSpec, "hardware", asked.hardware, given["hardware"]),
-        asked.gpus,
+        load(TopologySpec, "topology", question.topology, given["topology"]),
+        load(HardwareSpec, "hardware", question.hardware or "h800", given["hardware"]),
+        question.gpus,
     )
-    messages = _messages(asked, fabric)
+    messages = _messages(question, request, size_bytes, fabric)
     packets = int((messages.size_bytes // int(spec.packet.payload) + 1).sum())
     if packets > MAX_PACKETS:
         raise NetsimError(f"{packets:,} packets, at most {MAX_PACKETS:,}: send less, or fewer GPUs")
-    return simulate(fabric, messages, spec, seed=asked.seed, faults=asked.faults, sampled=sampled)
+    return simulate(fabric, messages, spec, seed=question.seed, faults=request.fault, sampled=sampled)
 
 
-def _messages(asked: Request, fabric: Topology) -> Messages:
-    if asked.traffic in EXPERTS:
-        job = load(WorkloadSpec, "workload", asked.workload or "deepseek-v3")
+def _messages(
+    question: Question, request: PacketsRequest, size_bytes: int | None, fabric: Topology
+) -> Messages:
+    if request.traffic in EXPERTS:
+        job = load(WorkloadSpec, "workload", request.workload or "deepseek-v3")
         return expert_messages(
-            asked.traffic, fabric, asked.ranks or fabric.gpus, job, asked.tokens or 4096,
-            asked.load or "balanced", asked.seed,
+            request.traffic, fabric, request.ranks or fabric.gpus, job, request.tokens or 4096,
+            request.load or "balanced", question.seed,
         )  # fmt: skip
-    ranks = asked.ranks or fabric.gpus
+    ranks = request.ranks or fabric.gpus
     if ranks > fabric.gpus:
         raise NetsimError(f"--ranks {ranks}: must be at most the {fabric.gpus} GPUs")
-    ask = Ask(ranks, asked.size_bytes or 1_000_000, asked.senders or 7, fabric.gpus_per_host, asked.seed)
-    return pattern(asked.traffic, ask)
+    ask = Ask(ranks, size_bytes or 1_000_000, request.senders or 7, fabric.gpus_per_host, question.seed)
+    return pattern(request.traffic, ask)
 
 
-def _refuse_idle(asked: Request) -> None:
+def _refuse_idle(request: PacketsRequest) -> None:
     """Options that the traffic at hand does not read."""
-    experts, file = asked.traffic in EXPERTS, asked.traffic.endswith(".csv")
+    experts, file = request.traffic in EXPERTS, request.traffic.endswith(".csv")
     of = {
-        "--senders": (asked.senders, asked.traffic == "incast"),
-        "--size": (asked.size_bytes, not experts and not file),
-        "--ranks": (asked.ranks, not file),
-        "--workload": (asked.workload, experts),
-        "--tokens": (asked.tokens, experts),
-        "--load": (asked.load, experts),
+        "--senders": (request.senders, request.traffic == "incast"),
+        "--size": (request.size, not experts and not file),
+        "--ranks": (request.ranks, not file),
+        "--workload": (request.workload, experts),
+        "--tokens": (request.tokens, experts),
+        "--load": (request.load, experts),
     }
     for option, (value, read) in of.items():
         if value is not None and not read:
-            raise NetsimError(f"{option}: has no effect on {asked.traffic}")
+            raise NetsimError(f"{option}: has no effect on {request.traffic}")
+
+
+def _size_bytes(request: PacketsRequest) -> int | None:
+    if request.size is None:
+        return None
+    sizes = parse_sizes(request.size)
+    if len(sizes) != 1:
+        raise NetsimError(f"--size {request.size}: must be one size")
+    return sizes[0]

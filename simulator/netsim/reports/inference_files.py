@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from netsim.errors import NetsimError
 from netsim.inference import Deployment, Iteration
-from netsim.inference.service import Service
+from netsim.inference.serve import Served
 from netsim.inference.timeline import COMMUNICATION, COMPUTE
 
 
-def write(
-    folder: Path, d: Deployment, result: dict[str, Any], found: list[Iteration], service: Service | None
-) -> list[Path]:
+def write(folder: Path, served: Served) -> list[Path]:
     """Write result.json, spec.toml, spans.csv (when each stage of each layer ran) and requests.csv, and a picture a
     phase; returns the files.
 
@@ -27,18 +25,19 @@ def write(
     from netsim.reports.inference_figure import draw
     from netsim.reports.plots import svg
 
+    found, service = served.iterations, served.service
     texts = {
-        "result.json": json.dumps(result, indent=1, allow_nan=False) + "\n",
-        "spec.toml": tomli_w.dumps(tables(d)),
+        "result.json": json.dumps(served.record, indent=1, allow_nan=False) + "\n",
+        "spec.toml": tomli_w.dumps(tables(served.deployment)),
         "spans.csv": pd.DataFrame(_spans(found)).to_csv(index=False),
     }
     texts |= {f"{i.phase}.svg": svg(draw(i)) for i in found}
     if service is not None:
-        served, asked = service.served, service.served.requests
+        ran, asked = service.served, service.served.requests
         columns = {
             "arrival_s": asked.arrival_s, "prompt": asked.prompt, "output": asked.output,
-            "prefill_start_s": served.prefill_start_s, "first_token_s": served.first_token_s,
-            "last_token_s": served.last_token_s,
+            "prefill_start_s": ran.prefill_start_s, "first_token_s": ran.first_token_s,
+            "last_token_s": ran.last_token_s,
         }  # fmt: skip
         texts["requests.csv"] = pd.DataFrame(columns).to_csv(index=False)
     for name, text in texts.items():
@@ -49,7 +48,7 @@ def write(
     return [folder / name for name in texts]
 
 
-def _spans(found: list[Iteration]) -> list[dict[str, Any]]:
+def _spans(found: Sequence[Iteration]) -> list[dict[str, Any]]:
     queues = {COMPUTE: "compute", COMMUNICATION: "communication"}
     return [
         {
