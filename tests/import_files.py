@@ -102,3 +102,35 @@ def nccl_log(
         lines.append(f"{size:12d} {size // 4:12d}     float    none      -1 {side} {side}")
     lines += ["# Out of bounds values : 0 OK", "# Avg bus bandwidth    : 41.2"]
     return "\n".join(tag + line for line in "\n".join(lines).split("\n")) + "\n"
+
+
+def megatron_log(arguments, step_ms=5926.4, iterations=10, batch=None):
+    """A log of Megatron-LM with these arguments and iterations of about that time, the first one slow."""
+    lines = [
+        "using world size: 64, data-parallel size: 8",
+        "------------------------ arguments ------------------------",
+    ]
+    lines += [f"  {name} {'.' * max(3, 46 - len(name))} {value}" for name, value in sorted(arguments.items())]
+    lines.append("-------------------- end of arguments ---------------------")
+    size = batch or arguments["global_batch_size"]
+    for n in range(1, iterations + 1):
+        ms = step_ms * (4.0 if n == 1 else 1.0 + 0.001 * (n % 3 - 1))
+        lines.append(
+            f" [2026-11-30 12:00:{n:02d}] iteration {n:8d}/     100 | consumed samples: {n * size:12d} | elapsed "
+            f"time per iteration (ms): {ms:.1f} | throughput per GPU (TFLOP/s/GPU): 220.4 | "
+            f"global batch size: {size:5d} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+#: Llama 3.1 8B on 16 GPUs, as Megatron prints it
+LLAMA_8B = {
+    "num_layers": 32, "hidden_size": 4096, "ffn_hidden_size": 14336, "num_attention_heads": 32, "num_query_groups": 8,
+    "group_query_attention": True, "kv_channels": 128, "padded_vocab_size": 128256, "swiglu": True, "seq_length": 8192,
+    "micro_batch_size": 1, "global_batch_size": 64, "world_size": 16, "tensor_model_parallel_size": 2,
+    "pipeline_model_parallel_size": 2, "context_parallel_size": 1, "expert_model_parallel_size": 1, "bf16": True,
+    "use_distributed_optimizer": True, "overlap_grad_reduce": True, "overlap_param_gather": True, "fp8": None,
+    "recompute_granularity": "None", "untie_embeddings_and_output_weights": True,
+    "num_layers_per_virtual_pipeline_stage": 4,
+    "virtual_pipeline_model_parallel_size": 4, "sequence_parallel": True, "add_bias_linear": False,
+}  # fmt: skip

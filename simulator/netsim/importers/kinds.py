@@ -40,6 +40,12 @@ KINDS: dict[str, Kind] = {
     "nccl-tests-json": Kind("nccl-tests -J: network profile", "nccl_tests", "is_json", "read_json"),
     "nccl-inspector": Kind("NCCL Inspector JSON lines: network profile", "nccl_inspector", "is_kind", "read"),
     "deepep": Kind("DeepEP test log: network profile", "deepep", "is_kind", "read"),
+    "mlperf-log": Kind(":::MLLOG lines: job, with its measured step", "mlperf", "is_log", "read_log"),
+    "megatron-log": Kind("Megatron-LM log: job, with its measured step", "megatron_log", "is_kind", "read"),
+    "mlperf-config": Kind("MLPerf Training config_*.sh: job", "mlperf", "is_config", "read_config"),
+    "megatron-bridge": Kind("Megatron-Bridge or NeMo YAML: job", "job_files", "is_bridge", "read_bridge"),
+    "torchtitan": Kind("torchtitan TOML: job", "job_files", "is_titan", "read_titan"),
+    "deepspeed": Kind("DeepSpeed JSON: job", "job_files", "is_deepspeed", "read_deepspeed"),
     "ibnetdiscover": Kind("ibnetdiscover output: fabric", "infiniband", "is_discover", "read_discover"),
     "iblinkinfo": Kind("iblinkinfo output, also -l: fabric", "infiniband", "is_linkinfo", "read_linkinfo"),
 }
