@@ -77,7 +77,7 @@ def test_rows_as_csv_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ("combine", "8"),
         ("dispatch", "16"),
     ]
-    assert said.err.startswith("wrote result.json, collective.csv, collective.svg")
+    assert said.err.startswith("wrote collective.csv, collective.svg, result.json")
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert len(result["rows"]) == 6
     assert result["provenance"]["evidence"]["deepep"]["low_latency"].startswith("calibrated")

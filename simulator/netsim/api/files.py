@@ -11,6 +11,7 @@ from typing import Any
 from netsim.errors import NetsimError
 from netsim.importers.kinds import read
 from netsim.importers.report import Imported, Wanted
+from netsim.specs.output import write_text_whole
 
 _ENDINGS = (".toml", ".csv")
 
@@ -76,10 +77,7 @@ def _write(imported: Imported, stem: Path, force: bool) -> list[Path]:
         text = (
             text.replace("{stem}", stem.name).replace("{name}", stem.name).replace("{file}", imported.place)
         )
-        try:
-            path.write_text(text, "utf-8")
-        except OSError as error:
-            raise NetsimError(f"{path}: cannot be written: {error.strerror}") from None
+        write_text_whole(path, text)
     return written
 
 

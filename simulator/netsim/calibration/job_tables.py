@@ -24,7 +24,7 @@ from netsim.calibration.place import Placed
 from netsim.calibration.seen import Call
 from netsim.calibration.seen_collectives import collectives_of
 from netsim.calibration.trace_events import shown
-from netsim.errors import NetsimError
+from netsim.specs.output import write_text_whole
 
 Row = dict[str, Any]
 PHASES = ("F", "B", "W", "opt", "")
@@ -204,11 +204,7 @@ def write_tables(found: Mapping[str, Sequence[Row]], profile: Path) -> list[Path
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-        try:
-            path.write_text(text.getvalue(), "utf-8")
-        except OSError as error:
-            raise NetsimError(f"{path}: cannot be written: {error.strerror}") from None
-        files.append(path)
+        files.append(write_text_whole(path, text.getvalue()))
     return files
 
 

@@ -16,6 +16,7 @@ from netsim.calibration.fit import Spread, predict
 from netsim.calibration.job_report import check_lines, job_lines
 from netsim.calibration.job_tables import tables
 from netsim.errors import NetsimError
+from netsim.specs.output import write_text_whole, write_whole
 
 WORST = 12
 #: errors beyond it are drawn at the edge, percent
@@ -30,12 +31,11 @@ def write_report(found: Calibration, folder: Path, plots: bool = True) -> list[P
     name = re.sub(r"\W+", "_", found.profile.name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / f"{name}.md"]
-        files[0].write_text(markdown(found, f"{name}.png" if plots else ""), "utf-8")
     except OSError as error:
         raise NetsimError(f"{folder}: cannot be written: {error.strerror}") from None
+    files = [write_text_whole(folder / f"{name}.md", markdown(found, f"{name}.png" if plots else ""))]
     if plots:
-        files.append(_picture(found, folder / f"{name}.png"))
+        files.append(write_whole(folder / f"{name}.png", lambda path: _picture(found, path)))
     return files
 
 

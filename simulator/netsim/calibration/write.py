@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from netsim.calibration.observe import microseconds
-from netsim.errors import NetsimError
 from netsim.specs.base import read_toml, validate
+from netsim.specs.output import write_text_whole
 from netsim.specs.profile import ClassModel, OperatorRow, ProfileSpec, TransferKernel
 
 TIMES = ("tile_overhead", "step", "value", "row", "call", "call_beside", "overlapped", "alone", "beside")
@@ -26,10 +26,7 @@ def write_profile(profile: ProfileSpec, path: Path) -> ProfileSpec:
 
     Raises NetsimError when the file cannot be written.
     """
-    try:
-        path.write_text(toml(profile), "utf-8")
-    except OSError as error:
-        raise NetsimError(f"{path}: cannot be written: {error.strerror}") from None
+    write_text_whole(path, toml(profile))
     return validate(ProfileSpec, read_toml(path), str(path))
 
 

@@ -31,6 +31,7 @@ from netsim.cli.topology import topology
 from netsim.cli.validate import validate
 from netsim.cli.workload import workload
 from netsim.errors import NetsimError
+from netsim.specs.output import release_all
 
 #: in the order in which --help lists them, each in a line of 80 columns; what a command needs it imports when it runs
 COMMANDS: dict[Callable[..., object], str] = {
@@ -89,7 +90,13 @@ def _root(
 
 def run_app(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
-    arguments = list(arguments) or ["--help"]
+    try:
+        return _run(list(arguments) or ["--help"])
+    finally:
+        release_all()
+
+
+def _run(arguments: list[str]) -> int:
     try:
         status = get_command(make_app(COMMANDS)).main(
             args=arguments, prog_name="netsim", standalone_mode=False

@@ -67,14 +67,10 @@ def goodput(
 
 
 def _write(folder: Path, record: dict[str, Any]) -> list[Path]:
-    from netsim.errors import NetsimError
     from netsim.reports.goodput_figure import figure
     from netsim.reports.plots import svg
-    from netsim.reports.rundir import to_json
+    from netsim.reports.rundir import to_json, write_files
+    from netsim.specs.output import begin_folder
 
-    try:
-        (folder / "result.json").write_text(to_json(record), "utf-8")
-        (folder / "goodput.svg").write_text(svg(figure(record)), "utf-8")
-    except OSError as error:
-        raise NetsimError(f"-o {folder}: cannot be written: {error.strerror}") from None
-    return [folder / "result.json", folder / "goodput.svg"]
+    begin_folder(folder)
+    return write_files(folder, {"goodput.svg": svg(figure(record)), "result.json": to_json(record)})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -129,34 +130,22 @@ def _write_extras(folder: Path, outcome: Outcome) -> list[Path]:
 
     from netsim.reports.plots import save_png, svg
     from netsim.reports.study_plots import pictures
+    from netsim.specs.output import write_text_whole, write_whole
     from netsim.studies.findings import findings
-    from netsim.studies.table import write_whole
 
     study = tomli_w.dumps(outcome.spec.model_dump(mode="json", exclude_none=True))
-    written = [write_whole(folder / "study.toml", lambda path: path.write_text(study, "utf-8"))]
+    written = [write_text_whole(folder / "study.toml", study)]
     marks = len(outcome.records)
     for name, figure in pictures(outcome.spec, outcome.records).items():
         # thousands of marks make an SVG that no browser likes
         if marks > 1000:
-            written.append(
-                write_whole(folder / f"{name}.png", lambda path, f=figure: _png(f, path, save_png))
-            )
+            written.append(write_whole(folder / f"{name}.png", partial(save_png, figure)))
         else:
-            written.append(
-                write_whole(folder / f"{name}.svg", lambda path, f=figure: path.write_text(svg(f), "utf-8"))
-            )
+            written.append(write_text_whole(folder / f"{name}.svg", svg(figure)))
     text = f"# {outcome.spec.name}\n\n{outcome.spec.description}\n\n" if outcome.spec.description else ""
     text = (text or f"# {outcome.spec.name}\n\n") + "".join(f"* {line}\n" for line in findings(outcome))
-    written.append(write_whole(folder / "findings.md", lambda path: path.write_text(text, "utf-8")))
+    written.append(write_text_whole(folder / "findings.md", text))
     return written
-
-
-def _png(figure: Any, path: Path, save: Any) -> None:
-    import io
-
-    picture = io.BytesIO()
-    save(figure, picture)
-    path.write_bytes(picture.getvalue())
 
 
 def _say_where(folder: Path, outcome: Outcome, files: list[Path]) -> None:

@@ -158,12 +158,9 @@ def _export(fabric: Topology, target: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from netsim.errors import NetsimError
+    from netsim.specs.output import write_text_whole
 
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise NetsimError(f"{path}: cannot be written: {error.strerror}") from None
+    write_text_whole(path, text)
     print(f"wrote {path}", file=sys.stderr)
 
 
@@ -174,7 +171,9 @@ def _save(figure: Any, path: Path) -> None:
     if path.suffix == ".svg":
         _write(path, svg(figure))
     elif path.suffix == ".png":
-        save_png(figure, path)
+        from netsim.specs.output import write_whole
+
+        write_whole(path, lambda partial: save_png(figure, partial))
         print(f"wrote {path}", file=sys.stderr)
     else:
         raise NetsimError(f"--draw {path}: must end in .svg or .png")

@@ -11,8 +11,8 @@ from typing import Any
 
 import netsim
 from netsim.collectives.sweep import Setup
-from netsim.errors import NetsimError
-from netsim.reports.rundir import prepare
+from netsim.reports.rundir import prepare, write_files
+from netsim.specs.output import begin_folder
 from netsim.topologies import latency_us, summary
 
 __all__ = ["figure", "prepare", "to_csv", "to_json", "write"]
@@ -56,16 +56,12 @@ def write(folder: Path, rows: Sequence[dict[str, Any]], setup: Setup) -> list[Pa
         },
     }
     texts = {
-        "result.json": json.dumps(result, indent=1, allow_nan=False) + "\n",
         "collective.csv": to_csv(rows),
         "collective.svg": figure(rows),
+        "result.json": json.dumps(result, indent=1, allow_nan=False) + "\n",
     }
-    for name, text in texts.items():
-        try:
-            (folder / name).write_text(text, "utf-8")
-        except OSError as error:
-            raise NetsimError(f"{folder / name}: cannot be written: {error.strerror}") from None
-    return [folder / name for name in texts]
+    begin_folder(folder)
+    return write_files(folder, texts)
 
 
 def figure(rows: Sequence[dict[str, Any]]) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from netsim.errors import NetsimError
 from netsim.inference import Deployment, Iteration
 from netsim.inference.serve import Served
 from netsim.inference.timeline import COMMUNICATION, COMPUTE
+from netsim.specs.output import begin_folder, write_text_whole
 
 
 def write(folder: Path, served: Served) -> list[Path]:
@@ -27,7 +27,6 @@ def write(folder: Path, served: Served) -> list[Path]:
 
     found, service = served.iterations, served.service
     texts = {
-        "result.json": json.dumps(served.record, indent=1, allow_nan=False) + "\n",
         "spec.toml": tomli_w.dumps(tables(served.deployment)),
         "spans.csv": pd.DataFrame(_spans(found)).to_csv(index=False),
     }
@@ -40,12 +39,9 @@ def write(folder: Path, served: Served) -> list[Path]:
             "last_token_s": ran.last_token_s,
         }  # fmt: skip
         texts["requests.csv"] = pd.DataFrame(columns).to_csv(index=False)
-    for name, text in texts.items():
-        try:
-            (folder / name).write_text(text, "utf-8")
-        except OSError as error:
-            raise NetsimError(f"{folder / name}: cannot be written: {error.strerror}") from None
-    return [folder / name for name in texts]
+    begin_folder(folder)
+    texts["result.json"] = json.dumps(served.record, indent=1, allow_nan=False) + "\n"
+    return [write_text_whole(folder / name, text) for name, text in texts.items()]
 
 
 def _spans(found: Sequence[Iteration]) -> list[dict[str, Any]]:

@@ -15,7 +15,8 @@ from netsim.reports.packets_figures import fct_figure, heat_figure, progress_fig
 from netsim.reports.page import Column, Document, Figure, Figures, Section, Table, Text, render
 from netsim.reports.page.parts import Fact, Facts, number
 from netsim.reports.plots import svg
-from netsim.reports.rundir import prepare, to_json, write_files, write_frame, write_whole
+from netsim.reports.rundir import prepare, to_json, write_files, write_frame
+from netsim.specs.output import begin_folder, write_whole
 
 __all__ = ["answer", "document", "prepare", "write"]
 
@@ -48,6 +49,7 @@ def write(folder: Path, result: PacketResult) -> list[Path]:
     record = answer(result)
     specs = {"transport": result.spec, "topology": result.topology.spec, "hardware": result.topology.hardware}
     tables = {name: spec.model_dump(mode="json", exclude_none=True) for name, spec in specs.items()}
+    begin_folder(folder)
     written = write_files(folder, {"spec.toml": tomli_w.dumps(tables)})
     for name, frame in (("flows", result.flows), ("links", result.links), ("queues", queues(result))):
         written += write_frame(folder, name, frame, False)

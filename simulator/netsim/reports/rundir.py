@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 from netsim.errors import NetsimError
+from netsim.specs.output import begin_folder, claim_folder, release_folder, write_text_whole, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,27 +24,11 @@ EXPLAINED = ("waterfall", "critical_path", "mean_rank", "ranks", "sensitivities"
 
 
 def prepare(folder: Path, force: bool = False) -> None:
-    """Make sure that a run can be written here, before the work is done.
+    """Make sure that an answer can be written here, and claim the folder, before the work is done.
 
-    Raises NetsimError when the folder cannot be made or written, or already holds a result.
+    Raises NetsimError when the folder cannot be made or written, is being written, or holds an answer already.
     """
-    check_folder(folder, "result.json", force)
-
-
-def check_folder(folder: Path, mark: str, force: bool) -> None:
-    """Make a folder, or make sure that it may be written; a file named `mark` says that it is taken.
-
-    Raises NetsimError when the folder cannot be made or written, or is taken and `force` is not given.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NetsimError(f"-o {folder}: cannot be created: {error.strerror}") from None
-    # the mode is checked too, because the superuser may write where nobody should
-    if not os.access(folder, os.W_OK) or not folder.stat().st_mode & 0o222:
-        raise NetsimError(f"-o {folder}: is read-only")
-    if (folder / mark).exists() and not force:
-        raise NetsimError(f"-o {folder}: already holds a {mark}; choose another folder or add --force")
+    claim_folder(folder, force)
 
 
 def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = False) -> list[Path]:
@@ -75,17 +59,18 @@ def write_run(folder: Path, step: Step, result: dict[str, Any], csv: bool = Fals
     page = render(run_document(step, result))
     written.append(write_whole(folder / "report.html", lambda p: p.write_text(page, "utf-8")))
     # last: a folder with a result is whole
-    return [*write_files(folder, {"result.json": to_json(result)}), *written]
+    written = [*write_files(folder, {"result.json": to_json(result)}), *written]
+    release_folder(folder)
+    return written
 
 
 def _clear(folder: Path) -> None:
     """Take away what a run before left, the result first, and its CSVs, which this one may not write again."""
+    begin_folder(folder)
     stale = [
-        folder / "result.json",
         folder / "faults.toml",
         *(folder / f"{name}.csv" for name in (*TABLES, *EXPLAINED)),
         *(folder / f"{name}.parquet" for name in EXPLAINED),
-        *folder.glob(".*.part"),
     ]
     try:
         for path in stale:
@@ -110,28 +95,9 @@ def write_files(folder: Path, texts: Mapping[str, str]) -> list[Path]:
 
     Raises NetsimError when a file cannot be written.
     """
-    return [
-        write_whole(folder / name, lambda p, text=text: p.write_text(text, "utf-8"))  # type: ignore[misc]
-        for name, text in texts.items()
-    ]
+    return [write_text_whole(folder / name, text) for name, text in texts.items()]
 
 
 def to_json(result: dict[str, Any]) -> str:
     """The record as text, keys in the order of the contract."""
     return json.dumps(result, indent=1, allow_nan=False) + "\n"
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write a file under another name and then give it its own; returns it.
-
-    Raises NetsimError when it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        write(partial)
-        partial.replace(path)
-    except OSError as error:
-        raise NetsimError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return path

@@ -12,6 +12,7 @@ from netsim.reports.coverage_report import coverage_plot, coverage_section
 from netsim.reports.plots import svg
 from netsim.reports.training_section import training_section
 from netsim.reports.validation_figures import FIGURES
+from netsim.specs.output import write_text_whole
 from netsim.specs.published import PublishedSpec
 from netsim.validation.evidence.gather import gather
 from netsim.validation.row_run import Answer
@@ -47,11 +48,9 @@ def write_report(folder: Path, found: Found, steps: Sequence[Answer] = ()) -> li
             texts[plots / f"{spec.name}.svg"] = svg(FIGURES[spec.name](spec, rows))
     try:
         plots.mkdir(parents=True, exist_ok=True)
-        for path, text in texts.items():
-            path.write_text(text, "utf-8")
     except OSError as error:
         raise NetsimError(f"-o {folder}: cannot be written: {error.strerror}") from None
-    return list(texts)
+    return [write_text_whole(path, text) for path, text in texts.items()]
 
 
 def page(found: Found) -> str:

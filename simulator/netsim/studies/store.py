@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from netsim.errors import NetsimError
+from netsim.specs.output import refuse_taken
 from netsim.studies.evaluate import FILES, changed_file
 
 FILE = "points.jsonl"
@@ -60,6 +61,7 @@ def open_store(folder: Path, fresh: bool = False) -> Iterator[Store]:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK) or not folder.stat().st_mode & 0o222:
             raise NetsimError(f"-o {folder}: is read-only")
+        refuse_taken(folder, fresh, own=FILE)
         file = path.open("a+b")
     except OSError as error:
         raise NetsimError(f"-o {folder}: cannot be written: {error.strerror}") from None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netsim.errors import NetsimError
+from netsim.specs.output import write_whole
 from netsim.studies.evaluate import FILES
 from netsim.studies.points import Point
 
@@ -72,17 +72,3 @@ def write_tables(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Pat
         "table.json": lambda path: path.write_text(text, "utf-8"),
     }
     return [write_whole(folder / name, make) for name, make in makers.items()]
-
-
-def write_whole(path: Path, make: Any) -> Path:
-    """Write a file beside its place and move it there.
-
-    Raises NetsimError when that fails.
-    """
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        make(partial)
-        partial.replace(path)
-    except OSError as error:
-        raise NetsimError(f"{path}: cannot be written: {error.strerror}") from None
-    return path

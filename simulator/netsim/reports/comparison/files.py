@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netsim.reports.comparison.document import document
-from netsim.reports.rundir import check_folder, to_json, write_frame, write_whole
+from netsim.reports.rundir import to_json, write_frame
+from netsim.specs.output import begin_folder, claim_folder, release_folder, write_text_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ def prepare(folder: Path, force: bool = False) -> None:
 
     Raises NetsimError when the folder cannot be made or written, or already holds a comparison.
     """
-    check_folder(folder, MARK, force)
+    claim_folder(folder, force)
 
 
 def write(
@@ -39,13 +40,14 @@ def write(
     from netsim.reports.page import render
 
     page = render(page_of(record))
-    files = [
-        write_whole(folder / MARK, lambda p: p.write_text(to_json(record), "utf-8")),
-        write_whole(folder / "report.html", lambda p: p.write_text(page, "utf-8")),
-    ]
+    begin_folder(folder)
+    files = [write_text_whole(folder / "report.html", page)]
     for name, frame in frames(record).items():
         if not frame.empty:
             files += write_frame(folder, name, frame, csv)
+    # last: a folder with a report is whole
+    files = [write_text_whole(folder / MARK, to_json(record)), *files]
+    release_folder(folder)
     return files
 
 
