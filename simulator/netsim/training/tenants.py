@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from netsim.collectives.step import Batch, StepExchanges, step_batches
 from netsim.errors import NetsimError, SpecError
 from netsim.execution.executor import Execution, Lag, Program, execute
 from netsim.network.fluid import FluidNetwork
@@ -23,16 +22,8 @@ from netsim.specs.case import Case
 from netsim.specs.jobs import JobSpec
 from netsim.specs.workload import VariationSpec
 from netsim.topologies import Topology
-from netsim.training.exchanges import make_exchanges, norm_s, transfer_works
-from netsim.training.placement import place
-from netsim.training.program import Costs, Instances, make_program
-from netsim.training.simulate import Job, Step
-from netsim.training.timing import Timing, make_timing
+from netsim.training.assembly import Assembly, Job, Step, assemble
 from netsim.training.traffic import Traffic, make_traffic, wire_bytes
-from netsim.workloads.adapter import trained
-from netsim.workloads.memory import memory_by_rank
-from netsim.workloads.moe import RoutingStatistics, routing_statistics
-from netsim.workloads.tasks import Division, TaskGraph, build_tasks
 
 Ints = NDArray[np.int64]
 
@@ -98,19 +89,6 @@ def _listed(text: str, hosts: int, where: str) -> Ints:
     return np.array(sorted(found), dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class _Laid:
-    """A tenant before the network: what it runs and what it sends."""
-
-    tenant: Tenant
-    placement: Ints
-    graph: TaskGraph
-    routing: RoutingStatistics
-    exchanges: StepExchanges
-    batches: list[Batch]
-    timing: Timing
-
-
 def simulate_together(
     topology: Topology, tenants: Sequence[Tenant], *, seed: int = 0, folded: bool = True
 ) -> list[Step]:
@@ -122,17 +100,7 @@ def simulate_together(
     traffic = _all_traffic(topology, laid, seed, folded)
     fluid = FluidNetwork(traffic.capacity, traffic.table)
     own = _split(topology, traffic, laid)
-    made = [
-        make_program(
-            one.graph,
-            mine,
-            one.timing.compute_s,
-            Costs(one.timing.transfer_cost, one.timing.sms, one.exchanges),
-            one.timing.lag_s,
-            one.timing.slope,
-        )
-        for one, mine in zip(laid, own, strict=True)
-    ]
+    made = [one.program(mine) for one, mine in zip(laid, own, strict=True)]
     execution = execute(_join([program for program, _ in made]), fluid)
     steps, first = [], 0
     for one, mine, (program, instances) in zip(laid, own, made, strict=True):
@@ -140,32 +108,22 @@ def simulate_together(
         first += len(program)
         stall = None if execution.stall_s is None else execution.stall_s[part]
         times = Execution(execution.start_s[part], execution.end_s[part], execution.bottleneck[part], stall)
-        steps.append(_step(topology, one, mine, program, instances, times, fluid, seed, folded))
+        steps.append(one.step(mine, (program, instances), times, fluid, folded=folded))
     return steps
 
 
-def _lay(topology: Topology, tenant: Tenant, seed: int) -> _Laid:
-    case, job, workload = tenant.case, tenant.job, tenant.case.workload
+def _lay(topology: Topology, tenant: Tenant, seed: int) -> Assembly:
+    workload = tenant.case.workload
     if workload.variation != VariationSpec():
         raise NetsimError(f"job {tenant.name!r}: variation between ranks is not modelled on a shared cluster")
     if workload.communication.slowdown != 1.0:
         raise NetsimError(
             f"job {tenant.name!r}: communication.slowdown is not modelled on a shared cluster: links are of all jobs"
         )
-    plan, per_host = job.plan, topology.gpus_per_host
-    where = place(plan, per_host, workload.placement, seed)
-    placement = tenant.hosts[where // per_host] * per_host + where % per_host
-    division = Division.of(plan, workload)
-    graph = build_tasks(job.order, job.stages, division)
-    routing = routing_statistics(workload.model.moe, plan.expert, per_host, seed)
-    held = [trained(workload.model, workload.adapter, stage, plan) for stage in job.stages]
-    exchanges = make_exchanges(case, topology, plan, placement, graph, held)
-    batches = step_batches(exchanges, transfer_works(graph), routing if workload.model.moe else None)
-    timing = make_timing(case, norm_s(exchanges.library, topology, plan.gpus), plan, held, graph.holders)
-    return _Laid(tenant, placement, graph, routing, exchanges, batches, timing)
+    return assemble(tenant.case, topology, tenant.job, seed, hosts=tenant.hosts)
 
 
-def _all_traffic(topology: Topology, laid: Sequence[_Laid], seed: int, folded: bool) -> Traffic:
+def _all_traffic(topology: Topology, laid: Sequence[Assembly], seed: int, folded: bool) -> Traffic:
     """The flows of all tenants; stage groups of two tenants are never folded together."""
     batches, colours, first = [], [], 0
     for n, one in enumerate(laid):
@@ -177,11 +135,11 @@ def _all_traffic(topology: Topology, laid: Sequence[_Laid], seed: int, folded: b
         first += pipeline * groups
     every = np.concatenate(colours)[None, :]
     shape = (1, every.size, laid[0].placement.shape[2])
-    mode = laid[0].tenant.case.topology.routing
+    mode = laid[0].case.topology.routing
     return make_traffic(topology, batches, shape, mode, seed, folded, colours=every)
 
 
-def _split(topology: Topology, traffic: Traffic, laid: Sequence[_Laid]) -> list[Traffic]:
+def _split(topology: Topology, traffic: Traffic, laid: Sequence[Assembly]) -> list[Traffic]:
     """Each tenant's view: its own stage groups and batches, on the network of all."""
     found, first = [], 0
     for n, one in enumerate(laid):
@@ -248,22 +206,3 @@ def _join(programs: Sequence[Program]) -> Program:
 
 def _moved(lag: Lag, tasks: int) -> Lag:
     return Lag(lag.other + tasks, lag.seconds)
-
-
-def _step(
-    topology: Topology,
-    one: _Laid,
-    traffic: Traffic,
-    program: Program,
-    instances: Instances,
-    execution: Execution,
-    fluid: FluidNetwork,
-    seed: int,
-    folded: bool,
-) -> Step:
-    case, job = one.tenant.case, one.tenant.job
-    memory = memory_by_rank(case.workload, job.plan, job.order, job.stages, one.routing.devices)
-    return Step(
-        case, seed, job.plan, topology, job.stages, one.routing, one.graph, traffic, program, instances, execution,
-        fluid, one.timing, tuple(memory), folded,
-    )  # fmt: skip

@@ -37,11 +37,10 @@ from netsim.workloads.kernels import (
     norm,
     wgrad,
 )
+from netsim.workloads.launched import launched
 from netsim.workloads.layers import BODY, has_experts, is_body
 from netsim.workloads.moe import value_bytes
 from netsim.workloads.precision import STASH_CASTS, in_products, with_core
-from netsim.workloads.titan_kernels import as_titan
-from netsim.workloads.torch_kernels import as_torch, loss_backward
 
 __all__ = ["KINDS", "PHASES", "Load", "Operator", "block_operators", "blocks_of", "optimizer_operators"]
 
@@ -105,6 +104,35 @@ def block_operators(
     Raises NetsimError for an unknown kind, block or phase, or tokens that are no whole sequences, SpecError for a
     model that cannot be divided so.
     """
+    _check(kind, block, phase, tokens, sequence_length, expert_rows, local_experts)
+    check_division(model, tensor, context, sequence_length)
+    load = Load(
+        tokens, sequence_length, expert_rows, local_experts, tensor, context, products, recompute
+    )  # fmt: skip
+
+    def finished(phase: str) -> tuple[Operator, ...]:
+        made = _kept(_made(model, kind, block, phase, load), recompute, attention_bits)
+        made = (
+            _head_in(made, head)
+            if kind == "head"
+            else in_products(with_core(made, core, core_kernel), products, stash=stash)
+        )
+        beside = scattered_beside and block in ("attn", "mlp") and not has_experts(kind) and phase != "W"
+        return launched(made, model, kind, phase, load, kernels, beside)
+
+    frozen = adapter is not None and phase == "W"
+    made = () if frozen else finished(phase)
+    if phase == "B" and is_body(kind):
+        made = (*run_again(finished("F"), recompute), *made)
+    if adapter is not None:
+        made = over_frozen(made, products if kind != "head" else head, adapter)
+        made += adapter_operators(model, adapter, kind, block, phase, load)
+    return made if model.gated else tuple(_ungated(op) for op in made)
+
+
+def _check(
+    kind: str, block: str, phase: str, tokens: int, sequence_length: int, expert_rows: int, local_experts: int
+) -> None:
     if block not in blocks_of(kind):
         raise NetsimError(f"layer kind {kind!r} has no block {block!r}: {did_you_mean(block, KINDS[kind])}")
     if phase not in PHASES:
@@ -116,43 +144,19 @@ def block_operators(
             f"expert_rows = {expert_rows}, local_experts = {local_experts}, "
             "must be at least 0 and 1 in a MoE layer"
         )
-    check_division(model, tensor, context, sequence_length)
-    load = Load(
-        tokens, sequence_length, expert_rows, local_experts, tensor, context, products, recompute
-    )  # fmt: skip
 
-    def finished(phase: str) -> tuple[Operator, ...]:
-        made = _made(model, kind, block, phase, load)
-        if "norm" not in recompute:
-            made = tuple(op for op in made if op.name not in _NORMS_AGAIN)
-        if "act" not in recompute:
-            made = tuple(map(kept_activation, made))
-        if attention_bits >= 16:
-            made = tuple(op for op in made if op.name not in STASH_CASTS)
-        made = (
-            _head_in(made, head)
-            if kind == "head"
-            else in_products(with_core(made, core, core_kernel), products, stash=stash)
-        )
-        if kernels == "deepseek":
-            return made
-        if kind == "head" and phase == "B":
-            made = loss_backward(made, load.context_tokens, model.vocabulary // tensor)
-        made = as_torch(made, phase, model.vocabulary)
-        if kernels == "torch":
-            return made
-        eager = kernels == "torchtitan_eager"
-        beside = scattered_beside and block in ("attn", "mlp") and not has_experts(kind) and phase != "W"
-        return as_titan(made, model, tensor, scattered_beside=beside, eager=eager)
 
-    frozen = adapter is not None and phase == "W"
-    made = () if frozen else finished(phase)
-    if phase == "B" and is_body(kind):
-        made = (*run_again(finished("F"), recompute), *made)
-    if adapter is not None:
-        made = over_frozen(made, products if kind != "head" else head, adapter)
-        made += adapter_operators(model, adapter, kind, block, phase, load)
-    return made if model.gated else tuple(_ungated(op) for op in made)
+def _kept(
+    made: tuple[Operator, ...], recompute: tuple[Recomputed, ...], attention_bits: int
+) -> tuple[Operator, ...]:
+    """Without what need not run again or be cast, because its result is kept."""
+    if "norm" not in recompute:
+        made = tuple(op for op in made if op.name not in _NORMS_AGAIN)
+    if "act" not in recompute:
+        made = tuple(map(kept_activation, made))
+    if attention_bits >= 16:
+        made = tuple(op for op in made if op.name not in STASH_CASTS)
+    return made
 
 
 def _made(model: ModelSpec, kind: str, block: str, phase: str, load: Load) -> tuple[Operator, ...]:
