@@ -12,6 +12,7 @@ from netsim.errors import NetsimError
 from netsim.importers.kinds import read
 from netsim.importers.report import Imported, Wanted
 from netsim.specs.output import write_text_whole
+from netsim.specs.question import Question
 
 _ENDINGS = (".toml", ".csv")
 
@@ -93,7 +94,6 @@ def _beside(imported: Imported, stem: Path) -> dict[str, Any]:
     """The measured step beside the simulated one, and where the simulated one goes."""
     from netsim.analysis.answer import add_explanation
     from netsim.analysis.answer import answer as ask
-    from netsim.specs.question import Question
 
     question, measured_s = Question(**question_of(imported, stem)), imported.step_s
     assert measured_s is not None
@@ -105,3 +105,55 @@ def _beside(imported: Imported, stem: Path) -> dict[str, Any]:
         "topology": question.topology, "gpus": question.gpus, "parallelism": result["workload"]["parallelism"],
         "warnings": result["warnings"], "explain": result["explain"],
     }  # fmt: skip
+
+
+def export_traffic(
+    form: str,
+    what: str,
+    question: Question,
+    output: str | Path,
+    *,
+    size: str | None = None,
+    algorithm: str | None = None,
+    group_size: int | None = None,
+    phase: str | None = None,
+    protocol: str | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write the traffic of a step, of one phase of it, of a collective or an incast for another tool.
+
+    form : as in `netsim.exporters.formats.FORMATS`; what : step, a collective, or incast; phase : a transfer of the
+    step, such as dispatch
+
+    Raises NetsimError for an option without effect, and for traffic that the format cannot hold.
+    """
+    from netsim.collectives.request import make_setup
+    from netsim.collectives.sizes import parse_sizes
+    from netsim.exporters.formats import export, format_of
+    from netsim.exporters.step_traffic import step_exchange
+    from netsim.exporters.traffic import collective_exchange
+
+    format_of(form)
+    of_collective = {
+        "--size": size,
+        "--algorithm": algorithm,
+        "--group-size": group_size,
+        "--protocol": protocol,
+    }
+    idle = of_collective if what == "step" else {"--phase": phase}
+    for option, value in idle.items():
+        if value is not None:
+            raise NetsimError(f"{option}: has no effect on {what}")
+    if what == "step":
+        exchange = step_exchange(question, phase)
+    else:
+        setup = make_setup(
+            question.topology, question.gpus, protocol or "nccl", kind=what, algorithm=algorithm or "auto",
+            hardware=question.hardware or "h800", routing=question.routing, seed=question.seed,
+            overrides=question.overrides,
+        )  # fmt: skip
+        sizes = parse_sizes(size or "1GiB")
+        if len(sizes) != 1:
+            raise NetsimError(f"--size {size}: must be one size")
+        exchange = collective_exchange(setup, what, sizes[0], algorithm or "auto", group_size)
+    return export(form, exchange, Path(output), force)

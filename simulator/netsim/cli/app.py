@@ -17,6 +17,7 @@ from netsim.cli.collective import collective
 from netsim.cli.compare import compare
 from netsim.cli.doctor import doctor
 from netsim.cli.examples import examples, examples_of
+from netsim.cli.export import export
 from netsim.cli.goodput import goodput
 from netsim.cli.import_ import import_
 from netsim.cli.infer import infer
@@ -51,6 +52,7 @@ COMMANDS: dict[Callable[..., object], str] = {
     calibrate: "Make a compute profile from a trace or a table of timings.",
     measure: "Time kernels or collectives on this GPU (needs torch, CUDA).",
     import_: "Read logs, fabrics, placements and traces of other tools.",
+    export: "Write traffic for htsim, GOAL, Chakra, SimGrid, SimAI, ASTRA-sim.",
     schema: "List the keys of a spec, for TOML files and --set.",
     examples: "List commands by the question that they answer.",
     doctor: "Check the installation on this machine.",

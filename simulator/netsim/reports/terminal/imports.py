@@ -58,3 +58,16 @@ def _step(step: dict[str, Any]) -> None:
     for line in step["warnings"]:
         print(f"warning: {line}")
     print_explained(step["explain"], step["simulated_s"])
+
+
+def print_export(record: dict[str, Any]) -> None:
+    """The record of `netsim.api.files.export_traffic`."""
+    print(
+        f"{record['what']} of {record['gpus']:,} GPUs over {record['topology']}, {record['routing']}: "
+        f"{record['flows']:,} flows, {record['bytes'] / 1e9:.4g} GB; netsim takes {record['netsim_s'] * 1e3:.6g} ms"
+    )
+    for line in record["said"]:
+        print(f"  {line}")
+    names = record["files"]
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    print(f"wrote {shown}, export.json to {record['folder']}")
