@@ -58,7 +58,7 @@ def export(name: str, exchange: Exchange, folder: Path, force: bool = False) -> 
         folder.mkdir(parents=True, exist_ok=True)
         for file, data in files.items():
             path = folder / file
-            path.write_bytes(data) if isinstance(data, bytes) else path.write_text(data, "utf-8")
+            path.write_bytes(data if isinstance(data, bytes) else data.encode())
         (folder / "export.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     except OSError as error:
         raise NetsimError(f"{folder}: cannot be written: {error.strerror}") from None

@@ -3,7 +3,8 @@
 Every link that a flow crosses is a link of the platform, at the rate that netsim counts with; parallel cables over
 which flows spread evenly are one. A host is a GPU. Where all flows that cross a link put the same part of their bytes
 on it, the link is as much wider, which is the same inequality. Latencies and launches stand in the flow list: a flow
-starts so long after the operations before it; links have none. So the raw network model of SimGrid and netsim solve the same.
+starts so long after the operations before it; links have none. So the raw network model of SimGrid and netsim solve
+the same.
 
 What it cannot hold: a link that flows share in different parts (spread over unequal paths); such a fabric is refused,
 and exported with --routing static or ecmp.
