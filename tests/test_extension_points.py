@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from netsim import cli
 from netsim.cli import app
 from netsim.specs import HardwareSpec, TopologySpec
 from netsim.topologies import families
@@ -84,12 +85,12 @@ def test_a_schedule_is_one_entry(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 @pytest.fixture
-def verb(monkeypatch: pytest.MonkeyPatch) -> str:
-    def hello(name: str = "world") -> None:
-        """Say hello."""
-        print(f"hello {name}")
-
-    monkeypatch.setitem(app.COMMANDS, hello, "Say hello.")
+def verb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """One module in a folder of commands, and one entry."""
+    text = 'def hello(name: str = "world") -> None:\n    """Say hello."""\n    print(f"hello {name}")\n'
+    (tmp_path / "hello.py").write_text(text)
+    monkeypatch.setattr(cli, "__path__", [*cli.__path__, str(tmp_path)])
+    monkeypatch.setitem(app.COMMANDS, "hello", "Say hello.")
     return "hello"
 
 

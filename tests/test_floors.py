@@ -1,11 +1,14 @@
 """A module imports only from lower floors or from its own package; no two packages of a floor know each other."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import netsim
+from netsim.cli import app
 
 ROOT = Path(netsim.__file__).parent
 #: bottom to top; what stands on one floor does not import its neighbours
@@ -68,3 +71,19 @@ def test_every_module_has_a_floor_and_few_stand_beside_packages() -> None:
 def test_no_module_is_long() -> None:
     long = {str(p.relative_to(ROOT)): n for p in MODULES if (n := len(p.read_text().splitlines())) > 300}
     assert not long, long
+
+
+def test_run_reads_no_other_verb_and_little_of_the_project() -> None:
+    """The ceiling is what `netsim run` reads today, rounded up: it may only come down."""
+    program = (
+        "import sys; from netsim.cli.app import run_app; run_app(['run', '--gpus', '64', '--quiet', "
+        "'--set', 'parallelism.pipeline=1', '--set', 'batch.microbatches=1', '--schedule', '1f1b']); "
+        "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('netsim.') and m.__file__), sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    read = [Path(line) for line in done.stdout.split()]
+    verbs = {path.stem for path in read if path.parent.name == "cli"} & app.COMMANDS.keys()
+    assert verbs == {"run", "examples"}
+    left_out = {"calibration", "congestion", "inference", "measure", "reliability", "studies", "validation"}
+    assert not left_out & {package_of(path) for path in read}
+    assert sum(len(path.read_text().splitlines()) for path in read) < 25_000

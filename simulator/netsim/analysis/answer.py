@@ -11,10 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from netsim.analysis.bubble import bubble_by_cause
-from netsim.analysis.explain.explain import explain
 from netsim.analysis.fault_cost import FaultRequest, step_with_faults
-from netsim.analysis.spread import spread
 from netsim.analysis.uncertainty.interval import add_intervals, how_sure
 from netsim.errors import DomainError, NetsimError
 from netsim.specs.case import Case
@@ -42,10 +39,10 @@ def answer(
     Raises NetsimError for what cannot be built or has no effect, StalledError for a step that never ends.
     """
     case = case or case_of(question)
-    asked = FaultRequest.of(question, case.topology.routing)
     options: dict[str, Any] = {
         "scaling": question.scaling, "seed": question.seed, "folded": question.folded, "progress": progress,
     }  # fmt: skip
+    asked = FaultRequest.of(question, case.topology.routing)
     if asked is not None:
         step, record = step_with_faults(case, question.gpus, asked, **options)
     else:
@@ -57,6 +54,10 @@ def answer(
 
 def add_explanation(step: Step, question: Question, record: dict[str, Any]) -> None:
     """Add to a record where the step goes, its bubble by cause, and what a variation adds to each pipeline rank."""
+    from netsim.analysis.bubble import bubble_by_cause
+    from netsim.analysis.explain.explain import explain
+    from netsim.analysis.spread import spread
+
     record["step"]["bubble_by_cause_s"] = bubble_by_cause(
         step.case, step.plan, question.seed, question.folded
     )

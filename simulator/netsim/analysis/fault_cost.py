@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from netsim.analysis.impact import Effect, Impact, detour_links, impact
 from netsim.errors import NetsimError, StalledError
 from netsim.faults.draw import draw_faults
 from netsim.specs.base import load
@@ -17,6 +16,9 @@ from netsim.specs.reliability import ReliabilitySpec
 from netsim.training.simulate import Step
 from netsim.training.step_record import contract
 from netsim.workloads.plan import Scaling
+
+if TYPE_CHECKING:
+    from netsim.analysis.impact import Effect, Impact
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def step_with_faults(
 
     Raises StalledError when it can never end.
     """
+    from netsim.analysis.impact import impact
+
     table, rate = asked.table, asked.rate
     found = impact(
         case, gpus, asked.faults, scaling=scaling, seed=seed, folded=folded, progress=progress,
@@ -104,6 +108,8 @@ def step_with_faults(
 def fault_record(found: Impact) -> dict[str, Any]:
     """The record of an impact; times in seconds, None for a step that stalls."""
     failover = found.without.case.topology.failover
+    from netsim.analysis.impact import detour_links
+
     return {
         "step_without_s": found.without_s,
         "together": _effect(found.together, found.without_s),

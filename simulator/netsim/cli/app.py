@@ -5,62 +5,46 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import typer
 from typer.main import get_command
 
 import netsim
-from netsim.cli.calibrate import calibrate
-from netsim.cli.claims import claims
-from netsim.cli.collective import collective
-from netsim.cli.compare import compare
-from netsim.cli.doctor import doctor
-from netsim.cli.examples import examples, examples_of
-from netsim.cli.export import export
-from netsim.cli.goodput import goodput
-from netsim.cli.import_ import import_
-from netsim.cli.infer import infer
-from netsim.cli.measure import measure
-from netsim.cli.optimize import optimize
-from netsim.cli.packets import packets
-from netsim.cli.run import run
-from netsim.cli.schema import schema
-from netsim.cli.share import share
-from netsim.cli.sweep import sweep
-from netsim.cli.topology import topology
-from netsim.cli.validate import validate
-from netsim.cli.workload import workload
+from netsim.cli.examples import examples_of
 from netsim.errors import NetsimError
 from netsim.specs.output import release_all
 
-#: in the order in which --help lists them, each in a line of 80 columns; what a command needs it imports when it runs
-COMMANDS: dict[Callable[..., object], str] = {
-    run: "Simulate a training step: time, waits, network cost.",
-    infer: "Serve a model: time per token and to the first, tokens a second.",
-    compare: "Compare fabrics on the same job, with a recommendation.",
-    sweep: "Run a study: combinations of any keys, a table and pictures.",
-    optimize: "Find the cheapest or fastest design under constraints.",
-    goodput: "What failures, checkpoints and spares leave of a long run.",
-    share: "Run several jobs on one fabric; what each loses.",
-    collective: "Time a collective on an otherwise idle fabric.",
-    packets: "Congestion packet by packet: queues, marks, pauses, losses.",
-    topology: "Count, check, price, draw and compare fabrics, without a run.",
-    workload: "Parameters, FLOPs, KV cache, memory and traffic of models.",
-    claims: "Check the claims of the DeepSeek-V3 hardware story.",
-    validate: "Compare with every published number.",
-    calibrate: "Make a compute profile from a trace or a table of timings.",
-    measure: "Time kernels or collectives on this GPU (needs torch, CUDA).",
-    import_: "Read logs, fabrics, placements and traces of other tools.",
-    export: "Write traffic for htsim, GOAL, Chakra, SimGrid, SimAI, ASTRA-sim.",
-    schema: "List the keys of a spec, for TOML files and --set.",
-    examples: "List commands by the question that they answer.",
-    doctor: "Check the installation on this machine.",
+#: verb -> its line of 80 columns, in the order in which --help lists them; a verb is the function of its name in the
+#: module of its name beside this one, which is read when the verb is asked for
+COMMANDS: dict[str, str] = {
+    "run": "Simulate a training step: time, waits, network cost.",
+    "infer": "Serve a model: time per token and to the first, tokens a second.",
+    "compare": "Compare fabrics on the same job, with a recommendation.",
+    "sweep": "Run a study: combinations of any keys, a table and pictures.",
+    "optimize": "Find the cheapest or fastest design under constraints.",
+    "goodput": "What failures, checkpoints and spares leave of a long run.",
+    "share": "Run several jobs on one fabric; what each loses.",
+    "collective": "Time a collective on an otherwise idle fabric.",
+    "packets": "Congestion packet by packet: queues, marks, pauses, losses.",
+    "topology": "Count, check, price, draw and compare fabrics, without a run.",
+    "workload": "Parameters, FLOPs, KV cache, memory and traffic of models.",
+    "claims": "Check the claims of the DeepSeek-V3 hardware story.",
+    "validate": "Compare with every published number.",
+    "calibrate": "Make a compute profile from a trace or a table of timings.",
+    "measure": "Time kernels or collectives on this GPU (needs torch, CUDA).",
+    "import": "Read logs, fabrics, placements and traces of other tools.",
+    "export": "Write traffic for htsim, GOAL, Chakra, SimGrid, SimAI, ASTRA-sim.",
+    "schema": "List the keys of a spec, for TOML files and --set.",
+    "examples": "List commands by the question that they answer.",
+    "doctor": "Check the installation on this machine.",
 }
 
 
-def make_app(commands: Mapping[Callable[..., object], str] = COMMANDS) -> typer.Typer:
-    """The application with these commands; a verb is one function and one entry of `COMMANDS`."""
+def make_app(commands: Mapping[str, str] = COMMANDS, asked: str | None = None) -> typer.Typer:
+    """The application with these commands; `asked` : of which only this one is read, the others are named."""
     app = typer.Typer(
         name="netsim",
         help="Which network, how much of it, and what does it cost in step time?",
@@ -70,10 +54,21 @@ def make_app(commands: Mapping[Callable[..., object], str] = COMMANDS) -> typer.
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for command, line in commands.items():
-        name = command.__name__.rstrip("_")  # import_: the word alone is Python's
+    for name, line in commands.items():
+        command = _command(name) if asked in (None, name) else _unread
         app.command(name, short_help=line, epilog=examples_of(name) or None)(command)
     return app
+
+
+def _command(name: str) -> Callable[..., Any]:
+    """The function of a verb; one that is a word of Python's ends in _."""
+    own = f"{name}_" if iskeyword(name) else name
+    found: Callable[..., Any] = getattr(import_module(f"netsim.cli.{own}"), own)
+    return found
+
+
+def _unread() -> None:
+    """Stands for a verb that is not asked for."""
 
 
 def _version(asked: bool) -> None:
@@ -99,8 +94,9 @@ def run_app(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    verb = next((word for word in arguments if not word.startswith("-")), "")
     try:
-        status = get_command(make_app(COMMANDS)).main(
+        status = get_command(make_app(COMMANDS, asked=verb)).main(
             args=arguments, prog_name="netsim", standalone_mode=False
         )
         sys.stdout.flush()

@@ -59,21 +59,19 @@ def fp8_product(torch: Any) -> Callable[[Any, Any], Any]:
     return product
 
 
-def layer_class(torch: Any, cut: Cut, links: Links) -> Any:
-    """A layer as a module: x (sequences, tokens, hidden) to the same; one class a model, to compile it once."""
-    dense = not cut.experts
+def _dense_class(torch: Any, cut: Cut, product: Any) -> Any:
+    """Weights of a layer, and its parts without experts: norms, attention, SwiGLU."""
     functional = torch.nn.functional
-    product = fp8_product(torch) if cut.products == "fp8" else functional.linear
     heads, keys, width = cut.heads // cut.tensor, cut.kv_heads // cut.tensor, cut.head_dim
 
-    class Layer(torch.nn.Module):  # type: ignore[misc]
+    class Dense(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             h = cut.hidden
             self.attn_norm, self.ffn_norm = _ones(torch, h), _ones(torch, h)
             self.qkv = _weight(torch, (heads + 2 * keys) * width, h)
             self.out = _weight(torch, h, heads * width)
-            if dense:
+            if not cut.experts:
                 self.up = _weight(torch, 2 * cut.dense_width // cut.tensor, h)
                 self.down = _weight(torch, h, cut.dense_width // cut.tensor)
             else:
@@ -84,12 +82,6 @@ def layer_class(torch: Any, cut: Cut, links: Links) -> Any:
                 if cut.shared:
                     self.up = _weight(torch, 2 * cut.shared * cut.expert_width, h)
                     self.down = _weight(torch, h, cut.shared * cut.expert_width)
-            maybe = torch.compile if cut.compiled and links.pieces else (lambda f: f)
-            self.norm_part, self.attention_part = maybe(self.norm), maybe(self.attention)
-            self.joined_norm_part, self.add_part = maybe(self.joined_norm), maybe(self.added)
-            self.ffn_part = maybe(self.swiglu_ffn)
-            self.route_part, self.experts_part = maybe(self.route), maybe(self.experts)
-            self.combine_part = maybe(self.combine)
 
         def norm(self, x: Any, w: Any) -> Any:
             return functional.rms_norm(x, (x.shape[-1],), w, _EPS)
@@ -119,6 +111,14 @@ def layer_class(torch: Any, cut: Cut, links: Links) -> Any:
             gate, up = product(x, self.up).chunk(2, dim=-1)
             return product(functional.silu(gate) * up, self.down)
 
+    return Dense
+
+
+def _experts_class(torch: Any, cut: Cut, product: Any, dense: Any) -> Any:
+    """The same with the parts of experts: gate, experts, sum."""
+    functional = torch.nn.functional
+
+    class Experts(dense):  # type: ignore[misc]
         def route(self, x: Any, index: Any) -> Any:
             """Rows in the order of their experts, what they weigh, and where each came from."""
             flat = x.reshape(-1, cut.hidden)
@@ -149,6 +149,25 @@ def layer_class(torch: Any, cut: Cut, links: Links) -> Any:
         def combine(self, rows: Any, weights: Any, order: Any, like: Any) -> Any:
             back = rows[order.argsort()].view(-1, cut.top_k, cut.hidden)
             return (back * weights[..., None]).sum(dim=1).view(like.shape)
+
+    return Experts
+
+
+def layer_class(torch: Any, cut: Cut, links: Links) -> Any:
+    """A layer as a module: x (sequences, tokens, hidden) to the same; one class a model, to compile it once."""
+    dense = not cut.experts
+    product = fp8_product(torch) if cut.products == "fp8" else torch.nn.functional.linear
+    Parts = _experts_class(torch, cut, product, _dense_class(torch, cut, product))
+
+    class Layer(Parts):  # type: ignore[misc, valid-type]
+        def __init__(self) -> None:
+            super().__init__()
+            maybe = torch.compile if cut.compiled and links.pieces else (lambda f: f)
+            self.norm_part, self.attention_part = maybe(self.norm), maybe(self.attention)
+            self.joined_norm_part, self.add_part = maybe(self.joined_norm), maybe(self.added)
+            self.ffn_part = maybe(self.swiglu_ffn)
+            self.route_part, self.experts_part = maybe(self.route), maybe(self.experts)
+            self.combine_part = maybe(self.combine)
 
         def moe(self, x: Any, index: Any) -> Any:
             rows, weights, order = self.route_part(x, index)

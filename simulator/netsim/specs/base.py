@@ -12,7 +12,6 @@ from pydantic.fields import FieldInfo
 
 from netsim.errors import NetsimError, SpecError, did_you_mean
 from netsim.specs import catalog, files, paths
-from netsim.specs.huggingface import with_config
 
 
 class Strict(BaseModel):
@@ -183,7 +182,9 @@ def load(
     paths.place(data, kind, path.parent)
     for key, value in _model_first(kind, data, overrides or {}).items():
         put(data, key, value)
-    if kind == "workload":
+    if kind == "workload" and isinstance(model_table := data.get("model"), dict) and "config" in model_table:
+        from netsim.specs.huggingface import with_config
+
         data = with_config(data, path.parent)
     if overrides:
         given = [f"--set {key}" for key in overrides if key not in (options or {})]

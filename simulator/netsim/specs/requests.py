@@ -120,3 +120,15 @@ class MeasureRequest:
     eager: bool = False
     small: bool = False
     traces: Path | None = None
+
+
+@dataclass(frozen=True)
+class ValidateRequest:
+    """Of `netsim validate`: which published sets, or rows of a file, or how many errors fall inside their intervals."""
+
+    only: tuple[str, ...] = ()
+    output: Path | None = None
+    rows: tuple[Path, ...] = ()
+    sets: str = "all"
+    jobs: int = 2
+    coverage: bool = False

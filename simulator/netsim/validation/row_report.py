@@ -13,7 +13,7 @@ from typing import Any
 
 from netsim.validation.row_interval import interval_s, is_inside
 from netsim.validation.row_ranking import Pair
-from netsim.validation.row_run import Answer
+from netsim.validation.row_run import Answer, ranking
 
 #: (kind of model, generation of GPU) -> median and worst error that are asked for, percent
 TARGETS = {
@@ -158,3 +158,9 @@ def not_run(answers: Iterable[Answer]) -> dict[str, list[str]]:
         if answer.reason:
             found.setdefault(answer.reason, []).append(answer.row.id)
     return found
+
+
+def missed(answers: Sequence[Answer]) -> bool:
+    """Whether a target is missed, of a group of rows or of the ranking."""
+    share = right_share(ranking(answers))
+    return any(group.missed for group in summaries(answers)) or (share is not None and share < RANKING_TARGET)

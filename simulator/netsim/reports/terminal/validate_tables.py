@@ -1,45 +1,39 @@
-"""`netsim validate --rows FILE.csv`: training steps that anyone published, beside what netsim says of them."""
+"""`netsim validate` for a person at a terminal: the scorecard with every miss, and what became of training steps."""
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-
-def validate_rows(paths: Sequence[Path], jobs: int, json: bool, quiet: bool) -> int:
-    """Print every row, the summary and the ranking; 1 when a target is missed."""
-    from netsim.reports.terminal.rows import print_rows
-    from netsim.validation.row_csv import read_rows
-    from netsim.validation.row_report import RANKING_TARGET, record, right_share, summaries, table
-    from netsim.validation.row_run import ranking, run_rows
-
-    rows = [row for path in paths for row in read_rows(path)]
-    show = None if quiet or not sys.stderr.isatty() else _progress
-    answers = run_rows(rows, jobs, show)
-    groups, pairs = summaries(answers), ranking(answers)
-    if json:
-        print(jsonlib.dumps([record(answer) for answer in answers], indent=1))
-    elif not quiet:
-        print_rows(table(answers), left=1)
-        print_steps(answers)
-    share = right_share(pairs)
-    return int(any(group.missed for group in groups) or (share is not None and share < RANKING_TARGET))
+from netsim.reports.terminal.rows import print_rows
+from netsim.validation.row_interval import inside_words
+from netsim.validation.row_report import RANKING_TARGET, not_run, right_share, summaries, table
+from netsim.validation.row_run import ranking
+from netsim.validation.validate import percent, score
 
 
-def _progress(done: int, every: int) -> None:
-    print(f"\r{done} of {every} questions", end="\n" if done == every else "", file=sys.stderr, flush=True)
+def print_scores(found: list[Any], checks: list[Any]) -> None:
+    """The scorecard, and every miss."""
+    head = "published rows calibrated checked missed median worst median_of_all worst_of_all"
+    rows = [head.split()]
+    for spec, mine in found:
+        s = score(spec, mine)
+        errors = map(percent, (s.median_pct, s.worst_pct, s.median_all_pct, s.worst_all_pct))
+        rows.append([s.name, str(s.rows), str(s.calibrated), str(s.checked), str(s.missed), *errors])
+    print_rows(rows, left=1)
+    for check in checks:
+        if check.ok is False:
+            print(f"missed: {check}")
+
+
+def print_answers(answers: Sequence[Any]) -> None:
+    """Every row, then what `print_steps` says."""
+    print_rows(table(answers), left=1)
+    print_steps(answers)
 
 
 def print_steps(answers: Sequence[Any]) -> None:
     """What could not run and why, the summary with its targets, and the ranking."""
-    from netsim.reports.terminal.rows import print_rows
-    from netsim.validation.row_interval import inside_words
-    from netsim.validation.row_report import RANKING_TARGET, not_run, right_share, summaries
-    from netsim.validation.row_run import ranking
-
     for reason, ids in not_run(answers).items():
         print(f"\nnot run: {reason}")
         print("\n".join(f"  {name}" for name in ids))
