@@ -92,6 +92,17 @@ class ComputeModel:
 
         A kernel measured at another shape keeps its distance from the class model.
         """
+        key = op, beside_transfer
+        if key not in self._answered:
+            self._answered[key] = self._time(op, beside_transfer)
+        return self._answered[key]
+
+    @cached_property
+    def _answered(self) -> dict[tuple[Operator, bool], OperatorTime]:
+        """Operators that were asked before: a step asks for each several times."""
+        return {}
+
+    def _time(self, op: Operator, beside_transfer: bool) -> OperatorTime:
         op = for_each_expert(op, self.profile.classes)
         row = self._rows.get(op.name) or self._free_rows.get((op.kind, op.shape))
         if row is None or row.kind != op.kind:

@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 SUPPORT = 0.8
 #: fabrics whose steps are so close to the quickest count as equally quick, and prices as equal (`advice`)
 QUICK, EQUAL = 0.005, 0.001
+#: shares of the draws that are no different
+SAME = 0.05
 
 
 def decisions(record: Row) -> list[Row]:
@@ -36,13 +38,17 @@ def _decide(record: Row, scenario: tuple[str, int], rows: list[Row]) -> Row:
     usd = prices(rows, seed)
     chosen = choices(step_s, usd)
     support = chosen.mean(axis=1)
-    best = int(support.argmax())
+    best = _taken(rows, support)
     names = [row["topology"] for row in rows]
     pairs = []
     for other, name in enumerate(names):
         if other != best:
             pair = versus(best, other, step_s, usd)
-            pairs.append({"topology": name, **pair, "sentence": _sentence(names[best], name, pair)})
+            same = (
+                abs(rows[best]["network_usd"] - rows[other]["network_usd"])
+                <= EQUAL * rows[best]["network_usd"]
+            )
+            pairs.append({"topology": name, **pair, "sentence": _sentence(names[best], name, pair, same)})
     return {
         "workload": scenario[0],
         "gpus": scenario[1],
@@ -53,6 +59,15 @@ def _decide(record: Row, scenario: tuple[str, int], rows: list[Row]) -> Row:
     }
 
 
+def _taken(rows: list[Row], support: Floats) -> int:
+    """The fabric that most draws take; of those that as many take (`SAME`), the one that `advice` prefers."""
+    equal = np.flatnonzero(support >= support.max() - SAME).tolist()
+    return min(
+        equal,
+        key=lambda n: (round(rows[n]["power_kw"], 1), -rows[n]["max_gpus"], rows[n]["worst_latency_us"]),
+    )
+
+
 def choices(step_s: Floats, usd: Floats) -> NDArray[np.bool_]:
     """(designs, draws) whether a design may be taken: as quick as the quickest, and the cheapest of those."""
     quick = step_s <= step_s.min(axis=0) * (1.0 + QUICK)
@@ -60,8 +75,8 @@ def choices(step_s: Floats, usd: Floats) -> NDArray[np.bool_]:
     return np.asarray(quick & (usd <= least * (1.0 + EQUAL)))
 
 
-def _sentence(take: str, other: str, pair: Row) -> str:
-    return (
-        f"{take} is cheaper than {other} in {in_words(pair['cheaper_share'])}, and not slower by more than "
-        f"{100.0 * pair['slower_by']:g} % in {in_words(pair['not_slower_share'])}."
-    )
+def _sentence(take: str, other: str, pair: Row, same_price: bool) -> str:
+    quick = f"not slower by more than {100.0 * pair['slower_by']:g} % in {in_words(pair['not_slower_share'])}"
+    if same_price:
+        return f"{take} costs as much as {other}, and is {quick}."
+    return f"{take} is cheaper than {other} in {in_words(pair['cheaper_share'])}, and {quick}."
