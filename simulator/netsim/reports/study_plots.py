@@ -247,6 +247,9 @@ def pareto(records: Records, axes: Sequence[Axis]) -> Any:
         panel.plot(
             cost, step, "o", ms=4, color=MUTED, alpha=0.5, label="designs", rasterized=len(records) > 1000
         )
+        if all("step_time_high_s" in record for record in records):
+            ends = (values([records[n] for n in front], f"step_time_{end}_s") for end in ("low", "high"))
+            panel.vlines(cost[front], *ends, color=SECOND, lw=1.0, alpha=0.5)
         panel.step(cost[front], step[front], where="post", color=SECOND, lw=1.2)
         panel.plot(
             cost[front], step[front], "o", ms=5, color=SECOND, label="front: nothing is better in both"
