@@ -18,8 +18,11 @@ from netsim.analysis.uncertainty.evidence import Kind, StepError, evidence
 from netsim.analysis.uncertainty.factors import factors, from_worth, known_of, total, worth
 from netsim.analysis.uncertainty.interval import how_sure
 from netsim.analysis.uncertainty.predict import LEVEL, Errors
+from netsim.analysis.uncertainty.serving import add_serving_intervals
 from netsim.cli.app import run_app
 from netsim.specs.question import Question
+from netsim.studies.goal import Constraint, Goal
+from netsim.studies.support import cheapest_near_fastest, decide, support
 
 _SMALL: dict[str, Any] = {
     "workload.parallelism.pipeline": 2, "batch.microbatches": 4, "switch.radix": 16,
@@ -235,3 +238,57 @@ def test_coverage_is_printed_from_the_shipped_errors(capsys: pytest.CaptureFixtu
     rows = json.loads(capsys.readouterr().out)
     assert rows[0]["name"] == "all"
     assert run_app(["validate", "--coverage", "--only", "fig5"]) == 2
+
+
+def test_serving_carries_what_a_service_was_off() -> None:
+    known = evidence().constants["serving"]
+    record: dict[str, Any] = {"decode": {"tpot_ms": 40.0, "tokens_per_s_per_gpu": 100.0}}
+    add_serving_intervals(record)
+    low, high = record["decode"]["tpot_ms_interval"]
+    assert math.sqrt(low * high) == pytest.approx(40.0 * math.exp(known.bias))
+    assert record["decode"]["tokens_per_s_per_gpu_interval"] == pytest.approx([4000.0 / high, 4000.0 / low])
+
+
+def designs(*rows: tuple[float, float, str]) -> list[dict[str, Any]]:
+    """Rows of a study: step, price, and the constant that each depends on besides what all share."""
+    return [
+        {
+            "step_time_s": step_s,
+            "network_usd": usd,
+            "memory_gb": 1.0,
+            "uncertainty": json.dumps(
+                {
+                    "name": name,
+                    "group": "one",
+                    "location": 0.0,
+                    "structure": 0.1,
+                    "widened": 1.0,
+                    "effects": {name: 0.05} if name else {},
+                }
+            ),
+        }
+        for step_s, usd, name in rows
+    ]
+
+
+def test_a_study_keeps_a_choice_that_the_draws_make() -> None:
+    near = cheapest_near_fastest(0.01)
+    shared = support(designs((10.0, 1.0, ""), (10.0, 2.0, "")), 0, near)
+    assert shared is not None
+    assert shared.tolist() == [1.0, 0.0]
+    split = support(designs((10.0, 1.0, "a"), (10.0, 2.0, "b")), 0, near)
+    assert split is not None
+    assert 0.4 < split[0] < 0.8
+    assert support([{"step_time_s": 1.0, "network_usd": 1.0}], 0, near) is None
+
+
+def test_a_design_obeys_in_a_share_of_the_draws() -> None:
+    rows = designs((10.0, 1.0, ""), (10.0, 2.0, ""))
+    found = decide(rows, Goal("network_usd", (Constraint("step_time_s", "<=", 10.0),)), 0)
+    assert found is not None
+    assert found["obeys_share"] == pytest.approx(0.5, abs=0.05)
+    assert found["supported"] is True
+    assert "obeys in" in found["sentence"]
+    dearer = decide(rows[::-1], Goal("network_usd"), 0)
+    assert dearer is not None
+    assert dearer["supported"] is False
