@@ -10,6 +10,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: characters of a value that an error line repeats
+LONGEST = 120
+
 
 class NetsimError(Exception):
     """A request that cannot be met; `str()` is one clear line for a person."""
@@ -26,7 +29,20 @@ class SpecError(NetsimError):
 
     def __init__(self, place: str, key: str, value: object, rule: str) -> None:
         self.place, self.key, self.value, self.rule = place, key, value, rule
-        super().__init__(f"{place}: {key} = {value!r}, {rule}" if key else f"{place}: {rule}")
+        super().__init__(f"{place}: {key} = {shown(value)}, {rule}" if key else f"{place}: {rule}")
+
+
+def shown(value: object) -> str:
+    """A value as it stands in an error line: whole if it is short, else its beginning.
+
+    >>> shown(63), shown("a" * 200)[-14:]
+    ('63', 'aaaaaaaaaaa...')
+    """
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply; a number of too many digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 class StalledError(NetsimError):

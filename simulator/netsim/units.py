@@ -65,9 +65,20 @@ def _factor(unit: str, dimension: str) -> float | None:
     return None
 
 
+def whole(text: str) -> int | None:
+    """A whole number of at most 18 ASCII digits, or None: `int` takes other digits, underscores and any length.
+
+    >>> whole("64"), whole("-1"), whole("1_0"), whole("9" * 19)
+    (64, None, None, None)
+    """
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
+
+
 def size(text: str) -> float:
     """Bytes from text; a bare integer is bytes, as the nccl-tests write it."""
-    return float(text) if text.isascii() and text.isdigit() else parse(text, "bytes")
+    number = whole(text)
+    return parse(text, "bytes") if number is None else float(number)
 
 
 #: dimension -> (least above zero, most) that a spec may say: far beyond any machine, short of numbers that overflow
@@ -76,16 +87,24 @@ _SPAN = {"bytes": ("1 B", "1000 PB"), "bytes/s": ("1 B/s", "1 PB/s"), "seconds":
          "metres": ("1 mm", "1000 km"), "USD": ("0.000001 USD", "1000000 MUSD")}  # fmt: skip
 
 
+def bounded(text: object, dimension: str) -> float:
+    """A quantity as `parse` reads it, within what any machine may have: nothing that overflows later.
+
+    Raises ValueError.
+    """
+    found = parse(text, dimension)
+    least, most = _SPAN[dimension]
+    if found > parse(most, dimension):
+        raise ValueError(f"must be at most {most}")
+    if 0 < found < parse(least, dimension):
+        raise ValueError(f"must be at least {least}")
+    return found
+
+
 def _quantity(dimension: str) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
     # a float is only ever seen when an already resolved spec is read back
     def read(value: object) -> float:
-        found = parse(value, dimension)
-        least, most = _SPAN[dimension]
-        if found > parse(most, dimension):
-            raise ValueError(f"must be at most {most}")
-        if 0 < found < parse(least, dimension):
-            raise ValueError(f"must be at least {least}")
-        return found
+        return bounded(value, dimension)
 
     def write(value: float) -> str:
         unit = next(iter(_UNITS[dimension]))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netsim.errors import NetsimError
+from netsim.units import whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +106,7 @@ def _deepgemm_row(line: str) -> dict[str, Any] | None:
     keys = dict(_KEY.findall(found["keys"]))
     groups = int(keys.get("num_groups", 1))
     rows = keys.get("m") or str(groups * int(keys.get("expected_m_per_group", 0)))
-    if not all(value.isdecimal() for value in (rows, keys.get("n", ""), keys.get("k", ""))):
+    if not all(whole(value) for value in (rows, keys.get("n", ""), keys.get("k", ""))):
         return None
     block = re.search(r"1D[12]D", found["keys"]) is not None or "layout" not in keys
     into_sum = keys.get("acc") == "1"

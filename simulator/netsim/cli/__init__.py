@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
+
+
+class _Closed(io.TextIOBase):
+    """A standard output that was closed (`>&-`): writing fails as on any closed file, where Python has none at all."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
 
 
 def main() -> None:
     """Entry point of the `netsim` command."""
+    sys.stdout = sys.stdout or _Closed()
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (open to the end)
     try:
         from netsim.cli.app import run_app
 

@@ -135,5 +135,6 @@ def _usage(error: Any, arguments: Sequence[str]) -> str:
 
 
 def _say(line: str, status: int) -> int:
-    print(f"netsim: {' '.join(line.split())}", file=sys.stderr)
+    line = " ".join(line.split())
+    print(f"netsim: {line if len(line) < 900 else line[:900] + ' ...'}", file=sys.stderr)
     return status

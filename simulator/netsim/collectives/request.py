@@ -20,6 +20,8 @@ from netsim.specs.question import Question
 from netsim.specs.requests import CollectiveRequest
 from netsim.topologies import build
 
+#: most copies of experts beside the first of each
+MOST_REPLICAS = 1 << 16
 #: most tokens that a rank exchanges at once
 MOST_TOKENS = 1 << 20
 #: kinds that move the tokens of experts instead of a message size
@@ -182,6 +184,8 @@ def _tokens(
         raise NetsimError(f"no gate {gate!r}: {did_you_mean(str(gate), ['deepep', 'model'])}")
     if redundant is not None and expert_load in (None, "balanced"):
         raise NetsimError(f"--redundant {redundant}: has no effect on balanced experts; add --load")
+    if redundant is not None and not 0 <= redundant <= MOST_REPLICAS:
+        raise NetsimError(f"--redundant {redundant}: must be from 0 to {MOST_REPLICAS:,}")
     if beside_compute and mode != "normal":
         raise NetsimError("--beside-compute: low-latency kernels have no measured rate")
     if tokens is not None and (isinstance(tokens, bool) or not 1 <= tokens <= MOST_TOKENS):

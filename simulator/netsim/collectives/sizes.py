@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netsim import units
 from netsim.errors import NetsimError
+from netsim.units import whole
 
 MAX_SIZES = 1000
 
@@ -33,7 +34,7 @@ def parse_counts(text: str, option: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         ends = part.split(":")
-        if not all(end.strip().isdigit() and int(end) > 0 for end in ends) or len(ends) > 2:
+        if not all(whole(end) for end in ends) or len(ends) > 2:
             raise NetsimError(f"{option} {text}: must be whole numbers, such as 8:256 or 16,32,64")
         at, last = int(ends[0]), int(ends[-1])
         if at > last:
@@ -47,7 +48,7 @@ def parse_counts(text: str, option: str) -> list[int]:
 def _range(part: str) -> list[int]:
     ends = part.split(":")
     factor = ends[2].strip() if len(ends) == 3 else "2"
-    if len(ends) > 3 or not factor.isdigit() or int(factor) < 2:
+    if len(ends) > 3 or (whole(factor) or 0) < 2:
         raise NetsimError(f"--sizes {part}: must be written low:high or low:high:factor, such as 64B:16GiB")
     low, high = _size(ends[0]), _size(ends[1])
     if low > high:

@@ -79,7 +79,7 @@ def changes(texts: Sequence[str], topology: Topology, spec: PacketsSpec, seed: i
 
 def _time(text: str, fault: str) -> int:
     try:
-        return ps(units.parse(text, "seconds"))
+        return ps(units.bounded(text, "seconds"))
     except ValueError as error:
         raise NetsimError(f"--fault {fault!r}: {text}: {error}") from None
 

@@ -13,6 +13,7 @@ from netsim.inference.iteration import Deployment, Iteration
 from netsim.inference.service import Service
 from netsim.specs.question import Question
 from netsim.specs.requests import ServeRequest
+from netsim.units import whole
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def _refuse_of_other_phase(request: ServeRequest) -> None:
 def _whole(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isdigit() or int(text) < 1:
+    number = whole(text)
+    if not number:
         raise NetsimError(f"--batch {text}: must be a whole number of requests a GPU, or max")
-    return int(text)
+    return number

@@ -9,7 +9,7 @@ from netsim.specs.case import sort_overrides
 from netsim.specs.idle import refuse, refuse_idle, refuse_unread
 from netsim.specs.question import Question
 from netsim.specs.reliability import ReliabilitySpec
-from netsim.units import parse
+from netsim.units import bounded
 
 #: failure rates where a question names none
 DEFAULT_TABLE = "llama3"
@@ -50,7 +50,7 @@ def make_request(
 def _time(option: str, text: str, zero: bool = False) -> float:
     """Seconds of a text with its unit: more than 0, or at least 0 with `zero`."""
     try:
-        seconds = parse(text, "seconds")
+        seconds = bounded(text, "seconds")
     except ValueError as error:
         raise NetsimError(f"{option} {text}: {error}") from None
     if not (seconds >= 0 if zero else seconds > 0) or seconds == float("inf"):

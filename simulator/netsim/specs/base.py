@@ -52,6 +52,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     place = catalog.display(path)
     try:
         return tomllib.loads(files.read_text(path))
+    except RecursionError:
+        raise NetsimError(f"{place}: tables or lists are nested too deeply") from None
     except tomllib.TOMLDecodeError as error:
         raise NetsimError(f"{place}: not valid TOML: {error}") from None
     except UnicodeDecodeError:

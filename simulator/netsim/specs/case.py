@@ -36,6 +36,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
 
 #: specs whose keys `--set` finds without their name
 _BARE = ("topology", "workload", "hardware")
+#: brackets of a kind that a value of `--set` may hold
+_NESTED = 100
 #: policies of `--placement` that need no file
 POLICIES = ("contiguous", "spread", "random")
 #: keys that an option stands for
@@ -201,9 +203,11 @@ def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
             raise NetsimError(f"--set {item}: must be written key=value, such as switch.radix=128")
         if key.strip() in parsed:
             raise NetsimError(f"--set {key.strip()}: given twice")
+        if any(text.count(bracket) > _NESTED for bracket in "[{"):
+            raise NetsimError(f"--set {key.strip()}: nested too deeply: at most {_NESTED} brackets")
         try:
             parsed[key.strip()] = json.loads(text)
-        except json.JSONDecodeError:
+        except ValueError:  # no JSON, or a number of too many digits
             parsed[key.strip()] = text.strip()
     return parsed
 

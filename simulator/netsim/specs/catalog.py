@@ -56,7 +56,7 @@ def find(kind: str, name: str) -> Path:
         name.endswith((".toml", ".csv", *([".graphml", ".json"] if kind == "topology" else [])))
         or "/" in name
     ):
-        path = Path(name).expanduser()
+        path = files.expand(name)
         if not _is_file(path):
             rule = "is a folder, not a file" if os.path.isdir(path) else f"no such {kind} file"
             raise NetsimError(f"{name}: {rule}")
@@ -73,7 +73,7 @@ def find_study(name: str) -> Path:
     Raises NetsimError when there is no such study, naming the nearest.
     """
     if name.endswith(".toml") or "/" in name:
-        path = Path(name).expanduser()
+        path = files.expand(name)
         if not _is_file(path):
             raise NetsimError(f"{name}: no such study file")
         return path

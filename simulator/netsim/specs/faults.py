@@ -17,15 +17,14 @@ What the parts are called is the business of `netsim.topologies.parts`.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from netsim.errors import NetsimError, SpecError, did_you_mean
-from netsim.specs import catalog
+from netsim.specs import catalog, files
 from netsim.specs.base import Strict, read_toml, validate
-from netsim.units import parse
+from netsim.units import bounded
 
 Effect = Literal["down", "degraded", "slow", "congestion"]
 #: kind of part -> effects it can suffer
@@ -45,15 +44,17 @@ _FROM = rf"\s+from\s+(?P<start>{_TIME})\s+to\s+(?P<until>{_TIME})"
 _WHEN = rf"(?:{_FROM}|{_AT})"
 _AMOUNT = r"(?P<amount>\d[\d.]*\s*%)"
 _SENTENCES = (
-    re.compile(rf"^(?P<part>\S.*?)\s+(?P<effect>down){_WHEN}$"),
-    re.compile(rf"^(?P<part>\S.*?)\s+(?P<effect>degraded)\s+to\s+{_AMOUNT}{_WHEN}$"),
-    re.compile(rf"^(?P<part>\S.*?)\s+(?P<effect>slow)\s+(?:by\s+)?{_AMOUNT}{_WHEN}$"),
-    re.compile(rf"^(?P<effect>congestion)\s+(?:of\s+)?{_AMOUNT}\s+on\s+(?P<part>\S.*?){_WHEN}$"),
+    re.compile(rf"^(?P<part>\S.*?)\s+(?P<effect>down){_WHEN}$", re.ASCII),
+    re.compile(rf"^(?P<part>\S.*?)\s+(?P<effect>degraded)\s+to\s+{_AMOUNT}{_WHEN}$", re.ASCII),
+    re.compile(rf"^(?P<part>\S.*?)\s+(?P<effect>slow)\s+(?:by\s+)?{_AMOUNT}{_WHEN}$", re.ASCII),
+    re.compile(rf"^(?P<effect>congestion)\s+(?:of\s+)?{_AMOUNT}\s+on\s+(?P<part>\S.*?){_WHEN}$", re.ASCII),
 )
 
 
 def _percent(value: object) -> float:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*", value) if isinstance(value, str) else None
+    match = (
+        re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*", value, re.ASCII) if isinstance(value, str) else None
+    )
     if match is None:
         raise ValueError("must be a percentage such as '50%'")
     part = float(match[1]) / 100
@@ -92,7 +93,7 @@ def instant_s(text: str, step_s: float) -> float:
                 "must be a time such as '2 s' or a percentage of the step such as '40%'"
             ) from None
     else:
-        seconds = parse(text, "seconds")
+        seconds = bounded(text, "seconds")
     if not 0 <= seconds < float("inf"):
         raise ValueError("must not lie before the start of the step")
     return seconds
@@ -200,7 +201,7 @@ def read_faults(items: list[str]) -> tuple[FaultSpec, ...]:
         if not item.strip().endswith(".toml"):
             found.append(parse_fault(item))
             continue
-        path = Path(item.strip()).expanduser()
+        path = files.expand(item.strip())
         if not path.is_file():
             raise NetsimError(f"--fault {item}: no such file")
         data = read_toml(path)

@@ -16,6 +16,14 @@ MISSING = "missing"
 _NOTES: ContextVar[tuple[dict[str, str], ...]] = ContextVar("notes", default=())
 
 
+def expand(name: str) -> Path:
+    """A typed name as a path, with `~` and `~user` as the shell reads them; a user that does not exist stays."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
 @contextmanager
 def noted() -> Iterator[dict[str, str]]:
     """Collect the digest of every file that is read inside, by name as it was opened; notes may be nested."""

@@ -23,6 +23,10 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[int, Field(ge=0)]
 
 
+#: tokens of a sequence, as `batch.sequence_length` bounds them in training
+Tokens = Annotated[int, Field(ge=1, le=1 << 24)]
+
+
 class PrefillSpec(Strict):
     """One prefill unit: `tokens` computed a GPU and iteration, prompts of `prompt` tokens of which `cached_share` have
     their keys and values already; `redundant` copies of experts; attention and dense FFN over `tensor` GPUs of a host.
@@ -30,9 +34,9 @@ class PrefillSpec(Strict):
 
     profile: str | None = None
     expert: Count
-    redundant: NonNegative = 0
+    redundant: Annotated[int, Field(ge=0, le=65536)] = 0
     tokens: Count
-    prompt: Count
+    prompt: Tokens
     cached_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     kernel: Kernel = "normal"
     overlap: Overlap = "three_stage"
@@ -46,9 +50,9 @@ class DecodeSpec(Strict):
 
     profile: str | None = None
     expert: Count
-    redundant: NonNegative = 0
+    redundant: Annotated[int, Field(ge=0, le=65536)] = 0
     batch: Count
-    context: Count
+    context: Tokens
     kernel: Kernel = "low_latency"
     overlap: Overlap = "five_stage"
     tensor: Count = 1

@@ -22,7 +22,7 @@ _Number = Annotated[int, Field(ge=0)]
 class MoeSpec(Strict):
     """Shared and routed experts; a token reaches at most `group_limit` of `groups` expert groups (hosts)."""
 
-    experts: Count
+    experts: Annotated[int, Field(ge=1, le=65536)]
     """Routed experts of a layer."""
     shared: _Number = 0
     """Experts that every token visits."""
@@ -71,7 +71,7 @@ class ModelSpec(Strict):
     """The model, for people."""
     config: str | None = None
     """Hugging Face config.json that gives every key left out."""
-    layers: Count
+    layers: Annotated[int, Field(ge=1, le=4096)]
     """Transformer layers."""
     dense_layers: _Number
     """Layers with a dense FFN before the first with experts; left out: none beside experts, all without."""

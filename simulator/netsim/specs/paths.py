@@ -29,7 +29,7 @@ KEYS = frozenset(
 
 def near(name: Any, folder: Path) -> Any:
     """A name in a file of `folder` as the working directory has it; what is no file there stays as it is."""
-    if not isinstance(name, str) or not name or Path(name).expanduser().is_absolute():
+    if not isinstance(name, str) or not name or files.expand(name).is_absolute():
         return name
     try:
         if (folder / name).is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import comb, prod
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -61,6 +62,10 @@ class DragonflySpec(Strict):
     """Cables of a switch to other groups."""
 
 
+_MOST_SWITCHES = 1 << 20
+_MOST_GRIDS = 1_000_000
+
+
 class TorusSpec(Strict):
     """Widths of a torus: endpoints of a switch, parallel cables to each neighbour, and its sides.
 
@@ -73,10 +78,19 @@ class TorusSpec(Strict):
     """Parallel cables to each neighbour."""
     dimensions: Annotated[int, Field(ge=1, le=5)] = 3
     """Dimensions, where no sides are given."""
-    longest: Annotated[int, Field(ge=2)] = 16
+    longest: Annotated[int, Field(ge=2, le=4096)] = 16
     """Longest side, where no sides are given."""
     sides: Annotated[tuple[Count, ...], BeforeValidator(_as_tuple)] = ()
     """Switches along each dimension; left out: as equal as the hosts allow."""
+
+    @model_validator(mode="after")
+    def _can_be_made(self) -> TorusSpec:
+        if prod(self.sides) > _MOST_SWITCHES:
+            raise ValueError(f"sides = {list(self.sides)}: make more than {_MOST_SWITCHES:,} switches")
+        if comb(self.longest + self.dimensions - 1, self.dimensions) > _MOST_GRIDS:
+            rule = f"of {self.dimensions} dimensions leave more than {_MOST_GRIDS:,} grids to choose from"
+            raise ValueError(f"longest = {self.longest}: sides up to this {rule}: give the sides")
+        return self
 
 
 class CustomSpec(Strict):

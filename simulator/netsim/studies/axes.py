@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 Records = Sequence[Mapping[str, Any]]
-_QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)\s*$")
+_QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)\s*$", re.ASCII)
 
 
 @dataclass(frozen=True)

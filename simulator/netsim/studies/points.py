@@ -21,7 +21,7 @@ from netsim.errors import NetsimError
 from netsim.studies.question import StudyPoint, make_point
 from netsim.studies.spec import SampleSpec, StudySpec
 
-_QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)\s*$")
+_QUANTITY = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)\s*$", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,9 @@ _NAMES = {
     "status": ("state",),
 }
 _DEAD = ("down", "dead", "failed", "broken")
-_SHORT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([GT])(?:b|bps|bit/s|bits/s|bE|E|b/s)?\s*$", re.IGNORECASE)
+_SHORT = re.compile(
+    r"^\s*(\d+(?:\.\d+)?)\s*([GT])(?:b|bps|bit/s|bits/s|bE|E|b/s)?\s*$", re.IGNORECASE | re.ASCII
+)
 #: files that hold a fabric
 SUFFIXES = (".csv", ".graphml", ".json")
 
@@ -74,7 +76,10 @@ def _of_csv(text: str, place: str) -> tuple[list[CableLine], bool]:
         raise NetsimError(f"{place}: line {number}: {rule}")
     lines = []
     for n, row in used[1:]:
-        cells = [cell.strip() for cell in next(csv.reader([row], delimiter=mark))]
+        try:
+            cells = [cell.strip() for cell in next(csv.reader([row], delimiter=mark))]
+        except csv.Error as error:
+            raise NetsimError(f"{place}: line {n}: not a CSV: {error}") from None
         if not any(cells):
             continue
         found = {name: cells[i] if i < len(cells) else "" for name, i in columns.items()}

@@ -45,7 +45,7 @@ class Mesh:
 def _path(spec: TopologySpec) -> Path:
     if not spec.custom.edges:
         raise SpecError(spec.name, "custom.edges", "", "must name a CSV of cables: a,b,rate,cables")
-    path = Path(spec.custom.edges).expanduser()
+    path = files.expand(spec.custom.edges)
     beside = catalog.folder("topology") / spec.custom.edges
     if not path.is_file() and not beside.is_file():
         raise SpecError(spec.name, "custom.edges", spec.custom.edges, "no such file")
@@ -130,17 +130,14 @@ def make_mesh(switches: int, edges: Edges) -> Mesh:
 
 
 def _distances(switches: int, edges: Edges) -> NDArray[np.int16]:
-    """Breadth first from all switches at once."""
-    near = np.zeros((switches, switches), dtype=np.float32)
-    near[edges.lower, edges.upper] = near[edges.upper, edges.lower] = 1.0
-    distance = np.full((switches, switches), -1, dtype=np.int16)
-    front = np.eye(switches, dtype=bool)
-    hops = 0
-    while front.any():
-        distance[front] = hops
-        front = (front.astype(np.float32) @ near > 0) & (distance < 0)
-        hops += 1
-    return distance
+    """Breadth first from every switch; (switches, switches) hops, -1 where there is no path."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import shortest_path
+
+    ends = (np.concatenate([edges.lower, edges.upper]), np.concatenate([edges.upper, edges.lower]))
+    near = coo_array((np.ones(ends[0].size), ends), shape=(switches, switches)).tocsr()
+    hops = shortest_path(near, unweighted=True)
+    return np.where(np.isinf(hops), -1, hops).astype(np.int16)
 
 
 CUSTOM = Family(

@@ -28,12 +28,12 @@ from netsim.errors import NetsimError
 from netsim.specs import catalog
 from netsim.topologies.cable_list import CableLine, cable_lines
 from netsim.topologies.graph import LinkKind, Topology
-from netsim.units import parse
+from netsim.units import bounded, whole
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_NIC = re.compile(r"^host(\d+)/nic(\d+)$")
+_NIC = re.compile(r"^host(\d{1,9})/nic(\d{1,9})$", re.ASCII)
 _HEADER = ("a", "b", "rate", "cables")
 #: nodes that are neither switch nor GPU host
 _OTHER = re.compile(r"^(storage|nas|mgmt|management|login|admin)", re.IGNORECASE)
@@ -135,12 +135,13 @@ def _line(row: CableLine, where: str) -> _Line:
     if not a or not b:
         raise NetsimError(f"{where}: the port of {a or b or 'nothing'} dangles: a cable has two ends")
     try:
-        speed = parse(rate, "bytes/s")
+        speed = bounded(rate, "bytes/s")
     except ValueError as error:
         raise NetsimError(f"{where}: rate = {rate!r}, {error}") from None
     if not 0 < speed < float("inf"):
         raise NetsimError(f"{where}: rate = {rate!r}, must be above 0")
-    if cables and not (cables.isdigit() and int(cables) > 0):
+    count = whole(cables or "1")
+    if not count:
         raise NetsimError(f"{where}: cables = {cables!r}, must be a whole number, 0 for a dead cable")
     if a == b:
         raise NetsimError(f"{where}: {a} is cabled to itself")
@@ -148,7 +149,7 @@ def _line(row: CableLine, where: str) -> _Line:
         a, b = b, a
     if _NIC.match(b):
         raise NetsimError(f"{where}: {a} - {b} joins two NICs: one end must be a switch")
-    return _Line(number, a, b, speed, int(cables or 1))
+    return _Line(number, a, b, speed, count)
 
 
 def _with_gpus(ports: dict[tuple[int, int], list[_Line]]) -> dict[tuple[int, int], list[_Line]]:

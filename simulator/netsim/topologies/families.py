@@ -39,6 +39,8 @@ FAMILIES: dict[str, Family] = {
     "custom": CUSTOM,
 }
 
+#: GPUs of the largest fabric that is laid out; every cable is a row of an array
+MOST_GPUS = 1 << 20
 _RADIX_MAX = 4096  # of specs.topology.SwitchSpec
 
 
@@ -104,6 +106,10 @@ def _check_size(spec: TopologySpec, hardware: HardwareSpec, family: Family, gpus
         raise SpecError("--gpus", "gpus", gpus, f"must be at least {per_host}, one host")
     if gpus > most:
         raise SpecError("--gpus", "gpus", gpus, _too_many(spec, hardware, family, gpus))
+    if gpus > MOST_GPUS:
+        raise SpecError(
+            "--gpus", "gpus", gpus, f"must be at most {MOST_GPUS:,}: a larger fabric is not laid out"
+        )
     if gpus % per_host:
         lower = gpus // per_host * per_host
         near = " or ".join(str(n) for n in (lower, lower + per_host) if 1 <= n <= most)

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from netsim.errors import NetsimError, did_you_mean
 from netsim.topologies.graph import TIERS, LinkKind, Topology
+from netsim.units import whole
 
 Ints = NDArray[np.int64]
 
-_SWITCH = re.compile(r"^(leaf|spine|core|switch)\s*(\d+)(?:\.(\d+))?$")
-_HOST = re.compile(r"^host\s*(\d+)(?:\.(\d+))?(?:\.(\d+))?$")
+_SWITCH = re.compile(r"^(leaf|spine|core|switch)\s*(\d{1,9})(?:\.(\d{1,9}))?$", re.ASCII)
+_HOST = re.compile(r"^host\s*(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?$", re.ASCII)
 _NONE: Ints = np.zeros(0, dtype=np.int64)
 
 
@@ -119,9 +120,10 @@ def _missing(topology: Topology, what: str, have: str) -> NetsimError:
 
 def _plane(topology: Topology, name: str) -> Part:
     have = _count("plane", [str(p) for p in range(topology.planes)])
-    if not name.isdigit() or int(name) >= topology.planes:
+    plane = whole(name)
+    if plane is None or plane >= topology.planes:
         raise _missing(topology, f"plane {name!r}", have)
-    return Part(f"plane {int(name)}", np.flatnonzero(topology.link_plane == int(name)), _NONE)
+    return Part(f"plane {plane}", np.flatnonzero(topology.link_plane == plane), _NONE)
 
 
 def _switch(topology: Topology, name: str) -> Part:
@@ -207,10 +209,11 @@ def _link(topology: Topology, name: str) -> Part:
                 f"has {cables.size} parallel cables: write {first}-{second}#0 to #{cables.size - 1}, or #all"
             )
             raise NetsimError(f"link {first}-{second}: {rule}")
-        if which and not (which.strip().isdigit() and int(which) < cables.size):
+        number = whole(which or "0")
+        if number is None or number >= cables.size:
             have = f"#0 to #{cables.size - 1}, or #all" if cables.size > 1 else "one cable, #0"
             raise NetsimError(f"link {first}-{second}: no cable #{which.strip()}: it has {have}")
-        cables = cables[int(which or 0) :][:1]
+        cables = cables[number:][:1]
     links = np.concatenate([topology.first(kind) + cables for kind in (LinkKind.UP, LinkKind.DOWN)])
     return Part(f"link {first}-{second}" + (f"#{which.strip()}" if which else ""), links, _NONE)
 

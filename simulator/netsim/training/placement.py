@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from netsim.errors import NetsimError, SpecError
 from netsim.specs import files
 from netsim.specs.workload import PlacementSpec
+from netsim.units import whole
 from netsim.workloads.plan import Plan
 
 Gpus = NDArray[np.int64]
@@ -90,6 +91,8 @@ def _from_file(path: Path, gpus: int, gpus_per_host: int) -> Gpus:
         raise NetsimError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise NetsimError(f"{path}: not UTF-8 text") from None
+    except csv.Error as error:
+        raise NetsimError(f"{path}: not a CSV: {error}") from None
     if not rows or [name.strip() for name in rows[0]] != _COLUMNS:
         raise NetsimError(f"{path}: the first line must be rank,host,gpu")
     limits = (gpus, gpus // gpus_per_host, gpus_per_host)
@@ -111,9 +114,9 @@ def _from_file(path: Path, gpus: int, gpus_per_host: int) -> Gpus:
 
 def _numbers(path: Path, row: list[str], limits: tuple[int, int, int]) -> tuple[int, int, int]:
     line = ",".join(row)
-    if len(row) != len(_COLUMNS) or not all(value.strip().isdecimal() for value in row):
-        raise NetsimError(f"{path}: {line!r}: must be three whole numbers rank,host,gpu")
-    values = tuple(int(value) for value in row)
+    values = [number for value in row if (number := whole(value)) is not None]
+    if not len(values) == len(row) == len(_COLUMNS):
+        raise NetsimError(f"{path}: {line[:80]!r}: must be three whole numbers rank,host,gpu")
     for name, value, limit in zip(_COLUMNS, values, limits, strict=True):
         if value >= limit:
             raise NetsimError(f"{path}: {line!r}: {name} = {value}, must be less than {limit}")

@@ -24,6 +24,7 @@ from netsim.specs.workload import VariationSpec
 from netsim.topologies import Topology
 from netsim.training.assembly import Assembly, Job, Step, assemble
 from netsim.training.traffic import Traffic, make_traffic, wire_bytes
+from netsim.units import whole
 
 Ints = NDArray[np.int64]
 
@@ -81,9 +82,12 @@ def _listed(text: str, hosts: int, where: str) -> Ints:
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise NetsimError(f"{where} = {text!r}, must be numbers and ranges such as 0-15,32")
-        found += range(int(first), int(last or first) + 1)
+        low, high = whole(first), whole(last if dash else first)
+        if low is None or high is None:
+            raise NetsimError(f"{where} = {text[:80]!r}, must be numbers and ranges such as 0-15,32")
+        if high >= hosts:
+            raise NetsimError(f"{where} = {text[:80]!r}, must name different hosts from 0 to {hosts - 1}")
+        found += range(low, high + 1)
     if not found or max(found) >= hosts or len(set(found)) < len(found):
         raise NetsimError(f"{where} = {text!r}, must name different hosts from 0 to {hosts - 1}")
     return np.array(sorted(found), dtype=np.int64)

@@ -59,9 +59,9 @@ def _read_load(text: str, experts: int, asked: str) -> Floats:
         load = np.array([float(word) for word in files.read_text(path).replace(",", " ").split()])
     except (ValueError, UnicodeDecodeError, OSError):
         raise NetsimError(f"{asked} {text}: must hold one positive number an expert") from None
-    if load.size != experts or not (np.isfinite(load) & (load > 0)).all():
+    if load.size != experts or not ((load >= 1e-30) & (load <= 1e30)).all():
         raise NetsimError(
-            f"{asked} {text}: holds {load.size} numbers, must be {experts}, all positive and finite"
+            f"{asked} {text}: holds {load.size} numbers, must be {experts}, each from 1e-30 to 1e30"
         )
     return np.asarray(load / load.mean(), dtype=np.float64)
 

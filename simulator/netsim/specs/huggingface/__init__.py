@@ -77,7 +77,7 @@ def find(name: str, beside: Path | None = None) -> Path:
 
     Raises NetsimError when there is none.
     """
-    tried = [Path(name).expanduser(), *([beside / name] if beside else [])]
+    tried = [files.expand(name), *([beside / name] if beside else [])]
     for path in tried:
         try:
             if path.is_file():
