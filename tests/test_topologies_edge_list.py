@@ -138,8 +138,8 @@ def test_sizes_that_do_not_go_together(tmp_path: Path) -> None:
     with pytest.raises(NetsimError, match="no such file"):
         mine(tmp_path / "other.csv", 32)
     spec = load(TopologySpec, "topology", "custom", {"custom.edges": str(path)})
-    with pytest.raises(NetsimError, match="has 8 NICs a host, h800 has nics_per_host = 4"):
-        build(spec, H800.model_copy(update={"nics_per_host": 4}), 32)
+    with pytest.raises(NetsimError, match="has 8 NICs a host, h800 has nics_per_host = 3"):
+        build(spec, H800.model_copy(update={"nics_per_host": 3}), 32)
 
 
 HEAD = "a,b,rate,cables"
