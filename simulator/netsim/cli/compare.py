@@ -51,6 +51,14 @@ Ablate = Annotated[
 ]
 
 
+Against = Annotated[
+    Path | None,
+    typer.Option(
+        "--against", help="Instead: results of htsim or SimAI in a folder of netsim export, beside netsim's."
+    ),
+]
+
+
 @asking(
     "hardware", "profile", "prices", "routing", "schedule", "scaling", "gpu_hour_usd", "seed", "overrides"
 )  # fmt: skip
@@ -62,6 +70,7 @@ def compare(
     sizes: Messages = None,
     bind: Bind = None,
     ablate: Ablate = None,
+    against: Against = None,
     jobs: Processes = None,
     output: Output = None,
     csv: Csv = False,
@@ -80,6 +89,11 @@ def compare(
     from netsim.reports.comparison import files
     from netsim.reports.terminal.comparison_tables import print_comparison
 
+    if against is not None:
+        from netsim.importers.results import compare_results, print_results
+
+        answer(compare_results(against), json, quiet, print_results)
+        return
     needs_folder(output, csv=csv, force=force)
     if ablate is not None:
         for option, without in (("--sizes", sizes), ("--bind/--no-bind", bind)):

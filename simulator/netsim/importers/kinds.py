@@ -5,8 +5,10 @@ A file whose kind nobody names is tried in this order; the first that recognises
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -48,7 +50,33 @@ KINDS: dict[str, Kind] = {
     "deepspeed": Kind("DeepSpeed JSON: job", "job_files", "is_deepspeed", "read_deepspeed"),
     "ibnetdiscover": Kind("ibnetdiscover output: fabric", "infiniband", "is_discover", "read_discover"),
     "iblinkinfo": Kind("iblinkinfo output, also -l: fabric", "infiniband", "is_linkinfo", "read_linkinfo"),
+    "slurm-conf": Kind("Slurm topology.conf: placement", "slurm", "is_conf", "read_conf"),
+    "slurm-yaml": Kind("Slurm topology.yaml: placement", "slurm", "is_yaml", "read_yaml"),
+    "nccl-topology": Kind("NCCL topology XML: host", "host_xml", "is_kind", "read"),
+    "infragraph": Kind("InfraGraph YAML: fabric", "infragraph", "is_kind", "read"),
+    "netbox": Kind("NetBox cable CSV: fabric", "cable_files", "is_netbox", "read_netbox"),
+    "lldp": Kind("lldpctl -f json of one or many nodes: fabric", "cable_files", "is_lldp", "read_lldp"),
+    "simai-topology": Kind("SimAI or ns-3 topology text: fabric", "cable_files", "is_simai", "read_simai"),
+    "graph": Kind("GraphML or node-link JSON: fabric", "cable_files", "is_graph", "read_graph"),
 }
+
+
+#: all kinds with a line each; traces are read as streams, however large
+WORDS = {name: kind.words for name, kind in KINDS.items()} | {
+    "kineto": "PyTorch profiler trace, also .gz: its collectives beside netsim's"
+}
+
+
+def is_trace(path: Path) -> bool:
+    """Whether a file begins as a trace of the PyTorch profiler does, packed or not."""
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            head = stream.read(1 << 16)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return any(word in head for word in (b'"traceEvents"', b'"deviceProperties"'))
 
 
 def _module(name: str) -> object:
@@ -60,8 +88,12 @@ def read(path: Path, kind: str | None = None, wanted: Wanted | None = None) -> I
 
     Raises NetsimError for an unknown kind, a file that is none of them, and whatever is wrong in the file.
     """
-    if kind is not None and kind not in KINDS:
-        raise NetsimError(f"no kind of file {kind!r}: {did_you_mean(kind, KINDS)}")
+    if kind is not None and kind not in WORDS:
+        raise NetsimError(f"no kind of file {kind!r}: {did_you_mean(kind, WORDS)}")
+    if kind == "kineto" or (kind is None and is_trace(path)):
+        from netsim.importers import kineto
+
+        return kineto.read(path, wanted or Wanted())
     source = open_source(path)
     chosen = kind or next((name for name, each in KINDS.items() if each.known(source)), None)
     if chosen is None:
@@ -72,5 +104,5 @@ def read(path: Path, kind: str | None = None, wanted: Wanted | None = None) -> I
 def print_kinds(as_json: bool) -> str:
     """The kinds with a line each, as text or JSON."""
     if as_json:
-        return json.dumps({name: kind.words for name, kind in KINDS.items()}, indent=1) + "\n"
-    return "".join(f"{name:<20} {kind.words}\n" for name, kind in KINDS.items())
+        return json.dumps(WORDS, indent=1) + "\n"
+    return "".join(f"{name:<20} {words}\n" for name, words in WORDS.items())
