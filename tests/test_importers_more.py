@@ -88,7 +88,7 @@ INFRAGRAPH = """infrastructure:
   - {ep1: {instance: "host[0]", component: "nic[0:8]"}, ep2: {instance: "leaf[0]", component: "port[0:8]"}, link: nic400, scheme: one2one}
   - {ep1: {instance: "host[1]", component: "nic[0:8]"}, ep2: {instance: "leaf[1]", component: "port[0:8]"}, link: nic400, scheme: one2one}
   - {ep1: {instance: "leaf[0:2]", component: "port[8:10]"}, ep2: {instance: "spine[0]", component: "port[0:2]"}, link: nic400, scheme: many2many}
-"""  # noqa: E501
+"""
 
 XML = (
     '<system version="1">'
