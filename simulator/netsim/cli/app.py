@@ -36,7 +36,7 @@ COMMANDS: dict[str, str] = {
     "calibrate": "Make a compute profile from a trace or a table of timings.",
     "measure": "Time kernels or collectives on this GPU (needs torch, CUDA).",
     "import": "Read logs, fabrics, placements and traces of other tools.",
-    "export": "Write traffic for htsim, GOAL, Chakra, SimGrid, SimAI, ASTRA-sim.",
+    "export": "Write traffic for htsim, GOAL, Chakra, SimGrid and others.",
     "schema": "List the keys of a spec, for TOML files and --set.",
     "examples": "List commands by the question that they answer.",
     "doctor": "Check the installation on this machine.",
