@@ -15,6 +15,7 @@ from typer.main import get_command
 import netsim
 from netsim.cli.examples import examples_of
 from netsim.errors import NetsimError
+from netsim.specs.borders import printable
 from netsim.specs.output import release_all
 
 #: verb -> its line of 80 columns, in the order in which --help lists them; a verb is the function of its name in the
@@ -135,6 +136,6 @@ def _usage(error: Any, arguments: Sequence[str]) -> str:
 
 
 def _say(line: str, status: int) -> int:
-    line = " ".join(line.split())
+    line = " ".join(printable(line).split())
     print(f"netsim: {line if len(line) < 900 else line[:900] + ' ...'}", file=sys.stderr)
     return status

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from netsim.errors import NetsimError
+from netsim.specs.borders import printable
 
 
 def needs_folder(output: Path | None, **given: bool) -> None:
@@ -20,7 +21,7 @@ def needs_folder(output: Path | None, **given: bool) -> None:
 def say_warnings(lines: Sequence[str]) -> None:
     """Warnings of an answer, a line each."""
     for line in lines:
-        print(f"netsim: warning: {line}", file=sys.stderr)
+        print(f"netsim: warning: {printable(line)}", file=sys.stderr)
 
 
 def say_written(folder: Path, files: Sequence[Path], quiet: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import netsim
 from netsim.collectives.sweep import Setup
 from netsim.reports.rundir import prepare, write_files
+from netsim.specs.borders import cell
 from netsim.specs.output import begin_folder
 from netsim.topologies import latency_us, summary
 
@@ -30,7 +31,7 @@ def to_csv(rows: Sequence[dict[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 

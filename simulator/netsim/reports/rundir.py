@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from netsim.errors import NetsimError
+from netsim.specs.borders import write_csv
 from netsim.specs.output import begin_folder, claim_folder, release_folder, write_text_whole, write_whole
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def write_frame(folder: Path, name: str, frame: pd.DataFrame, csv: bool) -> list
     """
     written = [write_whole(folder / f"{name}.parquet", lambda p: frame.to_parquet(p, index=False))]
     if csv:
-        written.append(write_whole(folder / f"{name}.csv", lambda p: frame.to_csv(p, index=False)))
+        written.append(write_whole(folder / f"{name}.csv", lambda p: write_csv(frame, p)))
     return written
 
 

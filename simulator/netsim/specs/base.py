@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from netsim.errors import NetsimError, SpecError, did_you_mean
 from netsim.specs import catalog, files, paths
+from netsim.specs.borders import CONTROL
 
 
 class Strict(BaseModel):
@@ -21,6 +22,15 @@ class Strict(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _words_are_printable(cls, value: Any) -> Any:
+        """Names travel to terminals, SVG and GraphML, which take no control characters."""
+        words = [value] if isinstance(value, str) else list(value) if isinstance(value, dict | list) else []
+        if any(isinstance(word, str) and CONTROL.search(word) for word in words):
+            raise ValueError("must hold no control characters")
+        return value
 
     @field_validator("*", mode="before")
     @classmethod

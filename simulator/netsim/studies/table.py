@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netsim.specs.borders import write_csv
 from netsim.specs.output import write_whole
 from netsim.studies.evaluate import FILES
 from netsim.studies.points import Point
@@ -68,7 +69,7 @@ def write_tables(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Pat
     text = json.dumps(list(records), indent=1, allow_nan=False) + "\n"
     makers = {
         "table.parquet": lambda path: whole.to_parquet(path, index=False),
-        "table.csv": lambda path: whole.to_csv(path, index=False),
+        "table.csv": lambda path: write_csv(whole, path),
         "table.json": lambda path: path.write_text(text, "utf-8"),
     }
     return [write_whole(folder / name, make) for name, make in makers.items()]

@@ -95,15 +95,6 @@ def link_name(topology: Topology, link: int) -> str:
     return f"{names[source]} to {names[target]}"
 
 
-def both_ways(topology: Topology, links: Ints) -> Ints:
-    """The links and those that run the other way in the same cables."""
-    first, last = (np.array([topology.first(kind) for kind in LinkKind][n::2]) for n in (0, 1))
-    width = last - first
-    kind = topology.link_kind[links].astype(np.int64)
-    back = np.where(kind % 2 == 0, links + width[kind // 2], links - width[kind // 2])
-    return np.unique(np.concatenate([links, back]))
-
-
 def _tier_word(topology: Topology, tier: int) -> str:
     return TIERS[tier] if topology.tiers > 1 else "switch"
 

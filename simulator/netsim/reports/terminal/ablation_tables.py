@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from netsim.reports.terminal.screen import screen
 
 #: heading, key, value as text
 _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
@@ -27,7 +27,7 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 def print_ablation(record: dict[str, Any]) -> None:
     """One row a job, then what each choice changed in words."""
     ask = record["question"]
-    console = Console(width=max(130, Console().width), highlight=False)
+    console = screen(max(130, screen().width))
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="bold",
         title=f"{ask['model']} on {ask['gpus']:,} GPUs over {ask['topology']}, one choice turned off at a time",
@@ -45,8 +45,8 @@ def print_ablation(record: dict[str, Any]) -> None:
     console.print(table)
     if any(not row["error"] and not row["fits"] for row in record["tables"]["ablation"]):
         console.print("! does not fit into the memory of a GPU; simulated all the same", style="dim")
-    plain = Console(highlight=False)
+    plain = screen()
     names = {row["choice"]: row["name"] for row in record["tables"]["ablation"]}
     for finding in record["findings"]:
         if finding["notes"]:
-            plain.print(escape(f"{names[finding['choice']]}: {' '.join(finding['notes'])}"))
+            plain.print(f"{names[finding['choice']]}: {' '.join(finding['notes'])}")

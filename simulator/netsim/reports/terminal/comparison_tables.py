@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from netsim.analysis.uncertainty.interval import ends_words
+from netsim.reports.terminal.screen import screen
 
 _COLUMNS = (
     "",
@@ -30,11 +29,11 @@ _COLUMNS = (
 
 def print_comparison(record: dict[str, Any]) -> None:
     """What to take, one row a fabric, and what changed and why."""
-    console = Console(highlight=False)
+    console = screen()
     for advice in record["recommendations"]:
-        console.print(f"[bold]{escape(advice['sentence'])}[/bold]")
+        console.print(advice["sentence"], style="bold")
         for sentence in (*advice["draws"], *advice["otherwise"]):
-            console.print(escape(sentence))
+            console.print(sentence)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(_COLUMNS):
         table.add_column(name, justify="right" if number > 1 else "left", no_wrap=True)
@@ -47,8 +46,8 @@ def print_comparison(record: dict[str, Any]) -> None:
                 f"{row['network_usd'] / 1e6:.2f}", f"{row['usd_per_gpu'] / 1e3:.2f}", f"{row['power_kw']:,.0f}",
                 f"{row['worst_latency_us']:.2f}", f"{row['max_gpus']:,}",
             )  # fmt: skip
-    Console(width=max(130, console.width), highlight=False).print(table)
+    screen(max(130, console.width)).print(table)
     for finding in record["findings"]:
-        console.print(escape(finding["text"]))
+        console.print(finding["text"])
     for condition in dict.fromkeys(advice["condition"] for advice in record["recommendations"]):
-        console.print(escape(condition), style="dim")
+        console.print(condition, style="dim")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from netsim.reports.terminal.screen import line as words
+from netsim.reports.terminal.screen import screen
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -18,14 +20,15 @@ def _table(title: str, *columns: str) -> Table:
 
 def print_fabric(record: dict[str, Any]) -> None:
     """Parts, what it can do, what a failure takes, the bill, the years."""
-    console = Console(highlight=False)
+    console = screen()
     fabric, can, cost, years = (record[key] for key in ("topology", "properties", "cost", "ownership"))
     ratios = ", ".join(f"{ratio:g}:1" for ratio in fabric["oversubscription"]) or "no tiers"
-    console.print(
-        f"[bold]{fabric['name']}[/bold] with {fabric['gpus']:,} GPUs: {fabric['switches']:,} switches, "
+    counts = (
+        f" with {fabric['gpus']:,} GPUs: {fabric['switches']:,} switches, "
         f"{fabric['switch_links']:,} switch links, {fabric['endpoints']:,} NIC ports, {fabric['planes']} "
         f"plane{'s' * (fabric['planes'] > 1)} of {fabric['tiers']} tier{'s' * (fabric['tiers'] > 1)} ({ratios})"
     )
+    console.print(words((fabric["name"], "bold"), counts))
     shown = [f"{k.replace('_', ' ')} {v:.2f}" for k, v in record["latency_us"].items() if v is not None]
     bound = "" if can["bisection_exact"] else " at most"
     console.print(f"Latency (us, 64 B): {', '.join(shown)}; {can['diameter_switches']} switches at most")
@@ -68,7 +71,7 @@ def print_fabric(record: dict[str, Any]) -> None:
 
 def print_comparison(rows: list[dict[str, Any]], book: str) -> None:
     """One row a fabric; those that cannot be built below."""
-    console = Console(highlight=False)
+    console = screen()
     table = _table(
         f"{rows[0]['gpus']:,} GPUs, {book} prices", "", "switches", "links", "M$", "k$/GPU", "kW", "M$ owned",
         "bisection GB/s", "$/(GB/s)", "permutation", "worst us", "grows to",
@@ -82,7 +85,7 @@ def print_comparison(rows: list[dict[str, Any]], book: str) -> None:
                 f"{row['bisection_GBps']:,.0f}", f"{per:,.0f}" if per else "", f"{row['permutation_bound']:.0%}",
                 f"{row['worst_latency_us']:.2f}", f"{row['max_gpus']:,}",
             )  # fmt: skip
-    Console(width=max(140, console.width), highlight=False).print(table)
+    screen(max(140, console.width)).print(table)
     for row in rows:
         if row["error"]:
             console.print(row["error"], soft_wrap=True)

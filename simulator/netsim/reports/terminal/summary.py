@@ -6,24 +6,26 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from netsim.analysis.uncertainty.interval import seconds_words
 from netsim.reports.sure_words import sure_words
+from netsim.reports.terminal.screen import line, screen
 
 _ORIGINS = {"table": "measured table", "model": "calibrated model", "extrapolated": "extrapolated"}
 
 
 def print_summary(result: dict[str, Any]) -> None:
     """Step, phases, collectives, network and where the numbers come from."""
-    console = Console(highlight=False)
+    console = screen()
     step, work, fabric = result["step"], result["workload"], result["topology"]
+    time = seconds_words(step["time_s"], step.get("interval_s"))
     console.print(
-        f"[bold]{escape(work['model'])}[/bold] on {fabric['gpus']:,} GPUs over [bold]{escape(fabric['name'])}[/bold]: "
-        f"[bold]{seconds_words(step['time_s'], step.get('interval_s'))}[/bold] a step of "
-        f"{work['tokens_per_step']:,} tokens"
-    )
+        line(
+            (work["model"], "bold"), f" on {fabric['gpus']:,} GPUs over ", (fabric["name"], "bold"), ": ",
+            (time, "bold"), f" a step of {work['tokens_per_step']:,} tokens",
+        )
+    )  # fmt: skip
     console.print(
         f"{step['tokens_per_day'] / 1e9:.1f} B tokens/day, {step['tflops_per_gpu_causal']:.0f} TFLOPS/GPU causal "
         f"({step['mfu_causal']:.1%} MFU), {step['gpu_hours_per_trillion_tokens'] / 1e3:.0f} K GPU-hours "
@@ -75,8 +77,8 @@ def _table(title: str, *columns: str) -> Table:
 
 def _print_table(console: Console, table: Table) -> None:
     """As wide as it needs to be: a number is never cut, however narrow the terminal."""
-    wide = Console(width=1000, highlight=False)
-    Console(width=max(console.width, wide.measure(table).maximum), highlight=False).print(table)
+    wide = screen(1000)
+    screen(max(console.width, wide.measure(table).maximum)).print(table)
 
 
 def _phases(step: dict[str, Any]) -> Table:
@@ -94,7 +96,7 @@ def _print_faults(console: Console, faults: dict[str, Any]) -> None:
         else faults["each"]
     )
     for row in rows:
-        name = escape(row["fault"])
+        name = row["fault"]
         if row["stalled"]:
             table.add_row(name, "stalls", "", "", "")
         elif not row["touched"]:
@@ -112,7 +114,7 @@ def _print_faults(console: Console, faults: dict[str, Any]) -> None:
     for row in faults["detour"]:
         more = "" if row["relative"] is None else f" (+{row['relative']:.1%})"
         console.print(
-            f"Detour over {row['links']:,} {row['kind']} links; most on {escape(row['link'])}: "
+            f"Detour over {row['links']:,} {row['kind']} links; most on {row['link']}: "
             f"{row['extra_bytes'] / 1e9:,.2f} GB more{more}"
         )
     console.print()
