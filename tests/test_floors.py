@@ -86,4 +86,4 @@ def test_run_reads_no_other_verb_and_little_of_the_project() -> None:
     assert verbs == {"run", "examples"}
     left_out = {"calibration", "congestion", "inference", "measure", "reliability", "studies", "validation"}
     assert not left_out & {package_of(path) for path in read}
-    assert sum(len(path.read_text().splitlines()) for path in read) < 25_000
+    assert sum(len(path.read_text().splitlines()) for path in read) < 25_500
