@@ -2,6 +2,7 @@
 
 import io
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -76,3 +77,10 @@ def test_a_spreadsheet_computes_no_name(tmp_path: object) -> None:
     write_csv(pd.DataFrame({"name": ["=1+1", "@x", "ft2"], "=n": [1, -2, 3]}), text)  # type: ignore[arg-type]
     assert text.getvalue() == "name,'=n\n'=1+1,1\n'@x,-2\nft2,3\n"
     assert cell("+5") == "'+5"
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "2024-13-45"])
+def test_a_number_without_end_in_a_toml_is_one_line(value: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(f"planes = {value}\n")
+    with pytest.raises(NetsimError, match="not valid TOML"):
+        load(TopologySpec, "topology", str(tmp_path / "a.toml"))

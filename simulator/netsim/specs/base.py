@@ -68,6 +68,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise NetsimError(f"{place}: not valid TOML: {error}") from None
     except UnicodeDecodeError:
         raise NetsimError(f"{place}: not UTF-8 text") from None
+    except ValueError:  # whole numbers without end, and dates that no calendar has
+        raise NetsimError(f"{place}: not valid TOML: a number or date out of range") from None
     except OSError as error:
         raise NetsimError(f"{place}: cannot be read: {error.strerror}") from None
 
