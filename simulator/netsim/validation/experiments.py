@@ -26,6 +26,7 @@ from netsim.validation import (
     experiments_inference,
     experiments_kernels,
     experiments_packets,
+    experiments_steps,
     row_published,
 )
 
@@ -155,6 +156,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "inference_bound": experiments_inference.inference_bound,
     "kernel_tables": experiments_kernels.kernel_tables,
     "latency": latency,
+    "measured_steps": experiments_steps.measured_steps,
     "model_size": experiments_compute.model_size,
     "packets": experiments_packets.packets,
     "parts": parts,
