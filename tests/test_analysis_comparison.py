@@ -142,7 +142,7 @@ def test_recommendation_follows_the_numbers(compared: netsim.Comparison) -> None
     record = changed(compared, 256, step_time_s=seconds * 1.02, network_usd=usd / 2)
     advice = recommendations(record)[0]
     assert advice["topology"] == "mpft"
-    assert f"less than {usd / 4 / 1e6:,.2f} M$" in advice["otherwise"][0]
+    assert any(f"less than {usd / 4 / 1e6:,.2f} M$" in told for told in advice["otherwise"])
 
 
 def test_words_tell_hidden_from_slower(compared: netsim.Comparison) -> None:
@@ -200,6 +200,9 @@ def test_files_hold_the_same(compared: netsim.Comparison, saved: Path) -> None:
     record = json.loads((saved / "report.json").read_text())
     assert record == json.loads(json.dumps(compared.record))
     for name, rows in record["tables"].items():
+        if not rows:
+            assert not (saved / f"{name}.parquet").exists()
+            continue
         read = pd.read_parquet(saved / f"{name}.parquet").astype(object)
         assert read.where(read.notna(), None).to_dict("records") == [
             {key: row.get(key) for key in read.columns} for row in rows

@@ -20,7 +20,9 @@ from netsim.studies.workers import Terms
 from netsim.topologies import build
 
 TERMS = Terms(2.0, 4.0)
-SMALL = {"gpus": 64, "schedule": "1f1b", "parallelism.pipeline": 1, "batch.microbatches": 1}
+#: on GPUs whose memory holds the job
+SMALL = {"gpus": 64, "schedule": "1f1b", "parallelism.pipeline": 1, "batch.microbatches": 1,
+         "hardware.gpu.hbm": "1 TB"}  # fmt: skip
 SPACE = StudySpec(
     seeds="shared",
     base=SMALL,
@@ -178,7 +180,16 @@ def test_the_best_the_runners_up_and_the_front_are_ranked(
 
 def test_the_command_prints_best_runners_up_and_front(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["optimize", "--gpus", "64", "--set", "schedule=1f1b", "--set", "parallelism.pipeline=1"]
-    command += ["--set", "batch.microbatches=1", "--vary", "nics_per_host=2,3,8", "--vary", "topology=ft2"]
+    command += [
+        "--set",
+        "batch.microbatches=1",
+        "--set",
+        "hardware.gpu.hbm=1 TB",
+        "--vary",
+        "nics_per_host=2,3,8",
+        "--vary",
+        "topology=ft2",
+    ]
     assert run_app([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["method"], found["proven"], found["cannot_be_built"]) == ("bounds", True, 1)

@@ -242,8 +242,10 @@ def test_communication_sms_come_off_matrix_products_and_are_said() -> None:
 def test_training_cost_is_gpu_hours_times_their_rent(published: dict[str, Any]) -> None:
     cost, step = published["step"]["cost"], published["step"]
     assert cost["gpu_hour_usd"] == 2.0
-    assert cost["usd_per_step"] == pytest.approx(2048 * step["time_s"] / 3600 * 2.0)
-    assert cost["usd_per_trillion_tokens"] == pytest.approx(2.0 * step["gpu_hours_per_trillion_tokens"])
+    hour = 2048 * 2.0 + cost["network_usd_per_hour"]
+    assert cost["usd_per_step"] == pytest.approx(hour * step["time_s"] / 3600)
+    hours = step["gpu_hours_per_trillion_tokens"] / 2048
+    assert cost["usd_per_trillion_tokens"] == pytest.approx(hour * hours)
     dear = make_case(gpu_hour_usd=3.5)
     assert (dear.prices.gpu_hour.price, dear.prices.gpu_hour.source) == (3.5, "--gpu-hour-usd")
 

@@ -1,8 +1,6 @@
 """Fabrics without a run: what one is and costs, several side by side, and cost over size.
 
-Total cost of ownership over N years: capex, electricity (power x PUE x hours x price) and upkeep (a part of capex a
-year). Energy of a run: the network's power x PUE for as long as the run takes. Left out: interest, depreciation,
-floor space, staff, and the hosts themselves. All rates are the price book's (`running`), with their source.
+Cost over years is `netsim.cost.owning`.
 """
 
 from __future__ import annotations
@@ -11,36 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from netsim.cost.bill import network_cost
+from netsim.cost.owning import ownership
 from netsim.errors import NetsimError, SpecError
 from netsim.specs import HardwareSpec, TopologySpec
 from netsim.specs.prices import PriceBook
 from netsim.topologies import Topology, build, latency_us, max_gpus, summary
 from netsim.topologies.measure import properties
-
-_HOURS_A_YEAR = 8766.0
-
-
-def ownership(cost: dict[str, Any], prices: PriceBook, years: float, run_days: float) -> dict[str, float]:
-    """What the network of a `network_cost` takes over the years, and a run's share of the electricity.
-
-    Raises NetsimError for years or days that are negative or without end.
-    """
-    for name, value, most in (("years", years, 1e3), ("run_days", run_days, 1e6)):
-        if not 0.0 <= value <= most:  # NaN is in no interval
-            raise NetsimError(f"{name} = {value:g}: must be from 0 to {most:,.0f}")
-    running, kw = prices.running, cost["power_kw"] * prices.running.pue
-    electricity = kw * _HOURS_A_YEAR * years * running.usd_per_kwh
-    upkeep = cost["network_usd"] * running.upkeep_per_year * years
-    return {
-        "years": years,
-        "capex_usd": cost["network_usd"],
-        "electricity_usd": electricity,
-        "upkeep_usd": upkeep,
-        "total_usd": cost["network_usd"] + electricity + upkeep,
-        "run_days": run_days,
-        "run_energy_MWh": kw * run_days * 24 / 1e3,
-        "run_energy_usd": kw * run_days * 24 * running.usd_per_kwh,
-    }
 
 
 def describe(

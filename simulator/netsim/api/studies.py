@@ -89,7 +89,7 @@ def sweep(
 
 
 def optimize(
-    objective: str = "cost",
+    objective: str = "dollars_per_trillion_tokens",
     subject_to: Sequence[str] | str = (),
     gpus: int = 2048,
     vary: Mapping[str, Sequence[Any]] | None = None,

@@ -14,7 +14,7 @@ from netsim.cli.sweep import Vary, Yes
 def optimize(
     objective: Annotated[
         str, typer.Option("--objective", help="cost, step_time, dollars_per_trillion_tokens or power.")
-    ] = "cost",
+    ] = "dollars_per_trillion_tokens",
     subject_to: Annotated[
         list[str] | None,
         typer.Option(

@@ -65,6 +65,7 @@ class Parts(NamedTuple):
     endpoints: int
     nics: int
     nic_power_w: float
+    nic_rate: float
     switches: int
     radix: int
     port_rate: float
@@ -87,10 +88,11 @@ def parts_of(topology: Topology, lay_out: bool) -> Parts:
     if not any(each.role == "switch_link" for each in cables):
         cables.append(Cables("switch_link", 0, topology.spec.switch.port_rate, np.zeros(0)))
     nics = topology.hosts * topology.hardware.nics_per_host
-    watts, switch = topology.hardware.nic.power, topology.spec.switch
+    nic, switch = topology.hardware.nic, topology.spec.switch
     return Parts(
-        topology.endpoints, nics, watts, topology.switches, switch.radix, switch.port_rate, tuple(cables)
-    )
+        topology.endpoints, nics, nic.power, nic.line_rate, topology.switches, switch.radix, switch.port_rate,
+        tuple(cables),
+    )  # fmt: skip
 
 
 def _in_group(topology: Topology) -> NDArray[np.bool_]:
@@ -127,7 +129,9 @@ def bill_of(parts: Parts, prices: PriceBook) -> list[Line]:
         else:
             part: CablePartSpec = getattr(prices, cables.role)
             lines.append(_line(cables.role, cables.number, part, scale, part.power))
-    lines.append(_line("nic", parts.nics, prices.nic, 1.0, parts.nic_power_w, rated=False))
+    scale = parts.nic_rate / prices.nic.rate
+    nic = _line("nic", parts.nics, prices.nic, scale, parts.nic_power_w / scale, rated=prices.nic.price > 0)
+    lines.append(nic)
     return lines
 
 
@@ -195,5 +199,22 @@ def totals(lines: list[Line], endpoints: int, prices: PriceBook) -> dict[str, An
         "cable_usd": usd["cable"],
         "nic_usd": usd["nic"],
         "power_kw": sum(line.power_kw for line in lines),
+        "leaves_out": left_out(lines),
         "lines": [line.record() for line in lines],
     }
+
+
+#: what no book prices
+_NEVER = "hosts, GPUs, racks, spares, labour and cooling"
+_WORDS = {"nic": "NICs", "endpoint_link": "cables between NICs and switches", "switch_link": "cables between switches",
+          "group_link": "cables within groups", "switch": "switches"}  # fmt: skip
+
+
+def left_out(lines: list[Line]) -> str:
+    """What a total does not hold: parts that the book prices at nothing, then what no bill holds.
+
+    >>> left_out([Line("nic", 8, 0.0, 0.0, 0.0, 25.0, "calibrated", "")])
+    'NICs (0 $ in this book); hosts, GPUs, racks, spares, labour and cooling'
+    """
+    free = [_WORDS.get(line.part, line.part) for line in lines if line.count and not line.unit_usd]
+    return f"{' and '.join(dict.fromkeys(free))} (0 $ in this book); {_NEVER}" if free else _NEVER

@@ -208,7 +208,7 @@ def _network(record: Row) -> list[Part]:
         f"{fabric['planes']} plane{'s' * (fabric['planes'] > 1)} of {fabric['tiers']} "
         f"tier{'s' * (fabric['tiers'] > 1)}: "
         f"{cost['network_usd'] / 1e6:.2f} M${spread}, {cost['usd_per_endpoint'] / 1e3:.2f} k$ an endpoint, in the "
-        f"{cost['price_book']} prices of {cost['price_date']}."
+        f"{cost['price_book']} prices of {cost['price_date']}. Not in the price: {cost['leaves_out']}."
     )
     bill = [
         Column("part", "part", lambda part: part.replace("_", " "), left=True),

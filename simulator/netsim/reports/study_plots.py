@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from netsim.analysis.choice import fits
 from netsim.reports.fabric_figures import COLOURS
 from netsim.reports.plots import MUTED, SECOND, SIMULATED, canvas
 from netsim.studies.axes import Axis, Records, axes_of, label, main_effects, pareto_front, values
@@ -236,20 +237,35 @@ def tornado(records: Records, axes: Sequence[Axis], metrics: Sequence[str]) -> A
 
 
 def pareto(records: Records, axes: Sequence[Axis]) -> Any:
-    """Cost against step time, and power against step time; the designs that nothing beats are joined and numbered."""
+    """Cost against step time, and power against step time; the designs that nothing beats are joined and numbered.
+
+    Designs that do not fit into GPU memory are drawn as crosses and are on no front.
+    """
     metrics = [m for m in ("network_usd", "power_kw") if _moves(records, m)]
-    fronts = {metric: pareto_front(records, [metric, "step_time_s"], _TIE) for metric in metrics}
+    able = np.array([n for n, record in enumerate(records) if fits(record)], dtype=int)
+    over = np.setdiff1d(np.arange(len(records)), able)
+    those = [records[n] for n in able]
+    fronts = {m: able[pareto_front(those, [m, "step_time_s"], _TIE)].tolist() for m in metrics}
     numbered = {place: n for n, place in enumerate(dict.fromkeys(itertools.chain(*fronts.values())), start=1)}
     told = [f"{n}  {_design(records[place], axes)}" for place, n in numbered.items()][:_TOLD]
     figure, panels = canvas(1, len(metrics), 5.0 * len(metrics), 3.6 + 0.14 * len(told))
     for panel, metric in zip(np.atleast_1d(panels), metrics, strict=True):
         cost, step, front = _scaled(records, metric), values(records, "step_time_s"), fronts[metric]
         panel.plot(
-            cost, step, "o", ms=4, color=MUTED, alpha=0.5, label="designs", rasterized=len(records) > 1000
+            cost[able],
+            step[able],
+            "o",
+            ms=4,
+            color=MUTED,
+            alpha=0.5,
+            label="designs",
+            rasterized=len(able) > 1000,
         )
         if all("step_time_high_s" in record for record in records):
             ends = (values([records[n] for n in front], f"step_time_{end}_s") for end in ("low", "high"))
             panel.vlines(cost[front], *ends, color=SECOND, lw=1.0, alpha=0.5)
+        if over.size:
+            panel.plot(cost[over], step[over], "x", ms=5, color=MUTED, label="does not fit into GPU memory")
         panel.step(cost[front], step[front], where="post", color=SECOND, lw=1.2)
         panel.plot(
             cost[front], step[front], "o", ms=5, color=SECOND, label="front: nothing is better in both"

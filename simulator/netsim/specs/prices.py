@@ -64,6 +64,13 @@ class OpticSpec(PartSpec):
     """Power of a transceiver."""
 
 
+class NicPartSpec(PartSpec):
+    """A NIC of a rate; another rate is priced in proportion."""
+
+    rate: Rate = 50e9
+    """Line rate of the priced NIC, all ports together."""
+
+
 class CableClassSpec(PartSpec):
     """Cables up to a reach: a price each and a metre, and the optic at each end (none for copper)."""
 
@@ -122,7 +129,7 @@ class PriceBook(Preset):
     """The same inside a Dragonfly group; other families have none."""
     endpoint_link: CablePartSpec
     """A cable between NIC and switch with its ends."""
-    nic: PartSpec
+    nic: NicPartSpec
     """A NIC."""
     cables: Annotated[tuple[CableClassSpec, ...], BeforeValidator(_as_tuple)] = ()
     """Classes of cables by reach; given, links are priced by length."""

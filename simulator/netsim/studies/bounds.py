@@ -58,7 +58,7 @@ def least_tree(
     switch = prices.switch.price * radix * scale / prices.switch.ports
     link = _least_link(prices, prices.switch_link) * scale
     cable = _least_link(prices, prices.endpoint_link) * nic_rate / prices.switch.port_rate
-    fixed = endpoints * (cable + prices.nic.price)
+    fixed = endpoints * (cable + prices.nic.price * nic_rate / prices.nic.rate)
     found = []
     for depth in range(1, len(oversubscription) + 2):
         if endpoints <= radix**depth:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
+from netsim.analysis.choice import fits, rank
 from netsim.errors import NetsimError, did_you_mean
 from netsim.specs.case import sort_overrides
 from netsim.specs.idle import RUNNING, STUDY, refuse_idle, refuse_unread
@@ -29,7 +30,7 @@ SPACE: dict[str, list[Any]] = {
 
 
 def optimize(
-    objective: str = "cost",
+    objective: str = "dollars_per_trillion_tokens",
     subject_to: Sequence[str] = (),
     gpus: int = 2048,
     vary: Mapping[str, Sequence[Any]] | None = None,
@@ -95,6 +96,7 @@ def _record(search: Search, space: list[Point], goal: Goal, method: str, seed: i
         return {**space[index].varied, **search.rows[index]}
 
     order = ranked(search)
+    able = [design(index) for index in sorted(search.rows) if goal.feasible(search.rows[index])]
     simulated = [design(index) for index in sorted(search.rows) if search.rows[index]["status"] == "ok"]
     reasons = [row["reason"] for row in search.built.values() if "reason" in row]
     trees = [row["tree_bound_usd"] for row in search.built.values() if row.get("tree_bound_usd") is not None]
@@ -112,10 +114,19 @@ def _record(search: Search, space: list[Point], goal: Goal, method: str, seed: i
         "least_tree_usd": min(trees, default=None),
         "best": design(order[0]) if order else None,
         "decision": decide(
-            [design(order[0]), *(row for row in simulated if row != design(order[0]))], goal, seed
+            [design(order[0]), *(row for row in simulated if row != design(order[0]) and fits(row))],
+            goal,
+            seed,
         )
         if order
         else None,
         "runners_up": [design(index) for index in order[1:6]],
-        "front": [simulated[n] for n in pareto_front(simulated, ["network_usd", "step_time_s"], 1e-3)],
+        "does_not_fit": _unfit(simulated, goal),
+        "front": [able[n] for n in pareto_front(able, ["network_usd", "step_time_s"], 1e-3)],
     }
+
+
+def _unfit(simulated: list[dict[str, Any]], goal: Goal) -> list[dict[str, Any]]:
+    """Designs that would obey but need more memory than a GPU has, the best first; five at most."""
+    over = [row for row in simulated if not fits(row) and goal.obeyed(row)]
+    return sorted(over, key=lambda row: rank(row, goal.objective))[:5]

@@ -1,9 +1,6 @@
 """One point to one row: the record of `netsim run` as flat columns with units, or the reason why there is none.
 
-Dollars per trillion tokens = hours x (GPUs x price of a GPU-hour + network an hour), where the network an hour is its
-ownership (price, electricity, upkeep: `netsim.analysis.fabrics.ownership`) spread over `years`. The price of a
-GPU-hour, 2 $ by default, is the rental price of the DeepSeek-V3 technical report, which covers a network too: the sum
-is high by that, differences between networks are not.
+Dollars per trillion tokens are those of `netsim.cost.owning`.
 """
 
 from __future__ import annotations
@@ -13,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from netsim.cost.owning import network_usd_per_hour, usd_per_hour
 from netsim.errors import NetsimError
 from netsim.specs import catalog, files
 from netsim.studies.question import StudyPoint
 
-_HOURS_A_YEAR = 8766.0
 #: key of a row for the digests of the files that it read
 FILES = "files_read"
 #: columns of a headline that a study has as settings
@@ -96,16 +93,9 @@ def tokens_cost(
     gpus, hours = record["topology"]["gpus"], record["step"]["days_per_trillion_tokens"] * 24.0
     network = network_usd_per_hour(record["cost"], case.prices, years)
     return {
-        "usd_per_trillion_tokens": hours * (gpus * gpu_usd_per_hour + network),
+        "usd_per_trillion_tokens": hours * usd_per_hour(gpus, gpu_usd_per_hour, network),
         "network_usd_per_trillion_tokens": hours * network,
     }
-
-
-def network_usd_per_hour(cost: Mapping[str, Any], prices: Any, years: float) -> float:
-    """Ownership of a network, spread evenly over its years."""
-    from netsim.analysis.fabrics import ownership
-
-    return ownership(dict(cost), prices, years, 0.0)["total_usd"] / (years * _HOURS_A_YEAR)
 
 
 def flat(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A study in words: what moved, which setting moved it, and what to buy.
 
-The recommendation is the cheapest network whose step is at most 1 % longer than the fastest; where power or cost
-tie, the earlier point of the study is kept. It is made where the draws (`studies.support`) make it too.
+The recommendation is the cheapest network whose step is at most 1 % longer than the fastest, of the points that fit
+into GPU memory; where prices tie, the quicker one (`analysis.choice`). It is made where the draws
+(`studies.support`) make it too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from netsim.analysis.choice import cheapest, fits, fitting, nearly_fastest, rank
 from netsim.analysis.uncertainty.draws import in_words
 from netsim.studies.axes import axes_of, label, main_effects, values
 from netsim.studies.spec import tables
@@ -38,14 +40,16 @@ def findings(outcome: Outcome) -> list[str]:
     if len(axes) > 1 and not outcome.spec.zip:
         told += [_strongest(ok, axes, metric, name) for metric, name in _MOVED]
     if "gpus" not in keys:  # of clusters of several sizes the smallest is always the cheapest
-        told.append(_cheapest(ok, keys, outcome.spec.seed))
-    misfits = sum(not record["fits_memory"] for record in ok)
+        told.append(_cheapest(fitting(ok), keys, outcome.spec.seed))
+    misfits = sum(not fits(record) for record in ok)
     if misfits:
         told.append(f"{misfits} of {len(ok)} points do not fit into GPU memory (column fits_memory)")
     return told
 
 
 def _cheapest(records: list[dict[str, Any]], keys: list[str], seed: int) -> str:
+    if not records:
+        return "Nothing is recommended: no point fits into GPU memory"
     best = cheapest_near_fastest(records)
     shares = support(records, seed, near_rule(NEAR))
     rule = f"Cheapest within {NEAR:.0%} of the fastest step"
@@ -78,10 +82,8 @@ def varied_keys(outcome: Outcome) -> list[str]:
 
 
 def cheapest_near_fastest(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """The cheapest record whose step is at most NEAR longer than the fastest."""
-    fastest = min(record["step_time_s"] for record in records)
-    near = [record for record in records if record["step_time_s"] <= fastest * (1 + NEAR)]
-    return min(near, key=lambda record: record["network_usd"])
+    """The cheapest record whose step is at most NEAR longer than the fastest; of a tie, the quickest."""
+    return min(cheapest(nearly_fastest(records, NEAR)), key=lambda record: rank(record, "network_usd"))
 
 
 def _counts(outcome: Outcome) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from netsim.analysis.choice import fits
 from netsim.errors import NetsimError, did_you_mean
 
 #: short names of columns
@@ -49,8 +50,12 @@ class Goal:
     constraints: tuple[Constraint, ...] = ()
 
     def feasible(self, row: Mapping[str, Any]) -> bool:
-        """Whether a simulated row is a design that may be chosen."""
-        return row["status"] == "ok" and all(each.holds(row) for each in self.constraints)
+        """Whether a simulated row is a design that may be chosen: it fits into memory and obeys."""
+        return row["status"] == "ok" and fits(row) and self.obeyed(row)
+
+    def obeyed(self, row: Mapping[str, Any]) -> bool:
+        """Whether a simulated row obeys every constraint, whether or not it fits."""
+        return all(each.holds(row) for each in self.constraints)
 
 
 def parse_goal(objective: str, subject_to: Sequence[str]) -> Goal:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from netsim.analysis.choice import SAME, rank
 from netsim.errors import NetsimError
 from netsim.studies.bounds import JobBound, job_bound, tree_of
 from netsim.studies.evaluate import tokens_cost
@@ -57,6 +58,17 @@ class Search:
         """The least objective of a feasible row, infinite before there is one."""
         found = [row[self.goal.objective] for row in self.rows.values() if self.goal.feasible(row)]
         return min(found, default=float("inf"))
+
+    def can_better(self, point: Point, bound: float) -> bool:
+        """Whether a design with a bound may still be the best; of a tie, the shorter step is better."""
+        best = self.best()
+        if bound > best * (1.0 + SAME):
+            return False
+        if bound < best * (1.0 - SAME) or self.goal.objective == "step_time_s":
+            return bool(bound < best)
+        tied = [row for row in self.rows.values() if self.goal.feasible(row)]
+        tied = [row for row in tied if row[self.goal.objective] <= best * (1.0 + SAME)]
+        return bool(self.built[point.index]["step_time_s"] < min(row["step_time_s"] for row in tied))
 
     def bound(self, point: Point) -> float | None:
         """A lower bound of a design's objective; None when it cannot be built, or cannot obey the constraints."""
@@ -131,17 +143,23 @@ def choose_method(count: int, goal: Goal, trials: int) -> Method:
 def by_bounds(search: Search, points: Sequence[Point], told: Callable[[int], None] | None = None) -> None:
     """Simulate from the least bound up, until no bound is below the best."""
     for bound, point in _by_bound(search, points):
-        if bound >= search.best():
+        if bound > search.best() * (1.0 + SAME):
             return
+        if not search.can_better(point, bound):
+            continue
         search.evaluate(point)
         if told is not None:
             told(search.evaluations)
 
 
 def _by_bound(search: Search, points: Sequence[Point]) -> list[tuple[float, Point]]:
-    """Points that may be feasible with their bounds, the least first."""
+    """Points that may be feasible with their bounds, the least first; of a tie, the least bound of the step first."""
     able = [(bound, point) for point in points if (bound := search.bound(point)) is not None]
-    return sorted(able, key=lambda pair: (pair[0], pair[1].index))
+
+    def order(pair: tuple[float, Point]) -> tuple[float, float, int]:
+        return float(f"{pair[0]:.9g}"), search.built[pair[1].index]["step_time_s"], pair[1].index
+
+    return sorted(able, key=order)
 
 
 def exhaustive(search: Search, points: Sequence[Point], told: Callable[[int], None] | None = None) -> None:
@@ -194,7 +212,7 @@ def by_optuna(
         if bound is None:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             continue
-        if bound >= search.best():  # what is known without a simulation guides the sampler too
+        if not search.can_better(point, bound):  # what is known without a simulation guides the sampler too
             study.tell(trial, bound)
             continue
         row = search.evaluate(point)
@@ -220,6 +238,6 @@ def _excess(constraint: Constraint, row: Mapping[str, Any]) -> float:
 
 
 def ranked(search: Search) -> list[int]:
-    """Points by objective, the best feasible first; infeasible ones are left out."""
+    """Points by objective, the best feasible first, ties by the other objectives; infeasible ones are left out."""
     feasible = [index for index, row in search.rows.items() if search.goal.feasible(row)]
-    return sorted(feasible, key=lambda index: (search.rows[index][search.goal.objective], index))
+    return sorted(feasible, key=lambda index: (*rank(search.rows[index], search.goal.objective), index))

@@ -9,6 +9,7 @@ from typing import Any
 
 import netsim
 from netsim.cost.bill import network_cost
+from netsim.cost.owning import YEARS, network_usd_per_hour, usd_per_hour
 from netsim.specs.overlaps import assumed
 from netsim.topologies import latency_us, summary
 from netsim.training.result import Phases, collective_statistics, nic_bytes, phases, spine_bytes, step_time_s
@@ -30,7 +31,7 @@ def contract(step: Step) -> dict[str, Any]:
         "schema": SCHEMA,
         "topology": summary(step.topology),
         "workload": _workload(step),
-        "step": _step(step, phases(step)),
+        "step": _step(step, phases(step), cost),
         "collectives": _collectives(step),
         "placement": _placement(step),
         "latency_us": latency_us(step.topology),
@@ -70,7 +71,7 @@ def _workload(step: Step) -> dict[str, Any]:
     }
 
 
-def _step(step: Step, found: Phases) -> dict[str, Any]:
+def _step(step: Step, found: Phases, network: dict[str, Any]) -> dict[str, Any]:
     seconds, plan = step_time_s(step), step.plan
     tokens_per_s = plan.tokens_per_step / seconds
     peak = step.case.hardware.gpu.bf16_peak
@@ -86,7 +87,7 @@ def _step(step: Step, found: Phases) -> dict[str, Any]:
         **{f"mfu_{name}": rate / peak for name, rate in rates.items()},
         "gpu_hours_per_trillion_tokens": plan.gpus * 1e12 / tokens_per_s / 3600.0,
         "days_per_trillion_tokens": 1e12 / tokens_per_s / _DAY_S,
-        "cost": _training_cost(step, seconds),
+        "cost": _training_cost(step, seconds, network),
         "phases_s": found.mean_s,
         "phases_range_s": {phase: list(pair) for phase, pair in found.range_s.items()},
         "chunk_idle_s": found.idle_s,
@@ -96,13 +97,16 @@ def _step(step: Step, found: Phases) -> dict[str, Any]:
     }
 
 
-def _training_cost(step: Step, seconds: float) -> dict[str, Any]:
-    """What the GPUs cost meanwhile, at a rent an hour."""
+def _training_cost(step: Step, seconds: float, cost: dict[str, Any]) -> dict[str, Any]:
+    """What the GPUs cost meanwhile, at a rent an hour, and the network's part (`netsim.cost.owning`)."""
     rent = step.case.prices.gpu_hour
-    usd = step.plan.gpus * seconds / 3600.0 * rent.price
+    network = network_usd_per_hour(cost, step.case.prices)
+    usd = seconds / 3600.0 * usd_per_hour(step.plan.gpus, rent.price, network)
     return {
         "usd_per_step": usd,
         "usd_per_trillion_tokens": usd * 1e12 / step.plan.tokens_per_step,
+        "network_usd_per_hour": network,
+        "network_years": YEARS,
         "gpu_hour_usd": rent.price,
         "date": rent.date,
         "source": rent.source,

@@ -12,6 +12,7 @@ import netsim
 from netsim.analysis.binding import RESOURCES
 from netsim.analysis.comparison.advice import recommendations
 from netsim.analysis.comparison.decide import decisions
+from netsim.analysis.comparison.money import taper
 from netsim.analysis.comparison.point import measure
 from netsim.analysis.comparison.question import CompareRequest, Point
 from netsim.analysis.comparison.words import why
@@ -22,7 +23,8 @@ from netsim.topologies import build, max_gpus
 from netsim.workloads.plan import make_plan
 
 SCHEMA = 1
-TABLES = ("comparison", "breakdown", "binding", "collectives", "latency", "bandwidth", "bill")
+TABLES = ("comparison", "breakdown", "binding", "collectives", "latency", "bandwidth", "bill",
+          "prices", "growth", "tapered")  # fmt: skip
 
 
 class Part(NamedTuple):
@@ -90,6 +92,14 @@ def compare(
     }
     record["decisions"] = decisions(record)
     record["recommendations"] = recommendations(record)
+    taken = {(r["workload"], r["gpus"], r["topology"]) for r in record["recommendations"] if r["topology"]}
+    thinner = [
+        (request, point) for point, found in zip(points, merged, strict=True)
+        if (found["key"]["workload"], found["key"]["gpus"], found["key"]["topology"]) in taken
+    ]  # fmt: skip
+    if thinner:
+        tables["tapered"] += [row for rows in run_all(taper, thinner, jobs, None) for row in rows]
+        record["recommendations"] = recommendations(record)
     record["findings"] = why(record)
     return record
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from netsim.analysis.choice import fitting
 from netsim.analysis.comparison.phrases import Row, rows_of, scenarios
 from netsim.analysis.uncertainty.draws import COUNT, in_words, prices, steps, versus
 
@@ -25,7 +26,7 @@ def decisions(record: Row) -> list[Row]:
     """One for each scenario of two fabrics or more: draws, support of each fabric, and pairs with the supported one."""
     found = []
     for scenario in scenarios(record):
-        rows = rows_of(record, "comparison", scenario)
+        rows = fitting(rows_of(record, "comparison", scenario))
         if len(rows) > 1:
             found.append(_decide(record, scenario, rows))
     return found

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from netsim.analysis.binding import binding
+from netsim.analysis.comparison.money import growth_rows, price_rows
 from netsim.analysis.comparison.question import CompareRequest, Point
 from netsim.analysis.uncertainty.draws import design
 from netsim.analysis.uncertainty.interval import add_intervals, how_sure
@@ -59,6 +60,8 @@ def measure(
             ],
             "bandwidth": [key | row for row in bandwidth],
             "bill": [key | line for line in record["cost"]["lines"]],
+            "prices": [key | row for row in price_rows(step.topology, case.prices)],
+            "growth": [key | row for row in growth_rows(case, point.gpus)],
         }
         return {"key": key, "error": None, "tables": found, "notes": [*record["warnings"], *notes],
                 "provenance": record["provenance"], "prices": _prices(record["cost"]),
@@ -125,7 +128,7 @@ def _curves(request: CompareRequest, step: Step) -> tuple[Rows, list[str]]:
 
 
 def _prices(cost: dict[str, Any]) -> dict[str, Any]:
-    return {key: cost[key] for key in ("price_book", "price_date", "status")}
+    return {key: cost[key] for key in ("price_book", "price_date", "status", "leaves_out")}
 
 
 def near_zero(value: float, scale: float) -> bool:

@@ -21,7 +21,7 @@ def recommended(record: Row) -> list[Part]:
         scenario = (advice["workload"], advice["gpus"])
         head = heading(record, scenario)
         parts.append(Text(f"{head}: {advice['sentence']}" if head else advice["sentence"], "lead"))
-        parts += [Text(sentence) for sentence in (*advice["draws"], *advice["otherwise"])]
+        parts += [Text(sentence) for sentence in (*advice["draws"], *advice["prices"], *advice["otherwise"])]
     if len(record["recommendations"]) == 1 and record["recommendations"][0]["topology"]:
         advice = record["recommendations"][0]
         row = rows_of(record, "comparison", (advice["workload"], advice["gpus"]), advice["topology"])[0]

@@ -27,12 +27,18 @@ _COLUMNS = (
 )
 
 
+def _musd(row: dict[str, Any]) -> str:
+    """The price in M$, with the range of the book's offers where it has one."""
+    low, high = row["network_usd_low"] / 1e6, row["network_usd_high"] / 1e6
+    return f"{row['network_usd'] / 1e6:.2f}" + (f" ({low:.1f}-{high:.1f})" if low < high else "")
+
+
 def print_comparison(record: dict[str, Any]) -> None:
     """What to take, one row a fabric, and what changed and why."""
     console = screen()
     for advice in record["recommendations"]:
         console.print(advice["sentence"], style="bold")
-        for sentence in (*advice["draws"], *advice["otherwise"]):
+        for sentence in (*advice["draws"], *advice["prices"], *advice["otherwise"]):
             console.print(sentence)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(_COLUMNS):
@@ -43,7 +49,7 @@ def print_comparison(record: dict[str, Any]) -> None:
                 row["topology"], row["workload"], f"{row['gpus']:,}", f"{row['step_time_s']:.3f}",
                 ends_words(row["step_time_low_s"], row["step_time_high_s"]),
                 f"{row['tokens_per_day'] / 1e9:.1f}", f"{row['mfu_causal']:.1%}", f"{row['exposed_comm_s']:.2f}",
-                f"{row['network_usd'] / 1e6:.2f}", f"{row['usd_per_gpu'] / 1e3:.2f}", f"{row['power_kw']:,.0f}",
+                _musd(row), f"{row['usd_per_gpu'] / 1e3:.2f}", f"{row['power_kw']:,.0f}",
                 f"{row['worst_latency_us']:.2f}", f"{row['max_gpus']:,}",
             )  # fmt: skip
     screen(max(130, console.width)).print(table)

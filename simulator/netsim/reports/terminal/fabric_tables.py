@@ -67,6 +67,7 @@ def print_fabric(record: dict[str, Any]) -> None:
         f"{cost['power_kw']:.0f} kW; {years['total_usd'] / 1e6:.2f} M$ over {years['years']:g} years; a run of "
         f"{years['run_days']:g} days takes {years['run_energy_MWh']:,.0f} MWh"
     )
+    console.print(f"Not in the price: {cost['leaves_out']}")
 
 
 def print_comparison(rows: list[dict[str, Any]], book: str) -> None:

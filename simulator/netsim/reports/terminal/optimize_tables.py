@@ -35,18 +35,20 @@ def print_designs(result: dict[str, Any], keys: list[str]) -> None:
     if result["decision"] is not None:
         print(result["decision"]["sentence"])
     supported = result["decision"] is None or result["decision"]["supported"]
-    rows = [("", *keys, "step s", "80 %", "network M$", "power kW", "k$/T tokens")]
+    rows = [("", *keys, "step s", "80 %", "network M$", "power kW", "k$/T tokens", "GB")]
     groups = [
         ("best" if supported else "as computed", [result["best"]] if result["best"] else []),
         ("runner-up", result["runners_up"]),
     ]
-    for name, designs in [*groups, ("front", result["front"])]:
+    groups += [("front", result["front"]), ("does not fit", result["does_not_fit"])]
+    for name, designs in groups:
         for found in designs:
             told = (
                 found["step_time_s"],
                 found["network_usd"] / 1e6,
                 found["power_kw"],
                 found["usd_per_trillion_tokens"] / 1e3,
+                found["memory_gb"],
             )
             rows.append(
                 (

@@ -171,6 +171,7 @@ def _print_network(console: Console, result: dict[str, Any]) -> None:
         f"{cost['network_usd'] / 1e6:.2f} M$ ({cost['usd_per_endpoint'] / 1e3:.2f} k$ an endpoint, "
         f"{cost['price_book']} prices), {cost['power_kw']:.0f} kW"
     )
+    console.print(f"Not in the price: {cost['leaves_out']}")
     placed = result["placement"]
     console.print(
         f"Placement: {placed['policy']}; {placed['spine_bytes'] / 1e12:.1f} TB a step climb from a switch to another, "
