@@ -258,7 +258,12 @@ def test_a_bound_is_of_one_seed() -> None:
 
 
 def test_what_stays_may_be_an_option_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
-    small = {"parallelism.pipeline": 1, "schedule": "1f1b", "batch.microbatches": 2}
+    small = {
+        "parallelism.pipeline": 1,
+        "schedule": "1f1b",
+        "batch.microbatches": 2,
+        "hardware.gpu.hbm": "1 TB",
+    }
     sets = [
         f"--set={key}={value}" for key, value in {"topology": "ft2", "routing": "static", **small}.items()
     ]
