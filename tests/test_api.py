@@ -202,7 +202,8 @@ def test_optimize_is_the_command(capsys: pytest.CaptureFixture[str]) -> None:
         overrides=ONE_STAGE | {"hardware.gpu.hbm": "1 TB"},
         seed=1,
     )
-    said = printed(capsys, "optimize", "--objective", "cost", "--set", "hardware.gpu.hbm=1 TB", "--subject-to", "step_time<=100", "--gpus", "64", "--vary", "topology=ft3,ft2",
+    said = printed(capsys, "optimize", "--objective", "cost", "--set", "hardware.gpu.hbm=1 TB",
+                   "--subject-to", "step_time<=100", "--gpus", "64", "--vary", "topology=ft3,ft2",
                    "--seed", "1", *SETS)  # fmt: skip
     assert said == json.loads(json.dumps(asked.record))
     assert asked.table.loc[0, "topology"] == asked.record["best"]["topology"]
