@@ -43,10 +43,13 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, comment="#", low_memory=False)
+        frame = pd.read_csv(path, comment="#", low_memory=False)
     except Exception as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise NetsimError(f"{path}: cannot be read as a table: {first}") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # what pandas makes of columns without a heading
+        raise NetsimError(f"{path}: cannot be read as a table: a line has more cells than the heading")
+    return frame
 
 
 def _aiconfigurator(path: Path) -> pd.DataFrame:
