@@ -14,7 +14,7 @@ from netsim.specs.published import PublishedSpec
 from netsim.training.simulate import simulate
 from netsim.validation import row_null
 from netsim.validation.row_csv import read_rows
-from netsim.validation.row_framework import preset
+from netsim.validation.row_framework import host_table, preset
 from netsim.validation.row_job import row_job
 from netsim.validation.row_published import EXPERIMENT, training_rows
 from netsim.validation.row_report import record, summaries
@@ -159,3 +159,21 @@ def test_the_page_shows_targets_ranking_and_what_is_left_out() -> None:
     assert "Of 1 pairs of plans" in text
     assert "odd" in text.split("cannot express")[1]
     assert training_section([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("framework", "ep", "graph", "expected"),
+    [
+        ("Megatron-Bridge 26.04", 32, 'transformer_engine ["attn", "moe_router", "moe_preprocess"]', "layer"),
+        ("Megatron-Bridge 26.04", 32, None, "layer"),
+        ("Megatron-Bridge 26.04", 32, "[]", "none"),
+        ("Megatron-Bridge", 16, None, "none"),
+        ("NVIDIA NeMo Framework Release 24.09", 1, "layer", "layer"),
+        ("NVIDIA NeMo Framework Release 26.04", 32, "full+mcore", "full"),
+    ],
+)
+def test_graphs_of_a_row_take_its_host_time(
+    framework: str, ep: int, graph: str | None, expected: str
+) -> None:
+    row = ROW.model_copy(update={"framework": framework, "ep": ep, "cuda_graph": graph})
+    assert host_table(row).get("host", {}).get("graph", "none") == expected
