@@ -1,5 +1,6 @@
 """What is taken: nothing that does not fit, ties by the other objectives, and the same in which price books."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from netsim.analysis.choice import cheapest, fitting, nearly_fastest, rank
 from netsim.analysis.comparison.advice import recommendations
 from netsim.analysis.comparison.money import book_words, price_rows, taper_words, winners
+from netsim.cli.app import run_app
 from netsim.cost.bill import network_cost
 from netsim.specs.case import make_case
 from netsim.studies.design import optimize
@@ -157,3 +159,16 @@ def test_fewer_uplinks_are_proposed_with_what_time_must_be_worth() -> None:
     told = taper_words(take, thin)
     assert "oversubscription [4.0, 1.0] saves 15.00 M$ (50 %) for a step +0.6 %" in told
     assert "worth less than 25.00 M$" in told
+
+
+def test_a_saved_spec_that_spells_a_nic_rate_is_read_again_and_an_override_of_it_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--gpus", "64", "--schedule", "1f1b", "--set", "parallelism.pipeline=1", "--quiet"]
+    assert run_app(["run", *small, "--set", "batch.microbatches=1", "-o", str(tmp_path / "a")]) == 0
+    assert 'rate = "50000000000 B/s"' in (tmp_path / "a" / "spec.toml").read_text("utf-8")
+    assert run_app(["run", "--spec", str(tmp_path / "a" / "spec.toml"), "--quiet"]) == 0
+    capsys.readouterr()
+    for command in (["run", *small], ["topology", "mpft", "--gpus", "64"]):
+        assert run_app([*command, "--set", "prices.nic.rate=25 GB/s"]) == 2
+        assert "prices.nic.rate: has no effect: the book published prices NICs" in capsys.readouterr().err

@@ -27,7 +27,12 @@ from netsim.specs.question import Question
 #: small, and with more than one leaf a plane at 256 GPUs
 JOB: dict[str, Any] = {
     "schedule": "1f1b",
-    "overrides": {"workload.parallelism.pipeline": 2, "batch.microbatches": 2, "switch.radix": 16},
+    "overrides": {
+        "workload.parallelism.pipeline": 2,
+        "batch.microbatches": 2,
+        "switch.radix": 16,
+        "hardware.gpu.hbm": "1 TB",
+    },
 }
 ARGUMENTS = ["--schedule", "1f1b", *(f"--set={k}={v}" for k, v in JOB["overrides"].items())]
 SIZES = "1MiB,1GiB"

@@ -26,6 +26,7 @@ from netsim.studies.support import cheapest_near_fastest, decide, support
 
 _SMALL: dict[str, Any] = {
     "workload.parallelism.pipeline": 2, "batch.microbatches": 4, "switch.radix": 16,
+    "hardware.gpu.hbm": "1 TB",  # so that the job fits
 }  # fmt: skip
 EXPERTS = Question("mpft", 128, "deepseek-v3", schedule="1f1b", overrides=_SMALL)
 FSDP = Question("mrft", 32, "llama-3.1-8b", hardware="h100", overrides={"framework": "fsdp2"})

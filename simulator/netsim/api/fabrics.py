@@ -58,17 +58,18 @@ def topology(
     from netsim.analysis.fabrics import describe
     from netsim.specs import HardwareSpec, TopologySpec, load
     from netsim.specs.case import sort_overrides
-    from netsim.specs.idle import FABRIC, idle_on, refuse, refuse_unread
+    from netsim.specs.idle import FABRIC, idle_on, idle_prices, refuse, refuse_unread
     from netsim.specs.prices import PriceBook
 
     given = sort_overrides(plain(overrides))
     refuse_unread(given, FABRIC, "a fabric")
     spec = load(TopologySpec, "topology", str(name), given["topology"])
-    refuse(idle_on(given, spec))
+    book = load(PriceBook, "prices", str(prices), given["prices"])
+    refuse((*idle_on(given, spec), *idle_prices(given, book)))
     built, record = describe(
         spec,
         load(HardwareSpec, "hardware", str(hardware), given["hardware"]),
-        load(PriceBook, "prices", str(prices), given["prices"]),
+        book,
         count("gpus", gpus), years, run_days,
     )  # fmt: skip
     return Fabric(record, built)

@@ -86,12 +86,14 @@ def _host_and_book(
 ) -> tuple[HardwareSpec, PriceBook]:
     """Host and price book; `given` are the overrides by spec."""
     from netsim.specs import HardwareSpec, load
-    from netsim.specs.idle import FABRIC, refuse_unread
+    from netsim.specs.idle import FABRIC, idle_prices, refuse, refuse_unread
     from netsim.specs.prices import PriceBook
 
     refuse_unread(given, FABRIC, "a fabric")
     host = load(HardwareSpec, "hardware", hardware, given["hardware"])
-    return host, load(PriceBook, "prices", prices, given["prices"])
+    book = load(PriceBook, "prices", prices, given["prices"])
+    refuse(idle_prices(given, book))
+    return host, book
 
 
 def _specs(names: list[str] | None, given: dict[str, dict[str, Any]]) -> list[TopologySpec]:

@@ -19,7 +19,7 @@ from netsim.errors import NetsimError, SpecError, did_you_mean
 from netsim.specs import catalog
 from netsim.specs.base import Strict, all_keys, has_key, load, read_toml, validate
 from netsim.specs.hardware import HardwareSpec
-from netsim.specs.idle import idle_in
+from netsim.specs.idle import idle_in, idle_prices
 from netsim.specs.prices import PriceBook
 from netsim.specs.profile import ProfileSpec
 from netsim.specs.topology import TopologySpec
@@ -102,13 +102,14 @@ def make_case(
     fabric = load(TopologySpec, "topology", topology, by_section["topology"], option)
     host = load(HardwareSpec, "hardware", hardware or job.hardware, by_section["hardware"])
     _check_formats(job, host)
+    book = load(PriceBook, "prices", prices, by_section["prices"])
     return Case(
         topology=fabric,
         workload=job,
         hardware=host,
         profile=load(ProfileSpec, "profile", profile or job.profile, by_section["profile"]),
-        prices=load(PriceBook, "prices", prices, by_section["prices"]),
-        idle=idle_in(by_section, fabric, job),
+        prices=book,
+        idle=(*idle_in(by_section, fabric, job), *idle_prices(by_section, book)),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from netsim.errors import NetsimError
 from netsim.specs.formats import FORMATS
 from netsim.specs.overlaps import idle_host, idle_overlaps
+from netsim.specs.prices import PriceBook
 from netsim.specs.topology import TopologySpec
 from netsim.specs.workload import WorkloadSpec
 
@@ -166,6 +167,13 @@ def idle_on(given: Mapping[str, Mapping[str, Any]], topology: TopologySpec) -> t
         if name in ("topology.torus.dimensions", "topology.torus.longest") and topology.torus.sides:
             lines.append(f"--set {name}: has no effect beside torus.sides")
     return tuple(lines)
+
+
+def idle_prices(given: Mapping[str, Mapping[str, Any]], prices: PriceBook) -> tuple[str, ...]:
+    """A line for an override of a price book that changes no bill; a saved book may say it all the same."""
+    if "nic.rate" in given["prices"] and prices.nic.price == 0.0:
+        return (f"--set prices.nic.rate: has no effect: the book {prices.name} prices NICs at nothing",)
+    return ()
 
 
 def refuse(lines: Iterable[str]) -> None:

@@ -70,12 +70,6 @@ class NicPartSpec(PartSpec):
     rate: Rate = 50e9
     """Line rate of the priced NIC, all ports together."""
 
-    @model_validator(mode="after")
-    def _priced(self) -> NicPartSpec:
-        if "rate" in self.model_fields_set and self.price == 0.0:
-            raise ValueError("rate: has no effect on a NIC of no price")
-        return self
-
 
 class CableClassSpec(PartSpec):
     """Cables up to a reach: a price each and a metre, and the optic at each end (none for copper)."""
