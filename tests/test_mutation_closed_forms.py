@@ -109,7 +109,7 @@ def test_metres_of_cables_are_paid_by_the_metre() -> None:
     shorter = max([each.reach_m for each in book.cables if each.reach_m < kind.reach_m], default=0.0)
     metres = shorter + (kind.reach_m - shorter) * np.array([0.1, 0.2, 0.9])
     rate = 2 * book.switch.port_rate
-    parts = Parts(3, 3, 25.0, 0, 64, rate, (Cables("endpoint_link", 3, rate, metres),))
+    parts = Parts(3, 3, 25.0, 50e9, 0, 64, rate, (Cables("endpoint_link", 3, rate, metres),))
     line = next(line for line in bill_of(parts, book) if line.part == f"endpoint_link {kind.name}")
     # every cable costs its price and its own metres, both twice as much at twice the rate
     assert line.usd == pytest.approx(2 * sum(kind.price + kind.usd_per_metre * m for m in metres))

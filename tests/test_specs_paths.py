@@ -13,7 +13,6 @@ from netsim.specs.case import make_case, read_run
 from netsim.specs.inference import InferenceSpec
 from netsim.specs.paths import near
 from netsim.specs.question import Question
-from netsim.studies.question import StudyPoint
 from netsim.studies.spec import load_study
 
 LOADS = "\n".join(str(1 + n % 3) for n in range(256))
@@ -89,11 +88,6 @@ def test_a_study_and_its_points_find_their_files(mine: Path) -> None:
     spec = load_study(study)
     assert spec.base["workload"] == str(mine / "job.toml")
     assert spec.vary["topology"] == [str(mine / "fabric.toml"), "mpft"]
-    # an edited host makes another point
-    question = StudyPoint(workload=str(mine / "job.toml"))
-    before = question.id
-    (mine / "host.toml").write_text(preset("hardware", "h100"))
-    assert StudyPoint(workload=str(mine / "job.toml")).id != before
 
 
 def test_shared_jobs_find_their_files(mine: Path) -> None:

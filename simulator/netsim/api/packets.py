@@ -44,7 +44,7 @@ def packets(
         traffic=traffic, transport=str(transport),
         size=None if size_bytes is None else str(count("size_bytes", size_bytes)),
         ranks=None if ranks is None else count("ranks", ranks), senders=senders, workload=text(workload),
-        tokens=tokens, load=load, fault=tuple(faults),
+        tokens=None if tokens is None else count("tokens", tokens, 1), load=load, fault=tuple(faults),
     )  # fmt: skip
     question = question_with(topology, gpus, "", hardware=hardware, overrides=overrides, seed=seed)
     return answer(question, request, sampled=sampled)
