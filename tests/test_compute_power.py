@@ -5,13 +5,13 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from netsim.compute.power import Load, State, energy_j, group_of, slowdown, state, steady
-from netsim.measure.mix import ROUND_S, calls, parse_mix
-from netsim.measure.mix_table import MixPart, read_parts
+from netsim.compute.power import Load, State, energy_j, slowdown, state, steady
+from netsim.measure.mix_table import read_parts
 from netsim.specs import load
 from netsim.specs.catalog import root
 from netsim.specs.power import PowerSpec
 from netsim.specs.profile import ProfileSpec
+from netsim.validation.evidence.constants import loads_of
 
 MEMORY = {"per_byte_pJ": 100.0}
 PRODUCT = {"per_flop_pJ": 1.0, "rested_clock": "1.6 GHz"}
@@ -47,19 +47,6 @@ def test_memory_bound_work_keeps_its_time_at_any_clock() -> None:
 
 def test_nothing_to_do_draws_the_static_power() -> None:
     assert state(CARD, [], 1.0, 1.5e9) == State(1.5e9, 100.0, 100.0, 0.0)
-
-
-def loads_of(parts: list[MixPart]) -> tuple[list[Load], float]:
-    """The loads of a round of a mix, and its pause."""
-    plan = parse_mix(parts[0].mix)
-    cold = {part.part: part.cold_us * 1e-6 for part in parts}
-    counts = calls(plan, [cold.get(part.name, 0.0) for part in plan])
-    loads = [
-        Load(group_of(part.shape.kind), n * cold[part.name], n * part.shape.flops, n * part.shape.bytes, 1.0)
-        for part, n in zip(plan, counts, strict=True)
-        if part.shape is not None
-    ]
-    return loads, sum(part.share for part in plan if part.shape is None) * ROUND_S
 
 
 def misses(table: str) -> tuple[list[float], list[float]]:

@@ -222,7 +222,8 @@ def test_what_is_drawn_stays_away_as_long_as_its_repair_and_each_kind_by_itself(
         (["--fault", "none.toml"], 2, "no such file"),
         (["--reliability", "hpn"], 2, "has no effect without --fault-rate"),
         (["--fault-rate", "1", "--reliability", "hpnn"], 2, "did you mean 'hpn'?"),
-        (["--fault-rate", "1e12"], 2, "must be from 0 to 1e+06"),
+        (["--fault-rate", "1e12"], 2, "choose a smaller factor"),
+        (["--fault-rate", "1e308"], 2, "choose a smaller factor"),
         (["--fault-rate", "-1"], 2, "fault-rate"),
         (["--set", "failover.detection=1 s"], 2, "has no effect without --fault"),
         (

@@ -31,7 +31,7 @@ def setting(text: str) -> list[str]:
         (["sweep", "~nosuchuser/x.toml"], "no such study file"),
         (["calibrate", "--table", "~nosuchuser/x.csv"], "no such"),
         ([*SMALL, "--fault", "~nosuchuser/x.toml"], "no such file"),
-        ([*SMALL, "--fault-rate", "inf"], "--fault-rate inf: must be from 0"),
+        ([*SMALL, "--fault-rate", "inf"], "--fault-rate inf: must be at least 0, and finite"),
         ([*SMALL, "--fault", "nic host\u0663.0 down"], "no NIC"),
         ([*SMALL, "--fault", "nic host0.0 down at \u0663 s"], "must be written"),
         ([*SMALL, "--fault", "nic host" + "9" * 5000 + ".0 down"], "no NIC"),

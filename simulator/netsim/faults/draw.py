@@ -33,12 +33,16 @@ def draw_faults(
     """
     kinds = {kind: names for kind in table.parts() if (names := part_names(topology, kind))}
     rngs = {kind: np.random.default_rng([seed, CHILD, PARTS.index(kind)]) for kind in kinds}
-    count = {
-        kind: int(rngs[kind].poisson(len(names) * factor * step_s / table.parts()[kind].mtbf))
-        for kind, names in kinds.items()
-    }
-    if sum(count.values()) > MOST:
-        rule = f"draws {sum(count.values()):,} faults from {table.name} in a step of {step_s:.3g} s, at most {MOST}"
+    mean = {kind: len(names) * factor * step_s / table.parts()[kind].mtbf for kind, names in kinds.items()}
+    all_of_them = sum(mean.values())
+    count: dict[str, int] = {}
+    if (
+        all_of_them <= 100 * MOST
+    ):  # no draw brings a larger mean down to MOST, and a generator takes no such mean
+        count = {kind: int(rngs[kind].poisson(mean[kind])) for kind in kinds}
+        all_of_them = sum(count.values())
+    if all_of_them > MOST:
+        rule = f"draws {all_of_them:.4g} faults from {table.name} in a step of {step_s:.3g} s, at most {MOST}"
         raise NetsimError(f"--fault-rate {factor:g}: {rule}: choose a smaller factor")
     found: list[tuple[float, FaultSpec]] = []
     for kind, names in kinds.items():
